@@ -1,0 +1,47 @@
+#include "engine/format/checksum.h"
+
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include "xxhash.h"
+
+namespace eve {
+namespace {
+
+// Two odd constants of splitmix64 (Steele, Lea, Flood 2014).
+constexpr uint64_t kMixA = 0x9E37'79B9'7F4A'7C15;
+constexpr uint64_t kMixB = 0xBF58'476D'1CE4'E5B9;
+
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * kMixB;
+  x = (x ^ (x >> 27)) * 0x94D0'49BB'1331'11EB;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+uint64_t BlockHash(const void* block, Offset offset, uint64_t salt) {
+  const char* bytes = static_cast<const char*>(block);
+  uint64_t first;
+  uint32_t owner;
+  std::memcpy(&first, bytes, sizeof(first));
+  std::memcpy(&owner, bytes + offsetof(BlockHeader, collection),
+              sizeof(owner));
+  BlockHeader header;
+  std::memcpy(&header, bytes, sizeof(header));
+  const uint64_t body =
+      XXH3_64bits(bytes + sizeof(header), header.bytes() - sizeof(header));
+  uint64_t h = body ^ Mix(first + kMixA);
+  h = Mix(h + salt) ^ ((offset.units + 1) * kMixA);
+  return Mix(h + owner);
+}
+
+uint64_t ChecksumSalt(const uint8_t uuid[16]) {
+  return XXH3_64bits_withSeed(uuid, 16, kMixA);
+}
+
+uint64_t HashBytes(const void* data, size_t size, uint64_t seed) {
+  return XXH3_64bits_withSeed(data, size, seed);
+}
+
+}  // namespace eve
