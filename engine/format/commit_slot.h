@@ -1,0 +1,56 @@
+// CommitSlot: one of sixteen pages that name a durable commit record.
+//
+// Threads:    pure functions.
+// Processes:  written by pwrite of one whole page, never through a mapping, by
+//             whoever holds the slot's lock byte.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     a slot that does not validate is not a candidate; that is normal
+//             (never written, or torn by a power cut).
+// Cost:       none.
+#ifndef EVE_ENGINE_FORMAT_COMMIT_SLOT_H_
+#define EVE_ENGINE_FORMAT_COMMIT_SLOT_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "engine/format/constants.h"
+#include "engine/format/layout.h"
+#include "engine/format/offset.h"
+
+namespace eve {
+
+// PERSISTED. One page. Recovery takes the valid slot with the highest
+// (incarnation, version).
+struct CommitSlot {
+  uint64_t magic;          //  0..7   kCommitSlotMagic
+  uint64_t incarnation;    //  8..15  of the opener that wrote it
+  uint64_t version;        // 16..23  of the commit record
+  Offset record;           // 24..31  the commit record
+  uint64_t record_hash;    // 32..39  BlockHash of the record
+  uint64_t segment_count;  // 40..47  file size that the record needs
+  uint8_t uuid[16];        // 48..63  of the domain
+  uint32_t slot_index;     // 64..67  a page written to the wrong place shows
+  uint32_t extent_count;   // 68..71  0: this build flushes twice
+  uint8_t reserved[4016];  // 72..4087 zero
+  uint64_t checksum;       // 4088..4095 HashBytes of the bytes before
+};
+EVE_LAYOUT(CommitSlot, /*size=*/4096, /*align=*/8);
+
+constexpr uint64_t CommitSlotPosition(uint32_t index) {
+  return kCommitSlotsOffset + index * kCommitSlotBytes;
+}
+
+// Fills magic, zeroes and checksum around the fields that are given.
+CommitSlot MakeCommitSlot(uint32_t index, uint64_t incarnation,
+                          uint64_t version, Offset record,
+                          uint64_t record_hash, uint64_t segment_count,
+                          const uint8_t uuid[16]);
+
+// True if the page is a whole slot of this domain written for `index`.
+bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,
+                       const uint8_t uuid[16]);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_FORMAT_COMMIT_SLOT_H_

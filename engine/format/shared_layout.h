@@ -1,0 +1,125 @@
+// The shared region: words that attached processes race on, in the lock file.
+//
+// Threads:    every word is a lock-free atomic.
+// Processes:  the same bytes in all of them. Rebuilt by the first opener;
+//             deleting the file while nobody is attached costs nothing but the
+//             commits after the last checkpoint.
+// Owns:       nothing.
+// Lifetime:   one region from the first opener to the next first opener.
+// Errors:     none.
+// Cost:       sparse: 140 KiB plus 4 KiB a process plus 8 bytes a segment.
+#ifndef EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
+#define EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/format/constants.h"
+#include "engine/format/layout.h"
+
+namespace eve {
+
+using SharedWord = std::atomic<uint64_t>;
+using SharedHalf = std::atomic<uint32_t>;
+static_assert(SharedWord::is_always_lock_free);
+static_assert(SharedHalf::is_always_lock_free);
+
+// SHARED. Identity of the region; plain words are written before `ready`.
+struct RegionHeader {
+  uint64_t magic;        //   0..7   kRegionMagic
+  uint64_t abi_hash;     //   8..15  of every struct here and the protocol
+  uint64_t nonce;        //  16..23  drawn when the region is rebuilt
+  uint64_t data_device;  //  24..31
+  uint64_t data_inode;   //  32..39
+  uint8_t uuid[16];      //  40..55  of the domain
+  uint8_t boot_id[16];   //  56..71
+  uint64_t incarnation;  //  72..79
+  SharedHalf ready;      //  80..83  1: may be joined. Written last
+  SharedHalf poison;     //  84..87  errno of a failed flush; 0: none
+  uint8_t reserved[4008];
+};
+EVE_SHARED_LAYOUT(RegionHeader, /*size=*/4096, /*align=*/8);
+
+// SHARED. Groups of words that different parties write are a line apart.
+struct RegionWords {
+  alignas(64) SharedWord root;      // offset units of the newest commit record
+  alignas(64) SharedWord capacity;  // segments that the file has room for
+  alignas(64) SharedWord claim_hint;  // where a claimer looks first
+  alignas(64) SharedWord collector_ticket;  // courtesy: who folds, see fold.h
+  alignas(64) SharedWord pending[kCommitSlotCount];  // version announced; 0 no
+  alignas(64) SharedWord durable[kCommitSlotCount];  // version synced; 0 none
+  alignas(64) SharedHalf processes_used;  // slots below this were ever claimed
+  uint8_t reserved[60];
+  uint8_t reserved_page[3520];
+};
+EVE_SHARED_LAYOUT(RegionWords, /*size=*/4096, /*align=*/64);
+
+// SHARED. One attached process. Its life is the OFD lock byte of the same
+// index; nothing here says whether it is alive.
+struct ProcessSlot {
+  SharedWord generation;  //  0..7   bumped by every claim
+  SharedHalf cells_used;  //  8..11  cells below this are allocated
+  SharedHalf pid;         // 12..15  for people
+  // Counters: written by the owner's threads, read by anybody.
+  SharedWord commits;           // 16..23
+  SharedWord conflicts;         // 24..31  closures run again
+  SharedWord restamps;          // 32..39  lost swaps repaired without that
+  SharedWord folds;             // 40..47
+  SharedWord segments_claimed;  // 48..55
+  SharedWord segments_freed;    // 56..63
+  SharedWord checkpoints;       // 64..71
+  SharedWord bytes_committed;   // 72..79
+  SharedWord cells_revoked;     // 80..87
+  uint8_t reserved[40];
+};
+EVE_SHARED_LAYOUT(ProcessSlot, /*size=*/128, /*align=*/8);
+
+// SHARED. One pin. The word is 0 (no pin), a range pin, an exact pin or the
+// revoked mark; see engine/epoch/reader_cells.h.
+struct ReaderCell {
+  alignas(64) SharedWord word;
+  uint8_t reserved[56];
+};
+EVE_SHARED_LAYOUT(ReaderCell, /*size=*/64, /*align=*/64);
+
+inline constexpr uint64_t kRegionWordsOffset = sizeof(RegionHeader);
+inline constexpr uint64_t kProcessSlotsOffset =
+    kRegionWordsOffset + sizeof(RegionWords);
+inline constexpr uint64_t kSegmentStatesOffset =
+    kProcessSlotsOffset + kProcessesMax * sizeof(ProcessSlot);
+inline constexpr uint64_t kReaderCellsOffset =
+    kSegmentStatesOffset + kSegmentsMax * sizeof(SharedWord);
+inline constexpr uint64_t kRegionBytes =
+    kReaderCellsOffset +
+    uint64_t{kProcessesMax} * kCellsPerProcessMax * sizeof(ReaderCell);
+static_assert(kSegmentStatesOffset % kPageBytes == 0);
+static_assert(kReaderCellsOffset % kPageBytes == 0);
+
+// Changes whenever a struct above or the order of protocol steps changes, so
+// that two builds which differ refuse each other.
+inline constexpr uint64_t kSharedProtocolVersion = 1;
+constexpr uint64_t SharedAbiHash() {
+  uint64_t h = kSharedProtocolVersion;
+  for (uint64_t part :
+       {sizeof(RegionHeader), sizeof(RegionWords), sizeof(ProcessSlot),
+        sizeof(ReaderCell), size_t{kProcessesMax}, size_t{kCellsPerProcessMax},
+        size_t{kSegmentsMax}, size_t{kFormatVersion}, size_t{kSegmentBytes}}) {
+    h = (h ^ part) * 0x9E37'79B9'7F4A'7C15;
+  }
+  return h;
+}
+
+// Lock bytes. In the lock file: who opens, who is alive, who writes a slot.
+inline constexpr uint64_t kInitLockByte = uint64_t{1} << 40;
+inline constexpr uint64_t kProcessLockBase = kInitLockByte + 16;
+inline constexpr uint64_t kCommitSlotLockBase =
+    kProcessLockBase + kProcessesMax;
+// In the data file: readers without a process slot, and one shared byte per
+// region (P21) somewhere in [base, base + 2^40). Far beyond any data.
+inline constexpr uint64_t kUnpinnedReadersLockByte = (uint64_t{1} << 61) - 1;
+inline constexpr uint64_t kRegionLockBase = uint64_t{1} << 61;
+inline constexpr uint64_t kRegionLockRange = uint64_t{1} << 40;
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
