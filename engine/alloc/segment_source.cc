@@ -1,0 +1,201 @@
+#include "engine/alloc/segment_source.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "util/align.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+constexpr uint32_t kBackingStepUnits = kBackingStepBytes / kUnitBytes;
+
+// Zeroes to write fresh segments with; never touched, so it costs one zero
+// page however large it is.
+const char* Zeroes() {
+  static const char* zeroes = new char[kSegmentBytes]();
+  return zeroes;
+}
+
+}  // namespace
+
+void SegmentSource::OfferHalfFull(std::vector<uint32_t> segments) {
+  absl::MutexLock lock(&mutex_);
+  half_full_ = std::move(segments);
+}
+
+std::optional<ClaimedSegment> SegmentSource::TakeHalfFull() {
+  while (true) {
+    uint32_t segment;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (half_full_.empty()) return std::nullopt;
+      segment = half_full_.back();
+      half_full_.pop_back();
+    }
+    if (!table_->TryClaimSealed(segment)) continue;
+    EVE_STEP("segment.reopened");
+    // Only now may the root be read: nobody else can fill it any more (P5).
+    const std::optional<uint32_t> fill = committed_fill(segment);
+    if (fill.has_value() && *fill < kSegmentUnits) {
+      return ClaimedSegment{segment, *fill, *fill};
+    }
+    table_->ReleaseSealed(segment);
+  }
+}
+
+absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
+  claims_.fetch_add(1, std::memory_order_relaxed);
+  if (std::optional<ClaimedSegment> half = TakeHalfFull()) return *half;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_.empty()) {
+      const ClaimedSegment ready = ready_.back();
+      ready_.pop_back();
+      return ready;
+    }
+  }
+  if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
+    return MakeReady(*segment);
+  }
+  if (reclaim) reclaim();
+  while (true) {
+    if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
+      return MakeReady(*segment);
+    }
+    EVE_RETURN_IF_ERROR(Grow(1));
+  }
+}
+
+absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
+  claims_.fetch_add(1, std::memory_order_relaxed);
+  while (true) {
+    if (std::optional<uint32_t> first = table_->TryClaimRun(length)) {
+      for (uint32_t i = 0; i < length; ++i) {
+        absl::Status backed =
+            file_->Allocate(SegmentOffset(*first + i).bytes(), kSegmentBytes);
+        if (!backed.ok()) {
+          for (uint32_t k = 0; k < length; ++k) {
+            table_->ReleaseFree(*first + k);
+          }
+          return backed;
+        }
+      }
+      return *first;
+    }
+    EVE_RETURN_IF_ERROR(Grow(length));
+  }
+}
+
+absl::StatusOr<ClaimedSegment> SegmentSource::MakeReady(uint32_t segment) {
+  const uint32_t start = SegmentStartUnits(segment);
+  ClaimedSegment claimed{segment, start, start};
+  if (table_->Load(segment).backed()) {
+    claimed.backed_units = kSegmentUnits;
+    return claimed;
+  }
+  if (segment < kSteppedSegments) return claimed;
+  const uint64_t begin = SegmentOffset(segment).bytes();
+  absl::Status filled = file_->Allocate(begin, kSegmentBytes);
+  if (filled.ok()) filled = Prefill(segment, 0, kSegmentBytes);
+  if (!filled.ok()) {
+    table_->ReleaseFree(segment);
+    return filled;
+  }
+  table_->MarkBacked(segment);
+  claimed.backed_units = kSegmentUnits;
+  return claimed;
+}
+
+absl::StatusOr<uint32_t> SegmentSource::Back(uint32_t segment,
+                                             uint32_t from_units,
+                                             uint32_t to_units) {
+  // Whole steps, but never the whole segment at once while it is stepped.
+  const uint32_t end = static_cast<uint32_t>(std::min<uint64_t>(
+      AlignUp(to_units, kBackingStepUnits), kSegmentUnits));
+  const uint64_t base = SegmentOffset(segment).bytes();
+  const uint64_t from = AlignDown(from_units * kUnitBytes, kPageBytes);
+  EVE_RETURN_IF_ERROR(
+      file_->Allocate(base + from, end * kUnitBytes - from));
+  // Nothing of anybody's lies past the page that holds the committed fill.
+  const uint64_t clean = AlignUp(from_units * kUnitBytes, kPageBytes);
+  if (clean < end * kUnitBytes) {
+    EVE_RETURN_IF_ERROR(Prefill(segment, clean, end * kUnitBytes));
+  }
+  return end;
+}
+
+absl::Status SegmentSource::Prefill(uint32_t segment, uint64_t from,
+                                    uint64_t to) {
+  return file_->WriteAt(SegmentOffset(segment).bytes() + from, Zeroes(),
+                        to - from);
+}
+
+absl::Status SegmentSource::Grow(uint32_t at_least) {
+  const uint32_t now = table_->capacity();
+  uint32_t most = limits_.mapped_segments;
+  if (limits_.max_bytes > 0) {
+    most = static_cast<uint32_t>(
+        std::min<uint64_t>(most, limits_.max_bytes / kSegmentBytes));
+  }
+  if (now + uint64_t{at_least} > most) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        file_->path(), ": the domain has ", now, " segments of ",
+        kSegmentBytes, " bytes and may have ", most, "; needs ", at_least,
+        " more (max_bytes, or the address space this process may reserve)"));
+  }
+  // An eighth at a time, so that growing costs O(log n) calls.
+  uint32_t step = std::max(at_least, std::min<uint32_t>(now / 8, 64));
+  step = std::min(step, most - now);
+  if (now + step > kSteppedSegments) {
+    const uint64_t begin = SegmentOffset(now).bytes();
+    absl::Status grown = file_->Allocate(begin, step * kSegmentBytes);
+    if (!grown.ok() && step > at_least) {
+      step = at_least;  // a nearly full disk: take what is needed
+      grown = file_->Allocate(begin, step * kSegmentBytes);
+    }
+    EVE_RETURN_IF_ERROR(grown);
+  }
+  EVE_STEP("grow.allocated");
+  EVE_RETURN_IF_ERROR(region_->EnsureSegmentStates(now + step));
+  table_->RaiseCapacity(now + step);
+  EVE_STEP("grow.published");
+  return absl::OkStatus();
+}
+
+bool SegmentSource::PrepareOne() {
+  const uint64_t claims = claims_.load(std::memory_order_relaxed);
+  if (claims == claims_prepared_for_.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_.empty() || !half_full_.empty()) return false;
+  }
+  if (table_->capacity() < kSteppedSegments) return false;
+  claims_prepared_for_.store(claims, std::memory_order_relaxed);
+  std::optional<uint32_t> segment = table_->TryClaimFree();
+  if (!segment.has_value()) {
+    if (!Grow(1).ok()) return false;  // the writer that needs it will report
+    segment = table_->TryClaimFree();
+    if (!segment.has_value()) return false;
+  }
+  absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
+  if (!ready.ok()) return false;
+  absl::MutexLock lock(&mutex_);
+  ready_.push_back(*ready);
+  return true;
+}
+
+void SegmentSource::ReleasePrepared() {
+  absl::MutexLock lock(&mutex_);
+  for (const ClaimedSegment& ready : ready_) {
+    table_->ReleaseFree(ready.segment);
+  }
+  ready_.clear();
+}
+
+}  // namespace eve

@@ -1,0 +1,104 @@
+// SegmentTable: one word a segment says who may write to it.
+//
+//   free     nobody's; anybody may claim it
+//   claimed  its owner's; nobody else writes or frees it while the owner lives
+//   sealed   nobody's; holds published blocks
+//
+// The tag in the word grows at every transition (P5), so that a collector that
+// was stopped between its decision and its compare-and-swap cannot free a
+// segment that was freed, refilled and sealed meanwhile.
+//
+// Threads:    any; each transition is one compare-and-swap.
+// Processes:  any. A dead owner's claim is recognised by its slot's lock byte
+//             or by a newer generation of the slot.
+// Owns:       the segment state words: this is the only file that writes them.
+// Lifetime:   shorter than the region's.
+// Errors:     none; Try* may lose a race.
+// Cost:       one compare-and-swap; a claim scans the words, 8 bytes a segment.
+#ifndef EVE_ENGINE_ALLOC_SEGMENT_TABLE_H_
+#define EVE_ENGINE_ALLOC_SEGMENT_TABLE_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/epoch/process_slots.h"
+#include "engine/file/shared_region.h"
+
+namespace eve {
+
+enum class SegmentState : uint8_t { kFree = 0, kClaimed = 1, kSealed = 2 };
+
+// Bits 0..1 state; 2 backed; 3..12 owner slot; 13..28 owner generation;
+// 29..63 tag.
+struct SegmentWord {
+  uint64_t word = 0;
+
+  static SegmentWord Make(SegmentState state, bool backed, uint32_t owner,
+                          uint64_t generation, uint64_t tag) {
+    return SegmentWord{static_cast<uint64_t>(state) |
+                       uint64_t{backed ? 1u : 0u} << 2 |
+                       uint64_t{owner & 0x3FF} << 3 |
+                       (generation & 0xFFFF) << 13 | tag << 29};
+  }
+  SegmentState state() const { return static_cast<SegmentState>(word & 3); }
+  // Its pages were allocated and filled once in this region's life.
+  bool backed() const { return (word >> 2 & 1) != 0; }
+  uint32_t owner() const { return static_cast<uint32_t>(word >> 3 & 0x3FF); }
+  uint64_t generation() const { return word >> 13 & 0xFFFF; }
+  uint64_t tag() const { return word >> 29; }
+};
+static_assert(kProcessesMax <= 1024, "the owner has ten bits");
+
+class SegmentTable {
+ public:
+  SegmentTable(const SharedRegion* region, const ProcessSlots* slots)
+      : region_(region), slots_(slots) {}
+
+  // Segments that the file has room for.
+  uint32_t capacity() const;
+  // Raises the capacity; never lowers it. REQUIRES: the file was allocated and
+  // EnsureSegmentStates succeeded up to there.
+  void RaiseCapacity(uint32_t segments);
+
+  SegmentWord Load(uint32_t segment) const;
+
+  // Claims a free segment, backed ones first, lowest index first.
+  std::optional<uint32_t> TryClaimFree();
+  // Claims this one if it is free.
+  bool TryClaimFree(uint32_t segment);
+  // Claims `length` free segments in a row, below the capacity.
+  std::optional<uint32_t> TryClaimRun(uint32_t length);
+  // Claims an unowned segment with blocks, to go on at its committed fill. The
+  // caller reads the root only after this succeeded.
+  bool TryClaimSealed(uint32_t segment);
+  // Takes a dead owner's segment over. The caller reads the root only after
+  // this succeeded (P5), then releases it.
+  bool TryTakeOver(uint32_t segment, SegmentWord seen);
+  bool IsOwnerDead(SegmentWord seen) const;
+
+  // The owner's: marks that all its pages are allocated.
+  void MarkBacked(uint32_t segment);
+  // The owner's: nothing in it was ever published in this life (P7).
+  void ReleaseFree(uint32_t segment);
+  // The owner's: it holds published blocks. REQUIRES: the compare-and-swap of
+  // the commit that wrote them is decided.
+  void ReleaseSealed(uint32_t segment);
+
+  // The collector's: sealed to free, only if the word is still `seen`.
+  bool TryFree(uint32_t segment, SegmentWord seen);
+
+  // The first opener's, before the region is ready.
+  void ResetForRebuild(uint32_t segment, SegmentState state);
+
+ private:
+  bool Swap(uint32_t segment, SegmentWord seen, SegmentState state,
+            bool backed);
+  void ReleaseOwned(uint32_t segment, SegmentState state);
+
+  const SharedRegion* region_;
+  const ProcessSlots* slots_;
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_ALLOC_SEGMENT_TABLE_H_

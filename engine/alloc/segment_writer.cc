@@ -1,0 +1,188 @@
+#include "engine/alloc/segment_writer.h"
+
+#include <algorithm>
+
+#include "engine/format/constants.h"
+#include "util/status_macros.h"
+
+namespace eve {
+
+absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
+  const uint64_t units = UnitsForBytes(bytes);
+  if (units * kUnitBytes > kRunThresholdBytes) return AllocateRun(units);
+  if (active_[stream] < 0 ||
+      extents_[active_[stream]].to_units + units > kSegmentUnits) {
+    EVE_RETURN_IF_ERROR(OpenSegment(stream));
+  }
+  WrittenExtent& extent = extents_[active_[stream]];
+  const uint32_t begin = extent.to_units;
+  const uint32_t end = begin + static_cast<uint32_t>(units);
+  if (end > extent.backed_units) {
+    EVE_ASSIGN_OR_RETURN(
+        extent.backed_units,
+        source_->Back(extent.segment,
+                      std::max(begin, extent.backed_units), end));
+  }
+  extent.to_units = end;
+  return Offset{SegmentOffset(extent.segment).units + begin};
+}
+
+absl::Status SegmentWriter::OpenSegment(int stream) {
+  WrittenExtent extent;
+  if (!spare_.empty()) {
+    extent = spare_.back();
+    spare_.pop_back();
+  } else {
+    EVE_ASSIGN_OR_RETURN(const ClaimedSegment claimed, source_->Claim());
+    extent.segment = claimed.segment;
+    extent.from_units = claimed.fill_units;
+    extent.backed_units = claimed.backed_units;
+  }
+  extent.to_units = extent.from_units;
+  extent.floor_units = extent.from_units;
+  active_[stream] = static_cast<int>(extents_.size());
+  by_segment_[extent.segment] = extents_.size();
+  extents_.push_back(extent);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Offset> SegmentWriter::AllocateRun(uint64_t units) {
+  const uint32_t length =
+      static_cast<uint32_t>(SegmentsForBytes(units * kUnitBytes));
+  EVE_ASSIGN_OR_RETURN(const uint32_t first, source_->ClaimRun(length));
+  WrittenExtent run;
+  run.segment = first;
+  run.to_units = static_cast<uint32_t>(units);
+  run.backed_units = static_cast<uint32_t>(length * kSegmentUnits);
+  run.is_run = true;
+  by_segment_[first] = extents_.size();
+  extents_.push_back(run);
+  return SegmentOffset(first);
+}
+
+SegmentWriter::Mark SegmentWriter::Save() const {
+  Mark mark;
+  mark.extents = extents_.size();
+  for (int stream = 0; stream < kStreams; ++stream) {
+    mark.active[stream] = active_[stream];
+    if (active_[stream] >= 0) {
+      mark.to_units[stream] = extents_[active_[stream]].to_units;
+    }
+  }
+  return mark;
+}
+
+void SegmentWriter::Rewind(const Mark& mark) {
+  while (extents_.size() > mark.extents) {
+    WrittenExtent dropped = extents_.back();
+    extents_.pop_back();
+    by_segment_.erase(dropped.segment);
+    if (dropped.is_run) {
+      ReleaseRun(dropped);
+    } else {
+      dropped.to_units = dropped.from_units;
+      spare_.push_back(dropped);
+    }
+  }
+  for (int stream = 0; stream < kStreams; ++stream) {
+    active_[stream] = mark.active[stream];
+    if (active_[stream] < 0) continue;
+    WrittenExtent& extent = extents_[active_[stream]];
+    extent.to_units = mark.to_units[stream];
+    extent.floor_units = std::min(extent.floor_units, extent.to_units);
+  }
+}
+
+void SegmentWriter::RaiseEditFloor() {
+  for (WrittenExtent& extent : extents_) extent.floor_units = extent.to_units;
+}
+
+bool SegmentWriter::CanEdit(Offset offset) const {
+  const uint32_t segment = offset.segment();
+  const uint32_t unit = offset.units_in_segment();
+  for (int index : active_) {
+    if (index >= 0 && extents_[index].segment == segment) {
+      return unit >= extents_[index].floor_units &&
+             unit < extents_[index].to_units;
+    }
+  }
+  if (extents_.size() <= kStreams) return false;
+  const auto found = by_segment_.find(segment);
+  if (found == by_segment_.end()) return false;
+  const WrittenExtent& extent = extents_[found->second];
+  return unit >= extent.floor_units && unit < extent.to_units;
+}
+
+uint32_t SegmentWriter::highest_segment() const {
+  uint32_t highest = 0;
+  for (const WrittenExtent& extent : extents_) {
+    if (extent.from_units == extent.to_units) continue;
+    const uint64_t length =
+        extent.is_run ? SegmentsForBytes(extent.to_units * kUnitBytes) : 1;
+    highest = std::max(
+        highest, static_cast<uint32_t>(extent.segment + length - 1));
+  }
+  return highest;
+}
+
+void SegmentWriter::Committed() {
+  std::vector<WrittenExtent> kept;
+  int kept_active[kStreams] = {-1, -1};
+  for (size_t i = 0; i < extents_.size(); ++i) {
+    WrittenExtent extent = extents_[i];
+    bool is_active = false;
+    for (int stream = 0; stream < kStreams; ++stream) {
+      if (active_[stream] != static_cast<int>(i)) continue;
+      is_active = true;
+      kept_active[stream] = static_cast<int>(kept.size());
+    }
+    if (is_active) {
+      extent.from_units = extent.floor_units = extent.to_units;
+      kept.push_back(extent);
+    } else if (extent.is_run) {
+      const uint64_t length = SegmentsForBytes(extent.to_units * kUnitBytes);
+      for (uint64_t k = 0; k < length; ++k) {
+        source_->table().ReleaseSealed(
+            static_cast<uint32_t>(extent.segment + k));
+      }
+    } else {
+      extent.from_units = extent.to_units;
+      ReleaseSegment(extent);
+    }
+  }
+  if (extents_.size() != kept.size()) {
+    by_segment_.clear();
+    for (size_t i = 0; i < kept.size(); ++i) by_segment_[kept[i].segment] = i;
+  }
+  extents_ = std::move(kept);
+  std::copy(kept_active, kept_active + kStreams, active_);
+  begin_ = Save();
+}
+
+void SegmentWriter::ReleaseRun(const WrittenExtent& run) {
+  const uint64_t length = SegmentsForBytes(run.to_units * kUnitBytes);
+  for (uint64_t k = 0; k < length; ++k) {
+    source_->table().ReleaseFree(static_cast<uint32_t>(run.segment + k));
+  }
+}
+
+void SegmentWriter::ReleaseSegment(const WrittenExtent& extent) {
+  if (extent.from_units == SegmentStartUnits(extent.segment)) {
+    source_->table().ReleaseFree(extent.segment);
+  } else {
+    source_->table().ReleaseSealed(extent.segment);
+  }
+}
+
+void SegmentWriter::Release() {
+  RewindAll();
+  for (const WrittenExtent& extent : extents_) ReleaseSegment(extent);
+  for (const WrittenExtent& extent : spare_) ReleaseSegment(extent);
+  extents_.clear();
+  spare_.clear();
+  by_segment_.clear();
+  std::fill(active_, active_ + kStreams, -1);
+  begin_ = Save();
+}
+
+}  // namespace eve

@@ -1,0 +1,98 @@
+// SegmentWriter: bump allocation in segments that this writer has claimed.
+//
+// One active segment per stream, one open attempt at a time (P12). What an
+// attempt wrote is a list of extents; an attempt that is not published is
+// rewound and its bytes are written again by the next.
+//
+// Threads:    one at a time.
+// Processes:  nobody else writes to a claimed segment. If this process dies,
+//             what was not published lies past the committed fill, and whoever
+//             takes the segment over goes on there.
+// Owns:       the claims on its segments, until they are sealed or released.
+// Lifetime:   Release() before destruction, or the claims stay until death.
+// Errors:     kResourceExhausted: full disk, quota or address reserve. What
+//             was allocated before stays valid.
+// Cost:       an addition; now and then a claim (a scan and system calls).
+#ifndef EVE_ENGINE_ALLOC_SEGMENT_WRITER_H_
+#define EVE_ENGINE_ALLOC_SEGMENT_WRITER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "engine/alloc/segment_source.h"
+#include "engine/format/offset.h"
+
+namespace eve {
+
+// Contiguous blocks that one attempt placed in one segment, or a run.
+struct WrittenExtent {
+  uint32_t segment = 0;
+  uint32_t from_units = 0;   // the committed fill when the attempt began
+  uint32_t to_units = 0;     // a run's may exceed one segment
+  uint32_t floor_units = 0;  // blocks from here on may be edited in place
+  uint32_t backed_units = 0;
+  bool is_run = false;
+};
+
+class SegmentWriter {
+ public:
+  static constexpr int kStreams = 2;
+
+  // A point that the attempt can be rewound to.
+  struct Mark {
+    size_t extents = 0;
+    int active[kStreams] = {-1, -1};
+    uint32_t to_units[kStreams] = {};
+  };
+
+  SegmentWriter(SegmentSource* source, char* write_base)
+      : source_(source), write_base_(write_base) {}
+  SegmentWriter(const SegmentWriter&) = delete;
+  SegmentWriter& operator=(const SegmentWriter&) = delete;
+
+  absl::StatusOr<Offset> Allocate(int stream, uint64_t bytes);
+  char* data(Offset offset) const { return write_base_ + offset.bytes(); }
+
+  Mark Save() const;
+  void Rewind(const Mark& mark);
+  // The point at which nothing of this attempt is left.
+  void RewindAll() { Rewind(begin_); }
+
+  // Blocks placed before now are no longer this attempt's to edit (P14).
+  void RaiseEditFloor();
+  // Whether this attempt placed the block, after the newest edit floor.
+  bool CanEdit(Offset offset) const;
+
+  // Extents of the open attempt in the order of their opening; those with
+  // from == to hold nothing.
+  const std::vector<WrittenExtent>& extents() const { return extents_; }
+  uint32_t highest_segment() const;
+
+  // The attempt was published: segments that are no longer active are sealed
+  // and the next attempt begins behind what it wrote. REQUIRES: the
+  // compare-and-swap is decided.
+  void Committed();
+  // Gives all segments back for others to go on with.
+  void Release();
+
+ private:
+  absl::Status OpenSegment(int stream);
+  absl::StatusOr<Offset> AllocateRun(uint64_t units);
+  void ReleaseRun(const WrittenExtent& run);
+  // Back to the table: sealed if it holds published blocks, else free.
+  void ReleaseSegment(const WrittenExtent& extent);
+
+  SegmentSource* source_;
+  char* write_base_;
+  int active_[kStreams] = {-1, -1};     // index in extents_
+  std::vector<WrittenExtent> extents_;  // first those of begin_
+  absl::flat_hash_map<uint32_t, size_t> by_segment_;
+  std::vector<WrittenExtent> spare_;  // claimed, left over from a rewind
+  Mark begin_;
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_ALLOC_SEGMENT_WRITER_H_

@@ -1,0 +1,89 @@
+// File: an open file descriptor and the system calls that Eve makes on it.
+//
+// Threads:    const methods may be called concurrently.
+// Processes:  descriptors are close-on-exec. Nothing here is safe in a forked
+//             child but Close().
+// Owns:       the descriptor.
+// Lifetime:   closes on destruction. Closing drops the OFD locks taken on it.
+// Errors:     absl::Status from errno, naming the call, the path and the range.
+// Cost:       one system call each, unless said otherwise.
+//
+// Every call passes a named fault point (util/failpoint.h), so that tests can
+// make the N-th one fail.
+#ifndef EVE_ENGINE_FILE_FILE_H_
+#define EVE_ENGINE_FILE_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace eve {
+
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  friend bool operator==(FileIdentity, FileIdentity) = default;
+};
+
+class File {
+ public:
+  File() = default;
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File();
+
+  // `flags` as in open(2); O_CLOEXEC is added. Never returns descriptors 0 to
+  // 2: a stray print to a closed stderr must not reach a domain.
+  static absl::StatusOr<File> Open(const std::string& path, int flags);
+  // An anonymous file in memory (memfd).
+  static absl::StatusOr<File> CreateMemory(const std::string& name);
+
+  bool is_open() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+  const std::string& path() const { return path_; }
+
+  // kOutOfRange when the file ends before `size` bytes.
+  absl::Status ReadAt(uint64_t offset, void* data, uint64_t size) const;
+  absl::Status WriteAt(uint64_t offset, const void* data,
+                       uint64_t size) const;
+  // Backs [offset, offset + size) with disk space and extends the file when it
+  // is shorter. Never shrinks, never writes over data, may be repeated.
+  absl::Status Allocate(uint64_t offset, uint64_t size) const;
+  // fdatasync. A failure is final: the kernel forgets which pages it lost.
+  absl::Status Datasync() const;
+  absl::Status Sync() const;
+  absl::StatusOr<uint64_t> Size() const;
+  // Disk blocks in use, in bytes.
+  absl::StatusOr<uint64_t> DiskBytes() const;
+  absl::StatusOr<FileIdentity> Identity() const;
+  // Asks the kernel to drop clean cached pages, so that what is read next comes
+  // from the device.
+  void DropCache() const;
+
+  void Close();
+
+ private:
+  File(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  absl::Status Error(int error, const char* call, uint64_t offset,
+                     uint64_t size) const;
+
+  int fd_ = -1;
+  std::string path_;
+};
+
+absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path);
+
+// Makes a rename or link in the directory of `path` durable.
+absl::Status SyncDirectoryOf(const std::string& path);
+
+// errno as a Status: "<what>: <strerror>". ENOSPC, EDQUOT and EFBIG are
+// kResourceExhausted with advice.
+absl::Status ErrnoStatus(int error, const std::string& what);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_FILE_FILE_H_

@@ -1,0 +1,98 @@
+#include "engine/file/mapping.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/format/constants.h"
+#include "util/align.h"
+#include "util/check.h"
+#include "util/failpoint.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define EVE_SANITIZED 1
+#else
+#define EVE_SANITIZED 0
+#endif
+
+namespace eve {
+
+uint64_t ViewReserveBytes() {
+  // The sanitizers keep most of the address space for themselves.
+  if (EVE_SANITIZED) return uint64_t{16} << 30;
+  return kSegmentsMax * kSegmentBytes;
+}
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) ::munmap(data_, bytes_);
+}
+
+absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
+                                     uint64_t least_bytes, Access access) {
+  const int protection =
+      access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
+  int error = EVE_FAULT("file.map");
+  for (uint64_t bytes = wanted_bytes; error == 0; bytes /= 2) {
+    bytes = std::max(AlignUp(bytes, kSegmentBytes),
+                     AlignUp(least_bytes, kSegmentBytes));
+    // Reserve with room to align, then map the file over the aligned part.
+    const uint64_t padded = bytes + kSegmentBytes;
+    void* reserved = ::mmap(nullptr, padded, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED) {
+      error = errno;
+    } else {
+      char* begin = static_cast<char*>(reserved);
+      const uint64_t skip =
+          (kSegmentBytes - reinterpret_cast<uintptr_t>(begin) % kSegmentBytes) % kSegmentBytes;
+      void* mapped = ::mmap(begin + skip, bytes, protection,
+                            MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file.fd(),
+                            0);
+      if (mapped != MAP_FAILED) {
+        if (skip > 0) ::munmap(begin, skip);
+        ::munmap(begin + skip + bytes, kSegmentBytes - skip);
+        Mapping mapping;
+        mapping.data_ = static_cast<char*>(mapped);
+        mapping.bytes_ = bytes;
+        // Advice: a kernel without large folios maps small pages instead.
+        (void)::madvise(mapped, bytes, MADV_HUGEPAGE);
+        (void)::madvise(mapped, bytes, MADV_DONTFORK);
+        return mapping;
+      }
+      error = errno;
+      ::munmap(reserved, padded);
+    }
+    if (bytes <= AlignUp(least_bytes, kSegmentBytes)) break;
+    error = 0;
+  }
+  return ErrnoStatus(
+      error, absl::StrCat(file.path(), ": mmap of at least ", least_bytes,
+                          " bytes; see ulimit -v"));
+}
+
+ForkGuard::ForkGuard() {
+  void* page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  EVE_CHECK(page != MAP_FAILED, "no memory for one page");
+  ::madvise(page, kPageBytes, MADV_WIPEONFORK);
+  page_ = static_cast<uint64_t*>(page);
+  *page_ = 1;
+}
+
+ForkGuard::~ForkGuard() { ::munmap(page_, kPageBytes); }
+
+}  // namespace eve

@@ -1,0 +1,211 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/file/file.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+// Moves a descriptor above the standard streams.
+int AboveStandardStreams(int fd) {
+  if (fd > 2 || fd < 0) return fd;
+  const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return moved;
+}
+
+}  // namespace
+
+absl::Status ErrnoStatus(int error, const std::string& what) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return absl::ResourceExhaustedError(absl::StrCat(
+          what, ": ", std::strerror(error),
+          "; free some disk space and try again, nothing was lost"));
+    case EFBIG:
+      return absl::ResourceExhaustedError(
+          absl::StrCat(what, ": ", std::strerror(error),
+                       "; the file system or a limit (ulimit -f) caps it"));
+    case EISDIR:
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": it is a directory; name a file"));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(
+          absl::StrCat(what, ": ", std::strerror(error)));
+    default:
+      return absl::ErrnoToStatus(error, what);
+  }
+}
+
+File::File(File&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    Close();
+    fd_ = std::exchange(other.fd_, -1);
+    path_ = std::move(other.path_);
+  }
+  return *this;
+}
+
+File::~File() { Close(); }
+
+void File::Close() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+absl::StatusOr<File> File::Open(const std::string& path, int flags) {
+  if (int error = EVE_FAULT("file.open"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat("open ", path));
+  }
+  const int fd =
+      AboveStandardStreams(::open(path.c_str(), flags | O_CLOEXEC, 0644));
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  return File(fd, path);
+}
+
+absl::StatusOr<File> File::CreateMemory(const std::string& name) {
+  const int fd = AboveStandardStreams(
+      static_cast<int>(::memfd_create(name.c_str(), MFD_CLOEXEC)));
+  if (fd < 0) return ErrnoStatus(errno, "memfd_create");
+  return File(fd, absl::StrCat("memory:", name));
+}
+
+absl::Status File::Error(int error, const char* call, uint64_t offset,
+                         uint64_t size) const {
+  return ErrnoStatus(error, absl::StrCat(path_, ": ", call, " of ", size,
+                                         " bytes at offset ", offset));
+}
+
+absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
+  if (int error = EVE_FAULT("file.read"); error != 0) {
+    return Error(error, "read", offset, size);
+  }
+  char* to = static_cast<char*>(data);
+  uint64_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(fd_, to + done, size - done,
+                              static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "read", offset, size);
+    if (n == 0) {
+      return absl::OutOfRangeError(
+          absl::StrCat(path_, ": the file ends at offset ", offset + done,
+                       ", expected ", size, " bytes at offset ", offset));
+    }
+    done += static_cast<uint64_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status File::WriteAt(uint64_t offset, const void* data,
+                           uint64_t size) const {
+  if (int error = EVE_FAULT("file.write"); error != 0) {
+    return Error(error, "write", offset, size);
+  }
+  const char* from = static_cast<const char*>(data);
+  uint64_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pwrite(fd_, from + done, size - done,
+                               static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "write", offset, size);
+    done += static_cast<uint64_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status File::Allocate(uint64_t offset, uint64_t size) const {
+  if (int error = EVE_FAULT("file.allocate"); error != 0) {
+    return Error(error, "fallocate", offset, size);
+  }
+  while (::fallocate(fd_, 0, static_cast<off_t>(offset),
+                     static_cast<off_t>(size)) != 0) {
+    if (errno == EINTR) continue;
+    return Error(errno, "fallocate", offset, size);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status File::Datasync() const {
+  if (int error = EVE_FAULT("file.datasync"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));
+  }
+  if (::fdatasync(fd_) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(path_, ": fdatasync"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status File::Sync() const {
+  if (int error = EVE_FAULT("file.sync"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
+  }
+  if (::fsync(fd_) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(path_, ": fsync"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> File::Size() const {
+  struct stat info;
+  if (::fstat(fd_, &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
+  }
+  return static_cast<uint64_t>(info.st_size);
+}
+
+absl::StatusOr<uint64_t> File::DiskBytes() const {
+  struct stat info;
+  if (::fstat(fd_, &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
+  }
+  return static_cast<uint64_t>(info.st_blocks) * 512;
+}
+
+absl::StatusOr<FileIdentity> File::Identity() const {
+  struct stat info;
+  if (::fstat(fd_, &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
+  }
+  return FileIdentity{info.st_dev, info.st_ino};
+}
+
+void File::DropCache() const {
+  // Advice only: a failure leaves the cache as it was.
+  (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("stat ", path));
+  }
+  return FileIdentity{info.st_dev, info.st_ino};
+}
+
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "."
+                                : slash == 0               ? "/"
+                                                           : path.substr(0, slash);
+  absl::StatusOr<File> opened = File::Open(directory, O_RDONLY | O_DIRECTORY);
+  if (!opened.ok()) return opened.status();
+  return opened->Sync();
+}
+
+}  // namespace eve
