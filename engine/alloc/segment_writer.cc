@@ -126,6 +126,19 @@ uint32_t SegmentWriter::highest_segment() const {
 }
 
 void SegmentWriter::Committed() {
+  // The common case: the attempt stayed inside its active segments.
+  bool all_active = true;
+  for (size_t i = 0; i < extents_.size(); ++i) {
+    all_active &= std::find(active_, active_ + kStreams,
+                            static_cast<int>(i)) != active_ + kStreams;
+  }
+  if (all_active) {
+    for (WrittenExtent& extent : extents_) {
+      extent.from_units = extent.floor_units = extent.to_units;
+    }
+    begin_ = Save();
+    return;
+  }
   std::vector<WrittenExtent> kept;
   int kept_active[kStreams] = {-1, -1};
   for (size_t i = 0; i < extents_.size(); ++i) {

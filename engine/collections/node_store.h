@@ -1,7 +1,6 @@
-// BlockView and NodeStore: where collections read blocks and place new ones.
+// NodeStore: where collections read blocks and place new ones.
 //
-// Threads:    BlockView is a value; any thread. A NodeStore belongs to one
-//             transaction and one thread.
+// Threads:    belongs to one transaction and one thread.
 // Processes:  what is allocated here is seen by nobody until the commit.
 // Owns:       nothing; blocks belong to the attempt that allocates them.
 // Lifetime:   pointers are valid while the snapshot or transaction that gave
@@ -15,23 +14,11 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "engine/file/block_view.h"
 #include "engine/format/block.h"
 #include "engine/format/offset.h"
 
 namespace eve {
-
-// The mapped domain as a snapshot may see it: read-only, addresses never move.
-struct BlockView {
-  const char* base = nullptr;
-  uint64_t limit_units = 0;  // first unit past what the snapshot can reach
-
-  bool Contains(Offset offset) const { return offset.units < limit_units; }
-  const char* At(Offset offset) const { return base + offset.bytes(); }
-  template <class T>
-  const T* As(Offset offset) const {
-    return static_cast<const T*>(static_cast<const void*>(At(offset)));
-  }
-};
 
 // Blocks of a stream die at a similar age, so their segments empty together.
 enum class Stream : uint8_t {

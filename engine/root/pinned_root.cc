@@ -1,0 +1,58 @@
+#include "engine/root/pinned_root.h"
+
+#include "absl/strings/str_cat.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+
+absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
+                                                 ReaderCells* cells,
+                                                 const BlockView& view) {
+  EVE_ASSIGN_OR_RETURN(const uint32_t cell, cells->Acquire());
+  while (true) {
+    cells->BeginPin(cell);
+    EVE_STEP("pin.range");
+    const Offset offset = root.Load();
+    EVE_STEP("pin.loaded");
+    // Before the first dereference (P4): it may lie in a segment that was
+    // added a moment ago.
+    if (offset.units + sizeof(CommitRecord) / kUnitBytes > view.limit_units) {
+      cells->Unpin(cell);
+      cells->Release(cell);
+      return absl::UnavailableError(absl::StrCat(
+          "the domain has grown to offset ", offset.bytes(),
+          ", beyond the address space that this process could reserve; raise "
+          "ulimit -v and reopen"));
+    }
+    // Bytes may be stale if the range was revoked; then FinishPin fails and
+    // they are forgotten (P1).
+    const auto* record = view.As<CommitRecord>(offset);
+    const uint64_t version = record->version;
+    if (version == 0 || version >= kRevokedPin) {
+      if (root.Load() != offset) continue;
+      cells->Unpin(cell);
+      cells->Release(cell);
+      return absl::DataLossError(absl::StrCat(
+          "no commit record at offset ", offset.bytes(), ": found version ",
+          version));
+    }
+    if (!cells->FinishPin(cell, version)) continue;
+    EVE_STEP("pin.exact");
+    PinnedRoot pinned;
+    pinned.cells_ = cells;
+    pinned.cell_ = cell;
+    pinned.offset_ = offset;
+    pinned.record_ = record;
+    return pinned;
+  }
+}
+
+void PinnedRoot::Reset() {
+  if (cells_ == nullptr) return;
+  cells_->Unpin(cell_);
+  cells_->Release(cell_);
+  Abandon();
+}
+
+}  // namespace eve
