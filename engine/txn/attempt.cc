@@ -1,0 +1,252 @@
+#include "engine/txn/attempt.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/format/checksum.h"
+#include "util/check.h"
+#include "util/status_macros.h"
+
+namespace eve {
+
+static_assert(SegmentWriter::kStreams == kStreamCount);
+
+void RetireTally::Index() {
+  for (size_t i = 0; i < entries_.size(); ++i) index_[entries_[i].first] = i;
+}
+
+void RetireTally::Add(uint32_t segment, uint64_t units) {
+  if (entries_.size() < kIndexFrom) {
+    for (auto& entry : entries_) {
+      if (entry.first != segment) continue;
+      entry.second += units;
+      return;
+    }
+    entries_.emplace_back(segment, units);
+    if (entries_.size() == kIndexFrom) Index();
+    return;
+  }
+  const auto [found, is_new] = index_.try_emplace(segment, entries_.size());
+  if (is_new) {
+    entries_.emplace_back(segment, units);
+  } else {
+    entries_[found->second].second += units;
+  }
+}
+
+void RetireTally::Clear() {
+  if (entries_.size() >= kIndexFrom) index_.clear();
+  entries_.clear();
+}
+
+void RetireTally::Restore(
+    const std::vector<std::pair<uint32_t, uint64_t>>& entries) {
+  index_.clear();
+  entries_ = entries;
+  if (entries_.size() >= kIndexFrom) Index();
+}
+
+Attempt::Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt)
+    : writer_(writer), salt_(salt) {
+  view_ = view;
+}
+
+absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
+  EVE_ASSIGN_OR_RETURN(const Offset offset,
+                       writer_->Allocate(static_cast<int>(stream), bytes));
+  wrote_ = true;
+  return NewBlock{offset, writer_->data(offset)};
+}
+
+char* Attempt::Edit(Offset offset) {
+  return writer_->CanEdit(offset) ? writer_->data(offset) : nullptr;
+}
+
+void Attempt::Retire(Offset offset, uint64_t bytes) {
+  RetireTally& tally = in_catalog_ ? catalog_retired_ : data_retired_;
+  wrote_ = true;
+  tally.Add(offset.segment(), UnitsForBytes(bytes));
+}
+
+Attempt::Savepoint Attempt::Save() {
+  EVE_DCHECK(!in_catalog_, "savepoints are the user's");
+  Savepoint savepoint{writer_->Save(), data_retired_.entries()};
+  // Older nodes are copied again from here on (P14).
+  writer_->RaiseEditFloor();
+  return savepoint;
+}
+
+void Attempt::RollBackTo(const Savepoint& savepoint) {
+  writer_->Rewind(savepoint.mark);
+  data_retired_.Restore(savepoint.retired);
+}
+
+void Attempt::CollectFills(bool after_data, std::vector<Delta>& out) const {
+  const std::vector<WrittenExtent>& extents = writer_->extents();
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const WrittenExtent& extent = extents[i];
+    const uint32_t from = after_data && i < data_to_.size()
+                              ? data_to_[i]
+                              : extent.from_units;
+    if (from == extent.to_units) continue;
+    const DeltaKind kind = extent.is_run ? DeltaKind::kRun : DeltaKind::kFill;
+    out.push_back(Delta{extent.segment, static_cast<uint32_t>(kind), from,
+                        extent.to_units, 0});
+  }
+}
+
+void Attempt::CollectRetires(const RetireTally& tally,
+                             std::vector<Delta>& out) {
+  for (const auto& [segment, units] : tally.entries()) {
+    out.push_back(Delta{segment, static_cast<uint32_t>(DeltaKind::kRetire), 0,
+                        static_cast<uint32_t>(units), 0});
+  }
+}
+
+void Attempt::HashBlock(Offset offset, uint64_t* hash) {
+  char* block = writer_->data(offset);
+  *hash = BlockHash(block, offset, salt_);
+  const uint32_t checksum = ChecksumOf(*hash);
+  std::memcpy(block + offsetof(BlockHeader, checksum), &checksum,
+              sizeof(checksum));
+}
+
+void Attempt::HashFills(std::vector<Delta>& fills, Offset skip) {
+  for (Delta& fill : fills) {
+    if (fill.kind == static_cast<uint32_t>(DeltaKind::kRetire)) continue;
+    const uint64_t base = SegmentOffset(fill.segment).units;
+    uint64_t at = fill.from_units;
+    while (at < fill.to_units) {
+      const Offset offset{base + at};
+      BlockHeader header;
+      std::memcpy(&header, writer_->data(offset), sizeof(header));
+      EVE_CHECK(header.size_units > 0 &&
+                    at + header.size_units <= fill.to_units,
+                "a block was allocated but not written (I6)");
+      if (offset != skip) {
+        uint64_t hash;
+        HashBlock(offset, &hash);
+        fill.sum += hash;
+      }
+      at += header.size_units;
+    }
+  }
+}
+
+absl::Status Attempt::SpillDeltas() {
+  // One delta more than now: the list itself may open a segment.
+  const size_t room = data_deltas_.size() + 1;
+  const uint64_t bytes = sizeof(DeltaList) + room * sizeof(Delta);
+  EVE_ASSIGN_OR_RETURN(const NewBlock block,
+                       Allocate(Stream::kNodes, bytes));
+  spill_ = block.offset;
+  std::memset(block.data, 0, UnitsForBytes(bytes) * kUnitBytes);
+  DeltaList list{MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes,
+                                 kSystemId),
+                 0, 0};
+  std::memcpy(block.data, &list, sizeof(list));
+  data_deltas_.clear();
+  CollectFills(/*after_data=*/false, data_deltas_);
+  HashFills(data_deltas_, spill_);
+  CollectRetires(data_retired_, data_deltas_);
+  EVE_CHECK(data_deltas_.size() <= room, "the list opened one segment at most");
+  list.count = data_deltas_.size();
+  std::memcpy(block.data, &list, sizeof(list));
+  std::memcpy(block.data + sizeof(list), data_deltas_.data(),
+              data_deltas_.size() * sizeof(Delta));
+  uint64_t hash;
+  HashBlock(spill_, &hash);
+  spilled_count_ = static_cast<uint32_t>(data_deltas_.size());
+  data_deltas_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::FinishData() {
+  data_deltas_.clear();
+  spill_ = kNullOffset;
+  spilled_count_ = 0;
+  CollectFills(/*after_data=*/false, data_deltas_);
+  const size_t fills = data_deltas_.size();
+  if (fills + data_retired_.entries().size() > kInlineDeltasMax) {
+    CollectRetires(data_retired_, data_deltas_);
+    EVE_RETURN_IF_ERROR(SpillDeltas());
+  } else {
+    HashFills(data_deltas_, kNullOffset);
+    CollectRetires(data_retired_, data_deltas_);
+  }
+  data_end_ = writer_->Save();
+  writer_->RaiseEditFloor();
+  data_to_.clear();
+  for (const WrittenExtent& extent : writer_->extents()) {
+    data_to_.push_back(extent.to_units);
+  }
+  in_catalog_ = true;
+  return absl::OkStatus();
+}
+
+void Attempt::RewindToData() {
+  writer_->Rewind(data_end_);
+  catalog_retired_.Clear();
+}
+
+absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
+  // Room for every extent to have grown, and for one that the record opens.
+  const size_t room = writer_->extents().size() + 1 +
+                      catalog_retired_.entries().size();
+  const uint64_t bytes =
+      sizeof(CommitRecord) + (data_deltas_.size() + room) * sizeof(Delta);
+  EVE_ASSIGN_OR_RETURN(const NewBlock block,
+                       Allocate(Stream::kNodes, bytes));
+  CommitRecord record = fields;
+  record.header = MakeBlockHeader(BlockType::kCommitRecord, 0, 0, bytes,
+                                  kSystemId);
+  std::memset(block.data, 0, record.header.bytes());
+  std::memcpy(block.data, &record.header, sizeof(record.header));
+  catalog_deltas_.clear();
+  CollectFills(/*after_data=*/true, catalog_deltas_);
+  HashFills(catalog_deltas_, block.offset);
+  CollectRetires(catalog_retired_, catalog_deltas_);
+  EVE_CHECK(catalog_deltas_.size() <= room, "the record's room was reserved");
+  record.segment_count =
+      std::max(fields.segment_count, writer_->highest_segment() + 1);
+  record.data_delta_count = static_cast<uint32_t>(data_deltas_.size());
+  record.catalog_delta_count = static_cast<uint32_t>(catalog_deltas_.size());
+  record.spilled_delta_count = spilled_count_;
+  record.spill = spill_;
+  char* at = block.data;
+  std::memcpy(at, &record, sizeof(record));
+  at += sizeof(record);
+  std::memcpy(at, data_deltas_.data(), data_deltas_.size() * sizeof(Delta));
+  at += data_deltas_.size() * sizeof(Delta);
+  std::memcpy(at, catalog_deltas_.data(),
+              catalog_deltas_.size() * sizeof(Delta));
+  uint64_t hash;
+  HashBlock(block.offset, &hash);
+  return block.offset;
+}
+
+uint64_t Attempt::bytes_written() const {
+  uint64_t units = 0;
+  for (const WrittenExtent& extent : writer_->extents()) {
+    units += extent.to_units - extent.from_units;
+  }
+  return units * kUnitBytes;
+}
+
+void Attempt::Committed() {
+  writer_->Committed();
+  data_retired_.Clear();
+  catalog_retired_.Clear();
+  in_catalog_ = false;
+  wrote_ = false;
+}
+
+void Attempt::RewindAll() {
+  writer_->RewindAll();
+  data_retired_.Clear();
+  catalog_retired_.Clear();
+  in_catalog_ = false;
+  wrote_ = false;
+}
+
+}  // namespace eve

@@ -1,0 +1,113 @@
+// Attempt: the blocks born and the bytes retired in one run of a transaction,
+// and the commit record that it ends in.
+//
+// Blocks are written in the order data, catalog path, commit record (P9). A
+// lost compare-and-swap that needs no new run of the closure rewinds to the end
+// of the data and writes the last two again.
+//
+// Threads:    one at a time.
+// Processes:  nothing is seen by others until the root word names the record.
+// Owns:       nothing beyond the writer's claims.
+// Lifetime:   Begin() to Committed() or RewindAll(). Death in between leaves
+//             bytes past the committed fill of a segment whose owner is dead.
+// Errors:     kResourceExhausted from allocation; the attempt can be rewound.
+// Cost:       one pass of XXH3 over the new blocks at the end.
+#ifndef EVE_ENGINE_TXN_ATTEMPT_H_
+#define EVE_ENGINE_TXN_ATTEMPT_H_
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/alloc/segment_writer.h"
+#include "engine/collections/node_store.h"
+#include "engine/format/commit_record.h"
+
+namespace eve {
+
+// Units retired per segment. A handful for small commits, thousands for bulk
+// ones.
+class RetireTally {
+ public:
+  // A run counts at its head.
+  void Add(uint32_t segment, uint64_t units);
+  void Clear();
+  const std::vector<std::pair<uint32_t, uint64_t>>& entries() const {
+    return entries_;
+  }
+  // Entries are only ever added to, so a copy restores an earlier state.
+  void Restore(const std::vector<std::pair<uint32_t, uint64_t>>& entries);
+
+ private:
+  static constexpr size_t kIndexFrom = 24;
+  void Index();
+
+  std::vector<std::pair<uint32_t, uint64_t>> entries_;
+  absl::flat_hash_map<uint32_t, size_t> index_;  // used from kIndexFrom on
+};
+
+class Attempt : public NodeStore {
+ public:
+  // `view` spans all that this process has mapped.
+  Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt);
+
+  // NodeStore.
+  absl::StatusOr<NewBlock> Allocate(Stream stream, uint64_t bytes) override;
+  char* Edit(Offset offset) override;
+  void Retire(Offset offset, uint64_t bytes) override;
+
+  struct Savepoint {
+    SegmentWriter::Mark mark;
+    std::vector<std::pair<uint32_t, uint64_t>> retired;
+  };
+  Savepoint Save();
+  void RollBackTo(const Savepoint& savepoint);
+
+  // The data is complete: writes its deltas (into a list of their own when
+  // they are many) and its checksums. What is allocated from here to Seal() is
+  // the catalog path.
+  absl::Status FinishData();
+  // Forgets the catalog path and the record; the data stays.
+  void RewindToData();
+
+  // Writes the record behind the catalog path. `fields` gives everything but
+  // the deltas and segment_count's share of this attempt.
+  absl::StatusOr<Offset> Seal(const CommitRecord& fields);
+
+  // REQUIRES: the compare-and-swap is decided.
+  void Committed();
+  void RewindAll();
+
+  bool wrote_anything() const { return wrote_; }
+  uint64_t bytes_written() const;
+
+ private:
+  void CollectFills(bool after_data, std::vector<Delta>& out) const;
+  static void CollectRetires(const RetireTally& tally,
+                             std::vector<Delta>& out);
+  // Hashes the blocks of each fill, stores their checksums and sets the sums.
+  // Blocks at `skip` and `skip_too` are left out.
+  void HashFills(std::vector<Delta>& fills, Offset skip);
+  void HashBlock(Offset offset, uint64_t* hash);
+  absl::Status SpillDeltas();
+
+  SegmentWriter* writer_;
+  const uint64_t salt_;
+  bool wrote_ = false;
+  bool in_catalog_ = false;
+  RetireTally data_retired_;
+  RetireTally catalog_retired_;
+  std::vector<Delta> data_deltas_;  // what the record will hold
+  std::vector<Delta> catalog_deltas_;
+  Offset spill_;
+  uint32_t spilled_count_ = 0;
+  SegmentWriter::Mark data_end_;
+  std::vector<uint32_t> data_to_;  // per extent, at data_end_
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_TXN_ATTEMPT_H_
