@@ -1,0 +1,127 @@
+#ifndef EVE_DB_BENCH_ENGINE_ADAPTER_H_
+#define EVE_DB_BENCH_ENGINE_ADAPTER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace eve::bench {
+
+// What a commit has survived when it returns.
+enum class Durability {
+  kNone,        // nothing is ever forced to the device
+  kCheckpoint,  // the state of at most 100 ms ago survives a power cut
+  kSync,        // every commit survives a power cut
+};
+
+inline constexpr int kCheckpointIntervalMs = 100;
+
+// One put, or one delete if `erase`. The bytes are the caller's.
+struct WriteOp {
+  std::string_view key;
+  std::string_view value;
+  bool erase = false;
+};
+
+// What one benchmark thread does with an open engine. All engines pay for the
+// same virtual calls and none sees the keys of a workload in advance.
+//
+// Threads:    used by the thread that created it, and by no other.
+// Processes:  never crosses fork().
+// Owns:       one snapshot (read transaction), from TakeSnapshot on.
+// Lifetime:   ends before its Engine.
+// Errors:     writes return a Status; a failing read ends the process, since a
+//             benchmark has nothing to continue with.
+// Cost:       one virtual call for each member.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Applies all `ops` in one transaction. A delete of an absent key is OK.
+  // REQUIRES: no snapshot is held.
+  virtual absl::Status WriteBatch(absl::Span<const WriteOp> ops) = 0;
+
+  // Adds 1 to the little-endian 8-byte counter under `key`, in one transaction
+  // that reads and writes. REQUIRES: the key exists; no snapshot is held.
+  virtual absl::Status Increment(std::string_view key) = 0;
+
+  // Makes the newest state the one that Get and MultiGet see, in place of the
+  // snapshot held so far. A session starts with none.
+  virtual absl::Status TakeSnapshot() = 0;
+  virtual void DropSnapshot() = 0;
+
+  // Looks `key` up in the snapshot. `*value` stays valid until the next call.
+  // REQUIRES: a snapshot is held.
+  virtual bool Get(std::string_view key, std::string_view* value) = 0;
+
+  // Looks all `keys` up at once: values[i] belongs to keys[i], its data() is
+  // null if the key is absent. The values stay valid until the next call.
+  // REQUIRES: a snapshot is held; spans of the same size <= kMultiGetMax.
+  virtual void MultiGet(absl::Span<const std::string_view> keys,
+                        absl::Span<std::string_view> values) = 0;
+};
+
+inline constexpr size_t kMultiGetMax = 64;
+
+struct EngineOptions {
+  Durability durability = Durability::kNone;
+  std::string collection;     // "map"; an engine of one kind ignores it
+  int sessions_max = 1;       // in all processes together
+  bool first_process = true;  // this one runs what needs to run only once
+};
+
+// A storage engine with an open database.
+//
+// Threads:    NewSession may be called by several threads at once.
+// Processes:  opened after fork(), never before.
+// Owns:       the open database; the destructor closes it.
+// Lifetime:   outlives its sessions.
+// Errors:     absl::Status.
+// Cost:       not measured.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Opens the database in the existing directory `dir`, creating it if absent.
+  virtual absl::Status Open(const std::string& dir,
+                            const EngineOptions& options) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Session>> NewSession() = 0;
+
+  // Finishes what earlier writes left to background work, if anything.
+  virtual absl::Status Settle() { return absl::OkStatus(); }
+};
+
+// An engine as the driver knows it before anything is opened.
+struct EngineInfo {
+  std::string name;
+  std::string version;
+  std::string settings;
+  std::string durability[3];  // what each Durability means; index is the enum
+  bool many_processes = false;
+  std::function<std::unique_ptr<Engine>()> create;
+};
+
+// The engines linked into this binary, filled in before main().
+std::vector<EngineInfo>& RegisteredEngines();
+
+// nullptr if no such engine is linked in.
+const EngineInfo* FindEngine(std::string_view name);
+
+struct EngineRegistration {
+  explicit EngineRegistration(EngineInfo info) {
+    RegisteredEngines().push_back(std::move(info));
+  }
+};
+
+// Prints the message and ends this process at once. The parent reports that.
+[[noreturn]] void Fatal(const std::string& message);
+
+}  // namespace eve::bench
+
+#endif  // EVE_DB_BENCH_ENGINE_ADAPTER_H_

@@ -1,0 +1,185 @@
+// LMDB behind the interface of db_bench: the unnamed database of one
+// environment, reads through one read transaction per thread.
+
+#include <lmdb.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "db_bench/engine_adapter.h"
+#include "db_bench/periodic_sync.h"
+
+namespace eve::bench {
+namespace {
+
+// Address space and sparse file, not disk. The file is extended to this size
+// when it is mapped for writing, so only its disk bytes say how large it is.
+constexpr size_t kMapBytes = size_t{64} << 30;
+
+absl::Status LmdbError(const char* call, int code) {
+  if (code == MDB_SUCCESS) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(call, ": ", mdb_strerror(code)));
+}
+
+MDB_val ToVal(std::string_view bytes) {
+  return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
+}
+
+class LmdbSession final : public Session {
+ public:
+  LmdbSession(MDB_env* env, MDB_dbi dbi) : env_(env), dbi_(dbi) {}
+  ~LmdbSession() override { DropSnapshot(); }
+
+  absl::Status WriteBatch(absl::Span<const WriteOp> ops) override {
+    MDB_txn* txn = nullptr;
+    int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
+    for (const WriteOp& op : ops) {
+      MDB_val key = ToVal(op.key);
+      MDB_val value = ToVal(op.value);
+      code = op.erase ? mdb_del(txn, dbi_, &key, nullptr)
+                      : mdb_put(txn, dbi_, &key, &value, 0);
+      if (op.erase && code == MDB_NOTFOUND) code = MDB_SUCCESS;
+      if (code != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return LmdbError(op.erase ? "mdb_del" : "mdb_put", code);
+      }
+    }
+    return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
+  }
+
+  absl::Status Increment(std::string_view counter) override {
+    MDB_txn* txn = nullptr;
+    int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
+    MDB_val key = ToVal(counter);
+    MDB_val value;
+    uint64_t count = 0;
+    code = mdb_get(txn, dbi_, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size == sizeof(count)) {
+      std::memcpy(&count, value.mv_data, sizeof(count));
+      ++count;
+      value = MDB_val{sizeof(count), &count};
+      code = mdb_put(txn, dbi_, &key, &value, 0);
+    }
+    if (code != MDB_SUCCESS) {
+      mdb_txn_abort(txn);
+      return LmdbError("increment", code);
+    }
+    return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
+  }
+
+  absl::Status TakeSnapshot() override {
+    if (read_txn_ == nullptr) {
+      return LmdbError("mdb_txn_begin",
+                       mdb_txn_begin(env_, nullptr, MDB_RDONLY, &read_txn_));
+    }
+    mdb_txn_reset(read_txn_);
+    return LmdbError("mdb_txn_renew", mdb_txn_renew(read_txn_));
+  }
+
+  void DropSnapshot() override {
+    if (read_txn_ != nullptr) mdb_txn_abort(read_txn_);
+    read_txn_ = nullptr;
+  }
+
+  bool Get(std::string_view wanted, std::string_view* value) override {
+    MDB_val key = ToVal(wanted);
+    MDB_val found;
+    const int code = mdb_get(read_txn_, dbi_, &key, &found);
+    if (code == MDB_NOTFOUND) return false;
+    if (code != MDB_SUCCESS) Fatal(LmdbError("mdb_get", code).ToString());
+    *value = {static_cast<const char*>(found.mv_data), found.mv_size};
+    return true;
+  }
+
+  // LMDB has no call for many keys, so its users loop.
+  void MultiGet(absl::Span<const std::string_view> keys,
+                absl::Span<std::string_view> values) override {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (!LmdbSession::Get(keys[i], &values[i])) values[i] = {};
+    }
+  }
+
+ private:
+  MDB_env* const env_;
+  const MDB_dbi dbi_;
+  MDB_txn* read_txn_ = nullptr;
+};
+
+class LmdbEngine final : public Engine {
+ public:
+  ~LmdbEngine() override {
+    sync_.reset();
+    if (env_ != nullptr) mdb_env_close(env_);
+  }
+
+  absl::Status Open(const std::string& dir,
+                    const EngineOptions& options) override {
+    int code = mdb_env_create(&env_);
+    if (code == MDB_SUCCESS) code = mdb_env_set_mapsize(env_, kMapBytes);
+    if (code == MDB_SUCCESS) {
+      // One for each session and some for those that only verify.
+      const int readers = std::max(126, options.sessions_max + 16);
+      code = mdb_env_set_maxreaders(env_, static_cast<unsigned>(readers));
+    }
+    unsigned flags = MDB_NOTLS;
+    if (options.durability != Durability::kSync) {
+      flags |= MDB_NOSYNC | MDB_WRITEMAP;
+    }
+    if (code == MDB_SUCCESS) {
+      code = mdb_env_open(env_, dir.c_str(), flags, 0644);
+    }
+    if (code != MDB_SUCCESS) return LmdbError("mdb_env_open", code);
+    if (options.durability == Durability::kCheckpoint &&
+        options.first_process) {
+      sync_.emplace(absl::Milliseconds(kCheckpointIntervalMs), [this] {
+        const int synced = mdb_env_sync(env_, /*force=*/1);
+        if (synced != MDB_SUCCESS) {
+          Fatal(LmdbError("mdb_env_sync", synced).ToString());
+        }
+      });
+    }
+    return OpenDatabase();
+  }
+
+  absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
+    return std::make_unique<LmdbSession>(env_, dbi_);
+  }
+
+ private:
+  absl::Status OpenDatabase() {
+    MDB_txn* txn = nullptr;
+    int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
+    code = mdb_dbi_open(txn, nullptr, 0, &dbi_);
+    if (code != MDB_SUCCESS) {
+      mdb_txn_abort(txn);
+      return LmdbError("mdb_dbi_open", code);
+    }
+    return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
+  }
+
+  MDB_env* env_ = nullptr;
+  MDB_dbi dbi_ = 0;
+  std::optional<PeriodicSync> sync_;
+};
+
+const EngineRegistration registration({
+    .name = "lmdb",
+    .version = mdb_version(nullptr, nullptr, nullptr),
+    .settings = "MDB_NOTLS, 64 GiB map, read-ahead on, no MDB_APPEND",
+    .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
+                   "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
+                   "no flags: fdatasync in each commit"},
+    .many_processes = true,
+    .create = [] { return std::make_unique<LmdbEngine>(); },
+});
+
+}  // namespace
+}  // namespace eve::bench

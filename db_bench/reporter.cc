@@ -1,0 +1,181 @@
+#include "db_bench/reporter.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace eve::bench {
+namespace {
+
+constexpr double kMiB = 1048576.0;
+constexpr char kOurEngine[] = "eve";
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  if (values.size() % 2 == 1) return values[half];
+  return (values[half - 1] + values[half]) / 2;
+}
+
+std::string NameOf(const Workload& workload) {
+  return std::string(workload.name);
+}
+
+}  // namespace
+
+double Measurement::OpsPerSecond() const {
+  return static_cast<double>(operations) / seconds;
+}
+
+double Measurement::MicrosPerOp() const {
+  return worker_seconds * 1e6 / static_cast<double>(operations);
+}
+
+Measurement MergeWorkers(absl::Span<const WorkerResult> results) {
+  Measurement sum;
+  uint64_t start = std::numeric_limits<uint64_t>::max();
+  uint64_t end = 0;
+  for (const WorkerResult& result : results) {
+    sum.operations += result.operations;
+    sum.found += result.found;
+    sum.bytes += result.bytes;
+    sum.verify_failures += result.verify_failures;
+    sum.latencies.Merge(result.latencies);
+    sum.worker_seconds +=
+        static_cast<double>(result.end_nanos - result.start_nanos) * 1e-9;
+    start = std::min(start, result.start_nanos);
+    end = std::max(end, result.end_nanos);
+  }
+  // At least a nanosecond, so that no rate is infinite.
+  sum.seconds = static_cast<double>(std::max(end, start + 1) - start) * 1e-9;
+  return sum;
+}
+
+Reporter::~Reporter() {
+  if (json_ != nullptr) std::fclose(json_);
+}
+
+absl::Status Reporter::OpenJson(const std::string& path) {
+  json_ = std::fopen(path.c_str(), "w");
+  if (json_ != nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--json: ", path, ": ", strerror(errno)));
+}
+
+void Reporter::Add(const Measurement& m) {
+  absl::PrintF(
+      "%-16s : %11.3f micros/op %.0f ops/sec %.3f seconds "
+      "%d operations; %6.1f MB/s",
+      NameOf(*m.workload), m.MicrosPerOp(), m.OpsPerSecond(), m.seconds,
+      m.operations, static_cast<double>(m.bytes) / kMiB / m.seconds);
+  if (m.workload->Reads()) {
+    absl::PrintF(" (%d of %d found)", m.found, m.operations);
+  }
+  const LatencyHistogram& h = m.latencies;
+  absl::PrintF(
+      "\nPercentiles: P50: %.2f P75: %.2f P99: %.2f P99.9: %.2f P99.99: %.2f\n",
+      h.PercentileMicros(50), h.PercentileMicros(75), h.PercentileMicros(99),
+      h.PercentileMicros(99.9), h.PercentileMicros(99.99));
+  std::fflush(stdout);
+  if (json_ != nullptr) PrintJson(m);
+  all_.push_back(m);
+}
+
+void Reporter::PrintJson(const Measurement& m) {
+  const std::string line = absl::StrFormat(
+      "{\"schema\":1,\"benchmark\":\"%s\",\"engine\":\"%s\","
+      "\"collection\":\"%s\",\"phase\":%d,\"repeat\":%d,\"num\":%d,"
+      "\"threads\":%d,\"processes\":%d,\"batch_size\":%d,\"key_size\":%d,"
+      "\"value_size\":%d,\"durability\":\"%s\",\"operations\":%d,"
+      "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f,"
+      "\"p50_us\":%.3f,\"p99_us\":%.3f,\"p999_us\":%.3f,\"found\":%d,"
+      "\"file_bytes\":%d,\"disk_bytes\":%d}\n",
+      NameOf(*m.workload), m.engine, config_.collection, m.phase, m.repeat,
+      config_.num, config_.threads, config_.processes,
+      config_.BatchOf(*m.workload), config_.key_size, config_.value_size,
+      config_.durability_name, m.operations, m.seconds, m.MicrosPerOp(),
+      m.OpsPerSecond(), m.latencies.PercentileMicros(50),
+      m.latencies.PercentileMicros(99), m.latencies.PercentileMicros(99.9),
+      m.found, m.size.file_bytes, m.size.disk_bytes);
+  std::fputs(line.c_str(), json_);
+  std::fflush(json_);
+}
+
+absl::Status Reporter::CheckAgreement() const {
+  for (const Measurement& m : all_) {
+    for (const Measurement& other : all_) {
+      if (m.phase != other.phase || m.repeat != other.repeat ||
+          m.found == other.found || !m.comparable || !other.comparable) {
+        continue;
+      }
+      return absl::DataLossError(
+          absl::StrCat(NameOf(*m.workload), ": ", m.engine, " found ", m.found,
+                       ", ", other.engine, " found ", other.found));
+    }
+  }
+  return absl::OkStatus();
+}
+
+double Reporter::MedianOps(const std::string& engine, int phase) const {
+  std::vector<double> values;
+  for (const Measurement& m : all_) {
+    if (m.engine == engine && m.phase == phase) {
+      values.push_back(m.OpsPerSecond());
+    }
+  }
+  return Median(std::move(values));
+}
+
+double Reporter::MedianMicros(const std::string& engine, int phase) const {
+  std::vector<double> values;
+  for (const Measurement& m : all_) {
+    if (m.engine == engine && m.phase == phase) {
+      values.push_back(m.MicrosPerOp());
+    }
+  }
+  return Median(std::move(values));
+}
+
+void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
+  absl::PrintF("\nSummary: medians; ratio = ops/sec of eve / of the rival\n");
+  absl::PrintF("%-16s", "benchmark");
+  for (const std::string& engine : engines) {
+    absl::PrintF(" %12s us %9s/s", engine, "ops");
+  }
+  for (const std::string& engine : engines) {
+    if (engine != kOurEngine) absl::PrintF(" %12s", "eve/" + engine);
+  }
+  absl::PrintF("\n");
+  for (size_t i = 0; i < config_.workloads.size(); ++i) {
+    const int phase = static_cast<int>(i);
+    absl::PrintF("%-16s", NameOf(*config_.workloads[i]));
+    for (const std::string& engine : engines) {
+      const double ops = MedianOps(engine, phase);
+      if (std::isnan(ops)) {
+        absl::PrintF(" %15s %11s", "skipped", "-");
+      } else {
+        absl::PrintF(" %15.3f %11.0f", MedianMicros(engine, phase), ops);
+      }
+    }
+    for (const std::string& engine : engines) {
+      if (engine == kOurEngine) continue;
+      const double ratio =
+          MedianOps(kOurEngine, phase) / MedianOps(engine, phase);
+      if (std::isnan(ratio)) {
+        absl::PrintF(" %12s", "-");
+      } else {
+        absl::PrintF(" %11.2fx", ratio);
+      }
+    }
+    absl::PrintF("\n");
+  }
+}
+
+}  // namespace eve::bench

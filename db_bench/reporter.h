@@ -1,0 +1,79 @@
+#ifndef EVE_DB_BENCH_REPORTER_H_
+#define EVE_DB_BENCH_REPORTER_H_
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "db_bench/environment.h"
+#include "db_bench/latency_histogram.h"
+#include "db_bench/worker.h"
+
+namespace eve::bench {
+
+// One workload on one engine in one repeat, all workers together.
+struct Measurement {
+  std::string engine;
+  const Workload* workload = nullptr;
+  int phase = 0;
+  int repeat = 0;
+  uint64_t operations = 0;
+  uint64_t found = 0;
+  uint64_t bytes = 0;
+  uint64_t verify_failures = 0;
+  double seconds = 0;         // from the first worker's start to the last's end
+  double worker_seconds = 0;  // the workers' times added up
+  LatencyHistogram latencies;
+  DirectorySize size;
+  bool comparable = true;  // every engine must have found as much
+
+  double OpsPerSecond() const;
+  double MicrosPerOp() const;  // as each worker saw it
+};
+
+Measurement MergeWorkers(absl::Span<const WorkerResult> results);
+
+// Prints measurements as they come, as RocksDB's db_bench does, writes one JSON
+// object per line if asked, and keeps all for the summary.
+//
+// Threads:    for one thread.
+// Processes:  not used across fork().
+// Owns:       the JSON file.
+// Lifetime:   `config` outlives it.
+// Errors:     absl::Status.
+// Cost:       not measured.
+class Reporter {
+ public:
+  explicit Reporter(const RunConfig& config) : config_(config) {}
+  ~Reporter();
+
+  Reporter(const Reporter&) = delete;
+  Reporter& operator=(const Reporter&) = delete;
+
+  absl::Status OpenJson(const std::string& path);
+  void Add(const Measurement& measurement);
+
+  // kDataLoss if engines disagree on what a benchmark found: all were given the
+  // same keys in the same order.
+  absl::Status CheckAgreement() const;
+
+  // Medians of all repeats, and the ratios of Eve's ops/sec to its rivals'.
+  void PrintSummary(const std::vector<std::string>& engines) const;
+
+ private:
+  void PrintJson(const Measurement& measurement);
+  // NaN if there is no such measurement.
+  double MedianOps(const std::string& engine, int phase) const;
+  double MedianMicros(const std::string& engine, int phase) const;
+
+  const RunConfig& config_;
+  std::FILE* json_ = nullptr;
+  std::vector<Measurement> all_;
+};
+
+}  // namespace eve::bench
+
+#endif  // EVE_DB_BENCH_REPORTER_H_

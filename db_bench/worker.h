@@ -1,0 +1,61 @@
+#ifndef EVE_DB_BENCH_WORKER_H_
+#define EVE_DB_BENCH_WORKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+
+#include "absl/status/status.h"
+#include "db_bench/engine_adapter.h"
+#include "db_bench/latency_histogram.h"
+#include "db_bench/workload.h"
+
+namespace eve::bench {
+
+// What one worker thread measured. Lives in memory shared with the parent, as
+// bytes: no pointers, and written only before the worker reports that it ended.
+struct WorkerResult {
+  uint64_t start_nanos;  // CLOCK_MONOTONIC, so comparable between processes
+  uint64_t end_nanos;
+  uint64_t operations;  // keys, not transactions
+  uint64_t found;
+  uint64_t bytes;  // of the keys and values written or found
+  uint64_t verify_failures;
+  LatencyHistogram latencies;  // of transactions or calls, not of keys
+};
+
+static_assert(std::is_trivially_copyable_v<WorkerResult>);
+
+uint64_t NowNanos();
+
+// One thread's part of one workload.
+struct WorkerTask {
+  const RunConfig* config;
+  const Workload* workload;
+  const ValueMaker* values;
+  Session* session;
+  WorkerResult* result;
+  int phase;   // position in the list of benchmarks
+  int worker;  // in [0, config->Workers())
+};
+
+// Untimed: takes the worker's snapshot and touches every 16th key, so that all
+// engines start their reads from a warm cache. Nothing for writes.
+absl::Status WarmUp(const WorkerTask& task);
+
+// Timed: performs the worker's part of the operations.
+absl::Status RunTask(const WorkerTask& task);
+
+// Overwrites random keys one by one until `*readers_left` is 0.
+absl::Status OverwriteWhileRead(const WorkerTask& task,
+                                const std::atomic<uint32_t>* readers_left);
+
+// Before and after swapcounter: creates the counter; reads it back.
+absl::Status ResetCounter(const RunConfig& config, Session& session);
+absl::Status CheckCounter(const RunConfig& config, Session& session,
+                          uint64_t expected);
+
+}  // namespace eve::bench
+
+#endif  // EVE_DB_BENCH_WORKER_H_

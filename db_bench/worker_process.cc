@@ -1,0 +1,185 @@
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "db_bench/process_group.h"
+
+namespace eve::bench {
+namespace {
+
+constexpr useconds_t kPollMicros = 200;
+constexpr useconds_t kStartPollMicros = 50;
+
+// The child's side of ProcessGroup: owns the open engine and its threads.
+class WorkerProcess {
+ public:
+  WorkerProcess(const RunConfig& config, const EngineInfo& info,
+                SharedState* shared, int process)
+      : config_(config),
+        info_(info),
+        shared_(shared),
+        slot_(shared->slots[process]),
+        process_(process),
+        values_(config.value_size) {}
+
+  void Serve() {
+    uint32_t served = 0;
+    for (;;) {
+      // acquire: pairs with the release in ProcessGroup::Post.
+      while (slot_.posted.load(std::memory_order_acquire) == served) {
+        usleep(kPollMicros);
+      }
+      if (slot_.command == Command::kExit) return;
+      const absl::Status status = Execute(slot_.command, slot_.phase);
+      if (!status.ok()) Fail(status);
+      // release: pairs with the acquire in ProcessGroup::WaitFinished.
+      slot_.finished.store(++served, std::memory_order_release);
+    }
+  }
+
+ private:
+  absl::Status Execute(Command command, int phase) {
+    switch (command) {
+      case Command::kOpen:
+        return Open();
+      case Command::kClose:
+        engine_.reset();
+        return absl::OkStatus();
+      case Command::kSettle:
+        return engine_->Settle();
+      case Command::kRun:
+        return RunPhase(phase);
+      case Command::kResetCounter:
+      case Command::kCheckCounter:
+        return AtCounter(command);
+      case Command::kExit:
+        break;
+    }
+    return absl::InternalError("unknown command");
+  }
+
+  absl::Status Open() {
+    EngineOptions options;
+    options.durability = config_.durability;
+    options.collection = config_.collection;
+    options.sessions_max = config_.Workers() + 1;
+    options.first_process = process_ == 0;
+    engine_ = info_.create();
+    return engine_->Open(config_.dir, options);
+  }
+
+  absl::Status AtCounter(Command command) {
+    absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
+    if (!session.ok()) return session.status();
+    if (command == Command::kResetCounter) {
+      return ResetCounter(config_, **session);
+    }
+    return CheckCounter(config_, **session, config_.writes);
+  }
+
+  absl::Status RunPhase(int phase) {
+    const Workload& workload = *config_.workloads[static_cast<size_t>(phase)];
+    std::vector<std::thread> threads;
+    for (int i = 0; i < config_.threads; ++i) {
+      threads.emplace_back([this, phase, i] { RunThread(phase, i); });
+    }
+    if (workload.kind == OpKind::kGetWhileWriting && process_ == 0) {
+      threads.emplace_back([this, phase] { RunWriterThread(phase); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return absl::OkStatus();
+  }
+
+  WorkerTask MakeTask(int phase, int worker, WorkerResult* result) const {
+    *result = {};
+    return {.config = &config_,
+            .workload = config_.workloads[static_cast<size_t>(phase)],
+            .values = &values_,
+            .session = nullptr,
+            .result = result,
+            .phase = phase,
+            .worker = worker};
+  }
+
+  void RunThread(int phase, int thread) {
+    const int worker = process_ * config_.threads + thread;
+    WorkerTask task = MakeTask(phase, worker, &shared_->results[worker]);
+    absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
+    if (!session.ok()) return Fail(session.status());
+    task.session = session->get();
+    absl::Status status = WarmUp(task);
+    if (status.ok()) {
+      AwaitStart(phase);
+      status = RunTask(task);
+    }
+    // release: pairs with the acquire in OverwriteWhileRead.
+    shared_->readers_left.fetch_sub(1, std::memory_order_release);
+    if (!status.ok()) Fail(status);
+  }
+
+  void RunWriterThread(int phase) {
+    WorkerResult unused;
+    WorkerTask task = MakeTask(phase, config_.Workers(), &unused);
+    absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
+    if (!session.ok()) return Fail(session.status());
+    task.session = session->get();
+    AwaitStart(phase);
+    const absl::Status status =
+        OverwriteWhileRead(task, &shared_->readers_left);
+    if (!status.ok()) Fail(status);
+  }
+
+  // All threads of all processes begin at once.
+  void AwaitStart(int phase) {
+    const auto wanted = static_cast<uint32_t>(phase) + 1;
+    shared_->ready.fetch_add(1, std::memory_order_relaxed);
+    // acquire: pairs with the release in ProcessGroup::Run.
+    while (shared_->go.load(std::memory_order_acquire) != wanted) {
+      usleep(kStartPollMicros);
+    }
+  }
+
+  // Tells the parent, which then kills all processes: the first message stays.
+  void Fail(const absl::Status& status) {
+    absl::MutexLock lock(&fail_mutex_);
+    if (slot_.failed.load(std::memory_order_relaxed) != 0) return;
+    const std::string text = status.ToString();
+    const size_t size = std::min(text.size(), sizeof(slot_.error) - 1);
+    memcpy(slot_.error, text.data(), size);
+    slot_.error[size] = '\0';
+    // release: pairs with the acquire in ProcessGroup::CheckAlive.
+    slot_.failed.store(1, std::memory_order_release);
+  }
+
+  const RunConfig& config_;
+  const EngineInfo& info_;
+  SharedState* const shared_;
+  ProcessSlot& slot_;
+  const int process_;
+  const ValueMaker values_;
+  std::unique_ptr<Engine> engine_;
+  absl::Mutex fail_mutex_;
+};
+
+}  // namespace
+
+void RunWorkerProcess(const RunConfig& config, const EngineInfo& engine,
+                      SharedState* shared, int process) {
+  {
+    WorkerProcess worker(config, engine, shared, process);
+    worker.Serve();
+  }
+  // Not exit(): destructors of statics are the parent's to run.
+  fflush(nullptr);
+  std::_Exit(0);
+}
+
+}  // namespace eve::bench

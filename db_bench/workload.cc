@@ -1,0 +1,111 @@
+#include "db_bench/workload.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace eve::bench {
+namespace {
+
+constexpr uint64_t kGenerationsMax = 4096;
+constexpr uint64_t kValueSeed = 0x6576655f62656e63;
+constexpr size_t kNoiseBytes = size_t{1} << 20;
+
+constexpr Workload kWorkloads[] = {
+    {"fillseq", OpKind::kPut, KeyOrder::kSequential, 1000, true, false,
+     "write all keys in order into a fresh database"},
+    {"fillrandom", OpKind::kPut, KeyOrder::kPermutation, 1000, true, false,
+     "write all keys, each once, in random order into a fresh database"},
+    {"overwrite", OpKind::kPut, KeyOrder::kUniform, 1, false, false,
+     "write --writes random keys again"},
+    {"readrandom", OpKind::kGet, KeyOrder::kUniform, 1, false, false,
+     "look up --reads random keys in one snapshot per thread"},
+    {"readmissing", OpKind::kGet, KeyOrder::kUniform, 1, false, true,
+     "look up --reads keys that are not there"},
+    {"multireadrandom", OpKind::kMultiGet, KeyOrder::kUniform, 16, false, false,
+     "look up --reads random keys, 16 at a time"},
+    {"deleterandom", OpKind::kDelete, KeyOrder::kUniform, 1, false, false,
+     "delete --writes random keys, those already gone included"},
+    {"readwhilewriting", OpKind::kGetWhileWriting, KeyOrder::kUniform, 1, false,
+     false, "readrandom beside one overwriting thread; new snapshot each 100"},
+    {"swapcounter", OpKind::kCount, KeyOrder::kUniform, 1, false, false,
+     "increment one shared counter --writes times, one transaction each"},
+};
+
+uint64_t Load64(const char* bytes) {
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+}  // namespace
+
+absl::Span<const Workload> AllWorkloads() { return kWorkloads; }
+
+const Workload* FindWorkload(std::string_view name) {
+  for (const Workload& workload : kWorkloads) {
+    if (workload.name == name) return &workload;
+  }
+  return nullptr;
+}
+
+uint64_t RunConfig::BatchOf(const Workload& workload) const {
+  // One operation per transaction, or per lookup, is what these are about.
+  if (workload.kind == OpKind::kGet || workload.kind == OpKind::kCount ||
+      workload.kind == OpKind::kGetWhileWriting) {
+    return 1;
+  }
+  if (workload.kind == OpKind::kMultiGet) return workload.default_batch;
+  return batch_size != 0 ? batch_size : workload.default_batch;
+}
+
+uint64_t RunConfig::OperationsOf(const Workload& workload) const {
+  if (workload.Reads()) return reads;
+  return workload.fills ? num : writes;
+}
+
+Permutation::Permutation(uint64_t size, uint64_t seed) : size_(size) {
+  const int bits = std::max(1, static_cast<int>(std::bit_width(size - 1)));
+  mask_ = bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+  shift_ = (bits + 1) / 2;
+  Random random(seed);
+  addend_ = random.Next();
+  for (uint64_t& factor : factors_) factor = random.Next() | 1;
+}
+
+void FormatKey(uint64_t index, bool absent, size_t size, char* key) {
+  std::memset(key, '0', size);
+  size_t at = size;
+  if (absent) {
+    key[--at] = static_cast<char>('a' + index % 10);
+    index /= 10;
+  }
+  for (; index != 0; index /= 10) {
+    key[--at] = static_cast<char>('0' + index % 10);
+  }
+}
+
+ValueMaker::ValueMaker(size_t value_size)
+    : value_size_(value_size), noise_(kNoiseBytes + value_size) {
+  Random random(kValueSeed);
+  for (char& byte : noise_) byte = static_cast<char>(random.Next());
+}
+
+void ValueMaker::Make(uint64_t index, uint64_t generation, char* value) const {
+  const uint64_t hash = Mix64(index ^ kValueSeed);
+  const uint64_t first = hash ^ generation;
+  const uint64_t last = Mix64(hash + generation);
+  std::memcpy(value, &noise_[last % kNoiseBytes], value_size_);
+  std::memcpy(value, &first, sizeof(first));
+  std::memcpy(value + value_size_ - sizeof(last), &last, sizeof(last));
+}
+
+bool ValueMaker::Verify(uint64_t index, std::string_view value) const {
+  if (value.size() != value_size_) return false;
+  const uint64_t hash = Mix64(index ^ kValueSeed);
+  const uint64_t generation = Load64(value.data()) ^ hash;
+  const uint64_t last = Load64(value.data() + value_size_ - sizeof(uint64_t));
+  return generation < kGenerationsMax && last == Mix64(hash + generation);
+}
+
+}  // namespace eve::bench
