@@ -42,9 +42,6 @@ inline constexpr Allowance kAllowances[] = {
     {"reinterpret-cast", "tests/", "", "tests damage raw bytes"},
 
     {"todo", "tests/tidy/rules_test", "", "shows the rule bad snippets"},
-
-    // Layers that may see one of their siblings, in the order of the arrow.
-    // {"layers", "engine/domain/x.cc", "engine/capi", "reason"},
 };
 
 }  // namespace eve::tidy
