@@ -23,7 +23,7 @@ const char* Zeroes() {
 }  // namespace
 
 void SegmentSource::OfferHalfFull(std::vector<uint32_t> segments) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   half_full_ = std::move(segments);
 }
 
@@ -31,7 +31,7 @@ std::optional<ClaimedSegment> SegmentSource::TakeHalfFull() {
   while (true) {
     uint32_t segment;
     {
-      absl::MutexLock lock(&mutex_);
+      std::lock_guard lock(mutex_);
       if (half_full_.empty()) return std::nullopt;
       segment = half_full_.back();
       half_full_.pop_back();
@@ -51,7 +51,7 @@ absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
   claims_.fetch_add(1, std::memory_order_relaxed);
   if (std::optional<ClaimedSegment> half = TakeHalfFull()) return *half;
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (!ready_.empty()) {
       const ClaimedSegment ready = ready_.back();
       ready_.pop_back();
@@ -172,7 +172,7 @@ bool SegmentSource::PrepareOne() {
     return false;
   }
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (!ready_.empty() || !half_full_.empty()) return false;
   }
   if (table_->capacity() < kSteppedSegments) return false;
@@ -185,13 +185,13 @@ bool SegmentSource::PrepareOne() {
   }
   absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
   if (!ready.ok()) return false;
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   ready_.push_back(*ready);
   return true;
 }
 
 void SegmentSource::ReleasePrepared() {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   for (const ClaimedSegment& ready : ready_) {
     table_->ReleaseFree(ready.segment);
   }

@@ -24,11 +24,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>  // guards half_full_ and ready_
 #include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/alloc/segment_table.h"
 #include "engine/file/file.h"
 #include "engine/format/offset.h"
@@ -91,9 +91,9 @@ class SegmentSource {
   const Limits limits_;
   std::atomic<uint64_t> claims_{0};
   std::atomic<uint64_t> claims_prepared_for_{0};
-  absl::Mutex mutex_;
-  std::vector<uint32_t> half_full_ ABSL_GUARDED_BY(mutex_);
-  std::vector<ClaimedSegment> ready_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::vector<uint32_t> half_full_;
+  std::vector<ClaimedSegment> ready_;
 };
 
 }  // namespace eve

@@ -29,7 +29,7 @@ ReaderCells::ReaderCells(const SharedRegion* region, const ProcessSlots* slots)
 }
 
 absl::Status ReaderCells::Grow(uint32_t needed) {
-  absl::MutexLock lock(&grow_mutex_);
+  std::lock_guard lock(grow_mutex_);
   if (usable_.load(std::memory_order_acquire) >= needed) {
     return absl::OkStatus();
   }

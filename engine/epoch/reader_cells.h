@@ -23,10 +23,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/file/shared_region.h"
 
@@ -82,7 +82,7 @@ class ReaderCells {
   std::unique_ptr<std::atomic<uint8_t>[]> taken_;
   std::unique_ptr<uint64_t[]> last_seen_;  // owned with the cell
   std::atomic<uint32_t> usable_{0};        // cells below this are backed
-  absl::Mutex grow_mutex_;
+  std::mutex grow_mutex_;
 };
 
 // What a scan met. Range pins protect everything that dies after `range_low`.

@@ -70,7 +70,11 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
         mapping.bytes_ = bytes;
         // Advice: a kernel without large folios maps small pages instead.
         (void)::madvise(mapped, bytes, MADV_HUGEPAGE);
-        (void)::madvise(mapped, bytes, MADV_DONTFORK);
+        // A forked child may not write. What it still reads through inherited
+        // snapshots is the parent's to protect.
+        if (access == Access::kReadWrite) {
+          (void)::madvise(mapped, bytes, MADV_DONTFORK);
+        }
         return mapping;
       }
       error = errno;

@@ -1,0 +1,120 @@
+// A Domain is one memory-mapped file of named persistent collections.
+//
+// Threads:    every method may be called concurrently without locking.
+// Processes:  any number may open the same file, read it and write it at once.
+//             Not usable in a fork() child: methods fail there, reopen.
+// Owns:       shares the instance of its file with all other handles of this
+//             process; the last one to go detaches.
+// Lifetime:   handles, collections and snapshots keep the instance alive, in
+//             any order of destruction.
+// Errors:     absl::Status. A damaged file is kDataLoss, never an abort.
+// Cost:       reads take no lock and make no system call.
+#ifndef EVE_DOMAIN_H_
+#define EVE_DOMAIN_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "eve/internal/map_access.h"
+#include "eve/options.h"
+#include "eve/snapshot.h"
+#include "eve/stats.h"
+#include "eve/transaction.h"
+
+namespace eve {
+
+class Domain {
+ public:
+  Domain() = default;
+
+  // Opens the domain at `path`, creates it if `options` allow, or joins the
+  // processes that have it open. Opening a file twice in a process gives the
+  // same instance, with the options of the first.
+  //
+  //   kNotFound            missing, and options.create is false
+  //   kInvalidArgument     not a domain, a directory, or a bad option
+  //   kFailedPrecondition  another format version or build, or a lock file
+  //                        that does not belong to the file
+  //   kDataLoss            a checksum failed and no older root is intact
+  //   kPermissionDenied    try options.read_only
+  //   kResourceExhausted   full disk, or too many processes
+  //   kDeadlineExceeded    another process has been opening it for 10 s
+  static absl::StatusOr<Domain> Open(std::string_view path,
+                                     const DomainOptions& options = {});
+
+  // The collection of that name, created if it is missing.
+  // Collection<Map<std::string, int64_t>>("stock").
+  //   kFailedPrecondition  it exists with another kind or other types
+  //   kInvalidArgument     empty name, or above 255 bytes, or a zero byte
+  //   kNotFound            missing, and the domain is read-only
+  template <class C>
+  absl::StatusOr<C> Collection(std::string_view name) {
+    absl::StatusOr<internal::CollectionRef> ref =
+        OpenCollection(name, C::kKind, C::KeyTypeName(), C::ValueTypeName());
+    if (!ref.ok()) return ref.status();
+    return C(*std::move(ref));
+  }
+  // Removes the collection; its blocks are retired in the background.
+  //   kNotFound  no such collection
+  absl::Status Drop(std::string_view name);
+  absl::StatusOr<std::vector<CollectionInfo>> Collections() const;
+
+  // Runs `fn` on the newest version and publishes its writes as one atomic
+  // step over all collections. `fn` runs again from the start whenever another
+  // writer has changed a collection that it read or wrote; values read through
+  // the transaction die when it returns. If `fn` returns an error, nothing is
+  // published and that error is returned as is. OK means visible to all
+  // processes; durable as options say.
+  //
+  // Lock-free, not wait-free: someone always progresses.
+  //
+  //   kAborted             max_attempts reached
+  //   kDeadlineExceeded    deadline passed
+  //   kResourceExhausted   disk full or max_bytes reached
+  //   kFailedPrecondition  the domain was opened read-only
+  // REQUIRES: not called inside another Swap() on this thread.
+  absl::StatusOr<Commit> Swap(
+      absl::FunctionRef<absl::Status(Transaction&)> fn,
+      const SwapOptions& options = {});
+
+  // A pinned snapshot of the newest version.
+  absl::StatusOr<Snapshot> Now() const;
+
+  // Everything committed before the call, by any process, is on disk on
+  // return.
+  absl::Status Sync();
+  // The newest version that survives a power failure.
+  uint64_t durable_version() const;
+
+  // Folds the accounting and frees what no pin and no durable root can see.
+  // Normally done in the background.
+  absl::Status Reclaim();
+
+  absl::StatusOr<DomainStats> Stats() const;
+
+  // Syncs (unless read-only) and lets go of this handle. The error, if any, is
+  // that of the last checkpoint. Destruction does the same, silently.
+  absl::Status Close();
+
+  bool is_open() const { return impl_ != nullptr; }
+
+ private:
+  explicit Domain(std::shared_ptr<internal::DomainImpl> impl)
+      : impl_(std::move(impl)) {}
+  absl::StatusOr<internal::CollectionRef> OpenCollection(
+      std::string_view name, std::string_view kind, std::string key_type,
+      std::string value_type);
+
+  std::shared_ptr<internal::DomainImpl> impl_;
+};
+
+}  // namespace eve
+
+#endif  // EVE_DOMAIN_H_

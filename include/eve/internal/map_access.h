@@ -1,0 +1,96 @@
+// What the Map template calls: byte-level access, implemented in the engine.
+//
+// Threads:    as the Map.
+// Processes:  as the Map.
+// Owns:       a MapCursor owns its position; CollectionRef keeps the domain.
+// Lifetime:   MapView is valid while its snapshot or transaction is.
+// Errors:     as the Map.
+// Cost:       as the Map.
+#ifndef EVE_INTERNAL_MAP_ACCESS_H_
+#define EVE_INTERNAL_MAP_ACCESS_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "eve/bytes.h"
+
+namespace eve {
+
+class Transaction;
+
+namespace internal {
+
+class DomainImpl;
+class MapEditor;
+class SnapshotImpl;
+class TransactionImpl;
+
+struct CollectionRef {
+  std::shared_ptr<DomainImpl> domain;
+  std::string name;
+  uint32_t id = 0;
+};
+
+// All that a lookup needs, in one place.
+struct MapView {
+  const char* base = nullptr;
+  uint64_t limit_units = 0;
+  uint64_t seed = 0;
+  uint64_t mask = 0;
+  uint64_t root = 0;
+  uint64_t count = 0;
+  const SnapshotImpl* snapshot = nullptr;  // told of damage; may be null
+  uint64_t verify_salt = 0;                // 0: do not verify leaves
+};
+
+class MapCursor {
+ public:
+  MapCursor();  // at the end
+  explicit MapCursor(const MapView& view);
+  MapCursor(MapCursor&&) noexcept;
+  MapCursor& operator=(MapCursor&&) noexcept;
+  ~MapCursor();
+  bool AtEnd() const;
+  void Next();
+  Bytes key() const;
+  Bytes value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+MapView OpenMap(const SnapshotImpl& snapshot, const CollectionRef& ref);
+std::optional<Bytes> FindInMap(const MapView& view, Bytes key);
+absl::StatusOr<Bytes> GetInMap(const MapView& view, Bytes key);
+void MultiFindInMap(const MapView& view, absl::Span<const Bytes> keys,
+                    absl::Span<std::optional<Bytes>> out);
+absl::Status UndecodableValue();
+absl::Status KeyNotFound();
+
+MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref);
+absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor,
+                                                  Bytes key);
+absl::Status PutInMap(MapEditor* editor, Bytes key, Bytes value);
+absl::StatusOr<bool> InsertInMap(MapEditor* editor, Bytes key, Bytes value);
+absl::StatusOr<bool> EraseInMap(MapEditor* editor, Bytes key);
+absl::Status ClearMap(MapEditor* editor);
+absl::StatusOr<uint64_t> SizeOfMap(MapEditor* editor);
+absl::StatusOr<MapView> ViewOfMap(MapEditor* editor);
+
+absl::Status GetOne(const CollectionRef& ref, Bytes key,
+                    absl::FunctionRef<void(Bytes)> take);
+absl::Status SwapOne(const CollectionRef& ref,
+                     absl::FunctionRef<absl::Status(Transaction&)> fn);
+absl::StatusOr<uint64_t> CountOne(const CollectionRef& ref);
+
+}  // namespace internal
+}  // namespace eve
+
+#endif  // EVE_INTERNAL_MAP_ACCESS_H_

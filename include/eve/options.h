@@ -1,0 +1,70 @@
+// Options of domains and transactions; every default has its reason.
+//
+// Threads:    value types.
+// Processes:  each process chooses its own.
+// Owns:       nothing.
+// Lifetime:   copied when passed.
+// Errors:     Open and Swap reject bad values with kInvalidArgument.
+// Cost:       none.
+#ifndef EVE_OPTIONS_H_
+#define EVE_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+
+namespace eve {
+
+// Commits are visible to all processes at once, whatever the durability. The
+// death of processes loses nothing in any mode; the modes differ in what a
+// power failure may lose. In every mode the domain then holds exactly one
+// committed version.
+enum class Durability {
+  // Durable when somebody calls Sync(), or at the last Close().
+  kNone,
+  // Durable at the next checkpoint, DomainOptions::checkpoint_every later.
+  kCheckpoint,
+  // Durable when Swap returns.
+  kSync,
+};
+
+struct DomainOptions {
+  // Create the file if it is missing.
+  bool create = true;
+  // Never writes; works on files and media that cannot be written.
+  bool read_only = false;
+  // No file: the domain lives in memory and ends with its last handle. The
+  // path names it for this process.
+  bool in_memory = false;
+  Durability durability = Durability::kCheckpoint;
+  // How often the background thread checkpoints under kCheckpoint. 100 ms
+  // bounds what a power failure loses and costs little.
+  absl::Duration checkpoint_every = absl::Milliseconds(100);
+  // A quota on the file, in bytes; 0: as much as the disk holds.
+  uint64_t max_bytes = 0;
+  // Check each leaf's checksum on lookups that return a Status.
+  bool verify_reads = false;
+  // Checkpoints, folding and reuse on a background thread. Without it they are
+  // done by Sync, Close, Reclaim, and inline when they are overdue.
+  bool background = true;
+};
+
+struct SwapOptions {
+  // Instead of the domain's.
+  std::optional<Durability> durability;
+  // Runs of the closure before Swap gives up with kAborted; 0: no limit.
+  int max_attempts = 0;
+  // When Swap gives up with kDeadlineExceeded.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// What a successful Swap did.
+struct Commit {
+  uint64_t version = 0;  // of the published root; the base's if nothing changed
+  int attempts = 1;      // runs of the closure
+};
+
+}  // namespace eve
+
+#endif  // EVE_OPTIONS_H_
