@@ -1,0 +1,55 @@
+// Catalog: the trie of collection names that every commit record points at.
+//
+// Threads:    pure functions on immutable blocks, or edits of one attempt.
+// Processes:  as above.
+// Owns:       nothing.
+// Lifetime:   spans returned are valid while the snapshot is.
+// Errors:     kDataLoss for entries that cannot be read.
+// Cost:       one trie look-up.
+#ifndef EVE_ENGINE_TXN_CATALOG_H_
+#define EVE_ENGINE_TXN_CATALOG_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/collections/hash.h"
+#include "engine/file/block_view.h"
+#include "engine/format/catalog_entry.h"
+#include "eve/bytes.h"
+
+namespace eve {
+
+// A catalog entry, taken out of the trie.
+struct CatalogRecord {
+  std::string name;
+  CatalogEntry entry{};
+  std::string key_type;
+  std::string value_type;
+
+  std::string Encode() const;
+  bool IsGraveyard() const {
+    return entry.kind == static_cast<uint8_t>(CollectionKind::kGraveyard);
+  }
+};
+
+absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value);
+
+// The stored bytes of a name's entry; nothing if there is none.
+absl::StatusOr<std::optional<Bytes>> FindCatalogBytes(const BlockView& view,
+                                                      const KeyHasher& hasher,
+                                                      NodeSlot catalog_root,
+                                                      Bytes name);
+
+// All entries, graveyards included.
+absl::StatusOr<std::vector<CatalogRecord>> ListCatalog(const BlockView& view,
+                                                       NodeSlot catalog_root);
+
+// The name under which a root waits for its blocks to be retired. Unique while
+// the root's blocks are live.
+std::string GraveyardName(NodeSlot root);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_TXN_CATALOG_H_

@@ -1,0 +1,65 @@
+// Core: what a transaction needs of an attached domain, in one place.
+//
+// Threads:    the parts are thread-safe as their headers say.
+// Processes:  the region is shared; the rest is this process's.
+// Owns:       the parts, wired together by the domain layer.
+// Lifetime:   outlives every snapshot and transaction of the domain.
+// Errors:     none.
+// Cost:       none.
+#ifndef EVE_ENGINE_TXN_CORE_H_
+#define EVE_ENGINE_TXN_CORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/alloc/segment_source.h"
+#include "engine/alloc/segment_table.h"
+#include "engine/collections/hash.h"
+#include "engine/epoch/process_slots.h"
+#include "engine/epoch/reader_cells.h"
+#include "engine/file/block_view.h"
+#include "engine/file/file.h"
+#include "engine/file/mapping.h"
+#include "engine/file/shared_region.h"
+#include "engine/format/superblock.h"
+#include "engine/root/root_slot.h"
+
+namespace eve {
+
+struct Core {
+  std::string path;
+  File file;
+  Superblock superblock;
+  uint64_t salt = 0;
+  KeyHasher hasher;
+  bool read_only = false;
+  bool verify_reads = false;
+
+  Mapping read_mapping;
+  Mapping write_mapping;
+  BlockView view;  // all that is mapped
+  SharedRegion region;
+  ForkGuard fork_guard;
+
+  std::unique_ptr<RootSlot> root;
+  std::unique_ptr<ProcessSlots> slots;
+  std::unique_ptr<ReaderCells> cells;     // null: unpinned reader (P25)
+  std::unique_ptr<SegmentTable> table;    // null in read-only domains
+  std::unique_ptr<SegmentSource> source;  // null in read-only domains
+  uint64_t incarnation = 0;
+  Offset frozen_root;  // read-only with nobody attached: the durable record
+
+  absl::Status CheckUsable() const {
+    if (fork_guard.IsForkedChild()) {
+      return absl::FailedPreconditionError(
+          path + ": opened before fork(); open it again in the child");
+    }
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_TXN_CORE_H_

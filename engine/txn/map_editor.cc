@@ -1,0 +1,172 @@
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/txn/transaction_impl.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+// Pending writes are applied when they reach either limit, so that a bulk
+// transaction needs little memory of its own.
+constexpr size_t kPendingOpsMax = 1 << 16;
+constexpr size_t kPendingBytesMax = 8 << 20;
+// Larger values are not copied but applied at once.
+constexpr size_t kCopiedValueMax = 64 << 10;
+
+absl::Status CheckSizes(Bytes key, Bytes value) {
+  if (key.size() > kKeyBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("key of ", key.size(), " bytes; at most ", kKeyBytesMax,
+                     " are allowed"));
+  }
+  if (value.size() > kValueBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("value of ", value.size(), " bytes; at most ",
+                     kValueBytesMax, " are allowed"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+EditContext MapEditor::Context() const {
+  return EditContext{&transaction_->attempt(), transaction_->core().hasher,
+                     record_.entry.id};
+}
+
+absl::Status MapEditor::Flush() {
+  if (pending_.empty()) return absl::OkStatus();
+  absl::Status status =
+      HamtApply(Context(), absl::MakeSpan(pending_), root_);
+  pending_.clear();
+  bytes_.Clear();
+  transaction_->status_.Update(status);
+  return status;
+}
+
+absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
+  EVE_RETURN_IF_ERROR(Flush());
+  const FindResult found =
+      HamtFind(transaction_->core().view, transaction_->core().hasher,
+               root_.slot, key);
+  if (found.outcome == FindOutcome::kDamaged) {
+    absl::Status status = absl::DataLossError(absl::StrCat(
+        "collection '", record_.name, "' is damaged; run eve check"));
+    transaction_->status_.Update(status);
+    return status;
+  }
+  if (found.outcome == FindOutcome::kAbsent) return std::nullopt;
+  return found.value;
+}
+
+absl::Status MapEditor::Put(Bytes key, Bytes value) {
+  EVE_RETURN_IF_ERROR(CheckSizes(key, value));
+  if (value.size() > kCopiedValueMax) {
+    return Apply(MapOpKind::kPut, key, value).status();
+  }
+  MapOp op{};
+  op.kind = MapOpKind::kPut;
+  op.key = bytes_.Copy(key);
+  op.value = bytes_.Copy(value);
+  pending_.push_back(op);
+  if (pending_.size() >= kPendingOpsMax || bytes_.used() >= kPendingBytesMax) {
+    return Flush();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key,
+                                      Bytes value) {
+  EVE_RETURN_IF_ERROR(CheckSizes(key, value));
+  EVE_RETURN_IF_ERROR(Flush());
+  MapOp op{};
+  op.kind = kind;
+  op.key = key;
+  op.value = value;
+  absl::Status status = HamtApply(Context(), absl::MakeSpan(&op, 1), root_);
+  if (!status.ok()) {
+    transaction_->status_.Update(status);
+    return status;
+  }
+  return op.existed;
+}
+
+absl::Status MapEditor::Clear() {
+  pending_.clear();
+  bytes_.Clear();
+  if (!root_.slot.is_empty()) buried_.push_back(root_.slot);
+  root_ = MapRoot{};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> MapEditor::Size() {
+  EVE_RETURN_IF_ERROR(Flush());
+  return root_.count;
+}
+
+absl::StatusOr<MapView> MapEditor::View() {
+  EVE_RETURN_IF_ERROR(Flush());
+  const Core& core = transaction_->core();
+  MapView view;
+  view.base = core.view.base;
+  view.limit_units = core.view.limit_units;
+  view.seed = core.hasher.seed;
+  view.mask = core.hasher.mask;
+  view.root = root_.slot.word;
+  view.count = root_.count;
+  return view;
+}
+
+MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref) {
+  return transaction.Edit(ref);
+}
+
+// A null editor stands for an error that the transaction holds; the closure's
+// status does not matter then, Swap returns the transaction's.
+namespace {
+absl::Status Unusable() {
+  return absl::FailedPreconditionError(
+      "the collection cannot be used in this transaction: it was dropped");
+}
+}  // namespace
+
+absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor,
+                                                  Bytes key) {
+  if (editor == nullptr) return Unusable();
+  return editor->Find(key);
+}
+
+absl::Status PutInMap(MapEditor* editor, Bytes key, Bytes value) {
+  if (editor == nullptr) return Unusable();
+  return editor->Put(key, value);
+}
+
+absl::StatusOr<bool> InsertInMap(MapEditor* editor, Bytes key, Bytes value) {
+  if (editor == nullptr) return Unusable();
+  EVE_ASSIGN_OR_RETURN(const bool existed,
+                       editor->Apply(MapOpKind::kInsert, key, value));
+  return !existed;
+}
+
+absl::StatusOr<bool> EraseInMap(MapEditor* editor, Bytes key) {
+  if (editor == nullptr) return Unusable();
+  return editor->Apply(MapOpKind::kErase, key, Bytes());
+}
+
+absl::Status ClearMap(MapEditor* editor) {
+  if (editor == nullptr) return Unusable();
+  return editor->Clear();
+}
+
+absl::StatusOr<uint64_t> SizeOfMap(MapEditor* editor) {
+  if (editor == nullptr) return Unusable();
+  return editor->Size();
+}
+
+absl::StatusOr<MapView> ViewOfMap(MapEditor* editor) {
+  if (editor == nullptr) return Unusable();
+  return editor->View();
+}
+
+}  // namespace eve::internal

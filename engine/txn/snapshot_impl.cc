@@ -1,0 +1,72 @@
+#include "engine/txn/snapshot_impl.h"
+
+#include "engine/collections/hamt_map.h"
+#include "engine/root/accounting.h"
+#include "engine/txn/catalog.h"
+#include "eve/snapshot.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+
+absl::Status SnapshotImpl::Take() {
+  if (core_->cells != nullptr) {
+    EVE_ASSIGN_OR_RETURN(pin_, PinnedRoot::PinNewest(
+                                   *core_->root, core_->cells.get(),
+                                   core_->view));
+    record_offset_ = pin_.offset();
+    record_ = &pin_.record();
+    return absl::OkStatus();
+  }
+  // An unpinned reader: nobody frees anything while it is attached (P25).
+  record_offset_ = core_->frozen_root.is_null() ? core_->root->Load()
+                                                : core_->frozen_root;
+  EVE_ASSIGN_OR_RETURN(const ChainRecord read,
+                       ReadRecord(core_->view, record_offset_, core_->salt));
+  record_ = read.record;
+  return absl::OkStatus();
+}
+
+MapView ViewAt(const Core& core, const CommitRecord& record,
+               const CollectionRef& ref, const SnapshotImpl* snapshot) {
+  MapView view;
+  view.base = core.view.base;
+  view.limit_units = uint64_t{record.segment_count} * kSegmentUnits;
+  view.seed = core.hasher.seed;
+  view.mask = core.hasher.mask;
+  view.snapshot = snapshot;
+  if (core.verify_reads) view.verify_salt = core.salt;
+  const absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
+      core.view, core.hasher, record.catalog_root, ref.name);
+  if (!bytes.ok()) {
+    if (snapshot != nullptr) snapshot->MarkDamaged();
+    return view;
+  }
+  if (!bytes->has_value() || (*bytes)->size() < sizeof(CatalogEntry)) {
+    return view;
+  }
+  CatalogEntry entry;
+  std::memcpy(static_cast<void*>(&entry), (*bytes)->data(), sizeof(entry));
+  if (entry.id != ref.id) return view;  // dropped and created anew
+  view.root = entry.root.word;
+  view.count = entry.count;
+  return view;
+}
+
+}  // namespace eve::internal
+
+namespace eve {
+
+uint64_t Snapshot::version() const { return impl_->record().version; }
+
+absl::Status Snapshot::status() const {
+  if (!impl_->damaged()) return absl::OkStatus();
+  return absl::DataLossError(
+      impl_->core().path +
+      ": a read through this snapshot met damaged bytes; run eve check");
+}
+
+uint64_t Snapshot::internal_record_offset() const {
+  return impl_->record_offset().bytes();
+}
+
+}  // namespace eve

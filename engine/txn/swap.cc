@@ -1,0 +1,129 @@
+#include "engine/txn/swap.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "util/backoff.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+void Count(SharedWord& counter, uint64_t by = 1) {
+  // relaxed: a figure for people.
+  counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+enum class Outcome { kPublished, kConflict };
+
+// Publishes a prepared run on `base`, restamping as long as the winners change
+// nothing that it read.
+absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
+                                SwapResult& result) {
+  Core& core = transaction.core();
+  PinnedRoot winner;  // a second cell: the base stays pinned as well (P3)
+  while (true) {
+    const PinnedRoot& newest =
+        winner.is_pinned() ? winner : transaction.base();
+    EVE_ASSIGN_OR_RETURN(const Offset record, transaction.Stamp(newest));
+    const uint64_t version = newest.version() + 1;
+    const uint64_t folded = newest.record().folded_version;
+    EVE_STEP("commit.before_cas");
+    if (core.root->TryPublish(newest.offset(), record)) {
+      EVE_STEP("commit.after_cas");
+      result.commit.version = version;
+      result.unfolded = version - folded;
+      return Outcome::kPublished;
+    }
+    EVE_STEP("commit.lost");
+    EVE_ASSIGN_OR_RETURN(PinnedRoot next,
+                         PinnedRoot::PinNewest(*core.root, core.cells.get(),
+                                               core.view));
+    EVE_ASSIGN_OR_RETURN(const bool conflict,
+                         transaction.ConflictsWith(next.record()));
+    if (conflict) return Outcome::kConflict;
+    Count(core.slots->own().restamps);
+    transaction.attempt().RewindToData();
+    winner = std::move(next);
+  }
+}
+
+absl::Status CheckLimits(const SwapOptions& options, int attempts) {
+  if (options.max_attempts > 0 && attempts >= options.max_attempts) {
+    return absl::AbortedError(
+        absl::StrCat("other writers won all ", attempts,
+                     " attempts; raise SwapOptions::max_attempts"));
+  }
+  if (options.deadline != absl::InfiniteFuture() &&
+      absl::Now() >= options.deadline) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("deadline passed after ", attempts, " attempts"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SwapResult> RunSwap(
+    TransactionImpl& transaction,
+    absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+    const SwapOptions& options) {
+  Core& core = transaction.core();
+  Backoff backoff;
+  SwapResult result;
+  for (int attempt = 1;; ++attempt) {
+    EVE_ASSIGN_OR_RETURN(PinnedRoot base,
+                         PinnedRoot::PinNewest(*core.root, core.cells.get(),
+                                               core.view));
+    result.commit.attempts = attempt;
+    result.commit.version = base.version();
+    transaction.Begin(std::move(base), attempt);
+    absl::Status status = fn(transaction);
+    absl::StatusOr<bool> changed = false;
+    if (!transaction.status().ok()) {
+      status = transaction.status();
+    } else if (status.ok()) {
+      changed = transaction.Prepare();
+      status = changed.status();
+    }
+    if (!status.ok() || !*changed) {
+      transaction.Finish(/*committed=*/false);
+      if (!status.ok()) return status;
+      return result;
+    }
+    absl::StatusOr<Outcome> outcome = Publish(transaction, result);
+    if (outcome.ok() && *outcome == Outcome::kPublished) {
+      Count(core.slots->own().commits);
+      Count(core.slots->own().bytes_committed,
+            transaction.attempt().bytes_written());
+      transaction.Finish(/*committed=*/true);
+      result.published = true;
+      return result;
+    }
+    transaction.Finish(/*committed=*/false);
+    if (!outcome.ok()) return outcome.status();
+    Count(core.slots->own().conflicts);
+    EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
+    backoff.Pause();
+  }
+}
+
+}  // namespace eve::internal
+
+namespace eve {
+
+uint64_t Transaction::base_version() const { return impl_->base().version(); }
+
+int Transaction::attempt() const { return impl_->attempt_number(); }
+
+absl::StatusOr<eve::Savepoint> Transaction::Savepoint() {
+  return impl_->Save();
+}
+
+absl::Status Transaction::RollBackTo(const eve::Savepoint& savepoint) {
+  return impl_->RollBackTo(savepoint);
+}
+
+}  // namespace eve

@@ -1,0 +1,275 @@
+#include "engine/txn/transaction_impl.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "util/check.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+
+Bytes PendingBytes::Copy(Bytes bytes) {
+  used_ += bytes.size();
+  while (current_ < chunks_.size() &&
+         chunks_[current_].size - at_ < bytes.size()) {
+    ++current_;
+    at_ = 0;
+  }
+  if (current_ == chunks_.size()) {
+    const size_t size = std::max(kChunkBytes, bytes.size());
+    chunks_.push_back(Chunk{std::make_unique<char[]>(size), size});
+  }
+  char* to = chunks_[current_].data.get() + at_;
+  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+  at_ += bytes.size();
+  return Bytes(to, bytes.size());
+}
+
+void PendingBytes::Clear() {
+  if (chunks_.size() > 1) chunks_.resize(1);
+  current_ = 0;
+  at_ = 0;
+  used_ = 0;
+}
+
+TransactionImpl::TransactionImpl(Core* core, SegmentWriter* writer)
+    : core_(core), attempt_(writer, core->view, core->salt) {}
+
+void TransactionImpl::Begin(PinnedRoot base, int attempt) {
+  base_ = std::move(base);
+  attempt_number_ = attempt;
+  status_ = absl::OkStatus();
+  next_collection_ = base_.record().next_collection;
+}
+
+MapEditor* TransactionImpl::Edit(const CollectionRef& ref) {
+  for (const auto& editor : editors_) {
+    if (editor->ref_.name == ref.name && editor->ref_.id == ref.id) {
+      return editor.get();
+    }
+  }
+  auto editor = std::make_unique<MapEditor>(this, ref);
+  absl::StatusOr<std::optional<Bytes>> bytes =
+      FindCatalogBytes(core_->view, core_->hasher,
+                       base_.record().catalog_root, ref.name);
+  if (!bytes.ok()) {
+    status_.Update(bytes.status());
+    return nullptr;
+  }
+  if (bytes->has_value()) {
+    absl::StatusOr<CatalogRecord> record =
+        DecodeCatalogRecord(ref.name, **bytes);
+    if (!record.ok()) {
+      status_.Update(record.status());
+      return nullptr;
+    }
+    editor->base_bytes_ = (*bytes)->ToString();
+    editor->record_ = *std::move(record);
+  }
+  if (!bytes->has_value() || editor->record_.entry.id != ref.id) {
+    read_catalog_ = true;  // that it is gone is something this run read
+    status_.Update(absl::FailedPreconditionError(
+        absl::StrCat("collection '", ref.name,
+                     "' was dropped; get a new handle from the domain")));
+    return nullptr;
+  }
+  editor->root_ =
+      MapRoot{editor->record_.entry.root, editor->record_.entry.count};
+  editors_.push_back(std::move(editor));
+  return editors_.back().get();
+}
+
+absl::StatusOr<Savepoint> TransactionImpl::Save() {
+  Saved saved;
+  for (const auto& editor : editors_) {
+    EVE_RETURN_IF_ERROR(editor->Flush());
+    saved.collections.push_back({editor->root_, editor->buried_.size()});
+  }
+  saved.serial = ++savepoint_serial_;
+  saved.attempt = attempt_.Save();
+  savepoints_.push_back(std::move(saved));
+  return Savepoint(savepoints_.size() - 1, savepoint_serial_);
+}
+
+absl::Status TransactionImpl::RollBackTo(const Savepoint& savepoint) {
+  if (savepoint.index_ >= savepoints_.size() ||
+      savepoints_[savepoint.index_].serial != savepoint.serial_) {
+    return absl::InvalidArgumentError(
+        "the savepoint belongs to another run of the closure, or was undone");
+  }
+  savepoints_.resize(savepoint.index_ + 1);
+  const Saved& saved = savepoints_.back();
+  for (size_t i = 0; i < editors_.size(); ++i) {
+    MapEditor& editor = *editors_[i];
+    editor.pending_.clear();
+    editor.bytes_.Clear();
+    if (i < saved.collections.size()) {
+      editor.root_ = saved.collections[i].root;
+      editor.buried_.resize(saved.collections[i].buried);
+    } else {  // first touched after the savepoint
+      editor.root_ =
+          MapRoot{editor.record_.entry.root, editor.record_.entry.count};
+      editor.buried_.clear();
+    }
+  }
+  attempt_.RollBackTo(saved.attempt);
+  // Blocks of before the savepoint stay immutable: it may be used again.
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint32_t> TransactionImpl::CreateCollection(
+    CatalogRecord record) {
+  read_catalog_ = changed_names_ = true;
+  record.entry.id = next_collection_++;
+  ++collection_delta_;
+  name_changes_.push_back({record.name, record.Encode()});
+  return record.entry.id;
+}
+
+absl::Status TransactionImpl::DropCollection(const std::string& name) {
+  read_catalog_ = true;
+  EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
+                       FindCatalogBytes(core_->view, core_->hasher,
+                                        base_.record().catalog_root, name));
+  if (!bytes.has_value()) {
+    return absl::NotFoundError(absl::StrCat("no collection '", name, "'"));
+  }
+  EVE_ASSIGN_OR_RETURN(CatalogRecord record,
+                       DecodeCatalogRecord(name, *bytes));
+  // What is buried is the root that this run read: a commit to the collection
+  // in between is a conflict.
+  CollectionRef ref;
+  ref.name = name;
+  ref.id = record.entry.id;
+  if (Edit(ref) == nullptr) return status_;
+  changed_names_ = true;
+  --collection_delta_;
+  name_changes_.push_back({name, ""});
+  if (!record.entry.root.is_empty()) {
+    record.entry.kind = static_cast<uint8_t>(CollectionKind::kGraveyard);
+    name_changes_.push_back(
+        {GraveyardName(record.entry.root), record.Encode()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransactionImpl::RetireSlice(const CatalogRecord& graveyard,
+                                          uint64_t budget) {
+  read_catalog_ = true;
+  CatalogRecord rest = graveyard;
+  const EditContext context{&attempt_, core_->hasher, graveyard.entry.id};
+  bool done = false;
+  EVE_RETURN_IF_ERROR(
+      HamtRetireSome(context, budget, rest.entry.root, &done));
+  // The slice is renamed with its root, so that two collectors that take the
+  // same graveyard meet in the catalog.
+  changed_names_ = true;
+  name_changes_.push_back({graveyard.name, ""});
+  if (!done) {
+    name_changes_.push_back({GraveyardName(rest.entry.root), rest.Encode()});
+  }
+  return absl::OkStatus();
+}
+
+void TransactionImpl::CollectEditorChanges(const MapEditor& editor) {
+  for (const NodeSlot root : editor.buried_) {
+    CatalogRecord grave;
+    grave.entry = editor.record_.entry;
+    grave.entry.kind = static_cast<uint8_t>(CollectionKind::kGraveyard);
+    grave.entry.root = root;
+    grave.entry.count = 0;
+    changes_.push_back({GraveyardName(root), grave.Encode()});
+  }
+  if (editor.root_.slot == editor.record_.entry.root) return;
+  CatalogRecord record = editor.record_;
+  record.entry.root = editor.root_.slot;
+  record.entry.count = editor.root_.count;
+  changes_.push_back({record.name, record.Encode()});
+}
+
+void TransactionImpl::CollectCatalogChanges() {
+  changes_ = name_changes_;
+  for (const auto& editor : editors_) CollectEditorChanges(*editor);
+}
+
+absl::StatusOr<bool> TransactionImpl::Prepare() {
+  for (const auto& editor : editors_) EVE_RETURN_IF_ERROR(editor->Flush());
+  EVE_RETURN_IF_ERROR(status_);
+  CollectCatalogChanges();
+  if (changes_.empty()) return false;
+  EVE_RETURN_IF_ERROR(attempt_.FinishData());
+  return true;
+}
+
+EditContext TransactionImpl::CatalogContext() {
+  // Catalog leaves are rewritten by every commit: they die young.
+  return EditContext{&attempt_, core_->hasher, kCatalogId, Stream::kNodes};
+}
+
+absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
+  const CommitRecord& before = newest.record();
+  MapRoot catalog{before.catalog_root, 0};
+  catalog_ops_.clear();
+  for (const CatalogChange& change : changes_) {
+    MapOp op{};
+    op.kind = change.value.empty() ? MapOpKind::kErase : MapOpKind::kPut;
+    op.key = change.name;
+    op.value = change.value;
+    catalog_ops_.push_back(op);
+  }
+  EVE_RETURN_IF_ERROR(HamtApply(CatalogContext(),
+                                absl::MakeSpan(catalog_ops_), catalog));
+  CommitRecord fields{};
+  fields.version = before.version + 1;
+  fields.incarnation = core_->incarnation;
+  fields.previous = newest.offset();
+  fields.catalog_root = catalog.slot;
+  fields.accounting_root = before.accounting_root;
+  fields.accounting_rows = before.accounting_rows;
+  fields.folded_version = before.folded_version;
+  fields.catalog_version =
+      changed_names_ ? fields.version : before.catalog_version;
+  fields.segment_count = before.segment_count;
+  fields.next_collection = std::max(before.next_collection, next_collection_);
+  fields.collection_count = static_cast<uint32_t>(
+      before.collection_count + collection_delta_);
+  fields.writer = core_->slots->index();
+  return attempt_.Seal(fields);
+}
+
+absl::StatusOr<bool> TransactionImpl::ConflictsWith(
+    const CommitRecord& newest) const {
+  if (read_catalog_ &&
+      newest.catalog_version != base_.record().catalog_version) {
+    return true;
+  }
+  for (const auto& editor : editors_) {
+    EVE_ASSIGN_OR_RETURN(
+        const std::optional<Bytes> bytes,
+        FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+                         editor->ref_.name));
+    // Whole entries, not roots (P3).
+    if (!bytes.has_value() || *bytes != Bytes(editor->base_bytes_)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void TransactionImpl::Finish(bool committed) {
+  if (committed) {
+    attempt_.Committed();
+  } else {
+    attempt_.RewindAll();
+  }
+  base_.Reset();
+  editors_.clear();
+  savepoints_.clear();
+  name_changes_.clear();
+  changes_.clear();
+  read_catalog_ = changed_names_ = false;
+  collection_delta_ = 0;
+}
+
+}  // namespace eve::internal

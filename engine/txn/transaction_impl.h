@@ -1,0 +1,152 @@
+// TransactionImpl: collections of one base root, edited by one attempt.
+//
+// Threads:    one at a time.
+// Processes:  nothing is seen by others before the commit.
+// Owns:       copies of pending keys and values until they are applied.
+// Lifetime:   reused from transaction to transaction by its writer.
+// Errors:     sticky: after a failed write the transaction cannot commit.
+// Cost:       a put is buffered; the trie is touched once a batch.
+#ifndef EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
+#define EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/collections/hamt_map.h"
+#include "engine/root/pinned_root.h"
+#include "engine/txn/attempt.h"
+#include "engine/txn/catalog.h"
+#include "engine/txn/core.h"
+#include "eve/internal/map_access.h"
+#include "eve/transaction.h"
+
+namespace eve::internal {
+
+// Copies of keys and values that wait to be applied, in chunks that stay
+// where they are.
+class PendingBytes {
+ public:
+  Bytes Copy(Bytes bytes);
+  void Clear();
+  size_t used() const { return used_; }
+
+ private:
+  static constexpr size_t kChunkBytes = 64 << 10;
+  struct Chunk {
+    std::unique_ptr<char[]> data;
+    size_t size = 0;
+  };
+  std::vector<Chunk> chunks_;
+  size_t current_ = 0;  // chunk being filled
+  size_t at_ = 0;       // in it
+  size_t used_ = 0;
+};
+
+// One map inside a transaction.
+class MapEditor {
+ public:
+  MapEditor(TransactionImpl* transaction, const CollectionRef& ref)
+      : transaction_(transaction), ref_(ref) {}
+
+  absl::StatusOr<std::optional<Bytes>> Find(Bytes key);
+  absl::Status Put(Bytes key, Bytes value);
+  absl::StatusOr<bool> Apply(MapOpKind kind, Bytes key, Bytes value);
+  absl::Status Clear();
+  absl::StatusOr<uint64_t> Size();
+  absl::StatusOr<MapView> View();
+  absl::Status Flush();
+
+ private:
+  friend class TransactionImpl;
+  EditContext Context() const;
+
+  TransactionImpl* transaction_;
+  CollectionRef ref_;
+  std::string base_bytes_;  // catalog entry as the base has it
+  CatalogRecord record_;
+  MapRoot root_;
+  std::vector<NodeSlot> buried_;  // roots that Clear() replaced
+  std::vector<MapOp> pending_;
+  PendingBytes bytes_;
+};
+
+class TransactionImpl {
+ public:
+  friend class MapEditor;
+  TransactionImpl(Core* core, SegmentWriter* writer);
+
+  // Starts a run of the closure on a pinned base.
+  void Begin(PinnedRoot base, int attempt);
+  const PinnedRoot& base() const { return base_; }
+  int attempt_number() const { return attempt_number_; }
+
+  // The collection's editor; null, with status() set, if it cannot be used.
+  MapEditor* Edit(const CollectionRef& ref);
+  const absl::Status& status() const { return status_; }
+
+  absl::StatusOr<Savepoint> Save();
+  absl::Status RollBackTo(const Savepoint& savepoint);
+
+  // Creates or removes a name. Reads the catalog (P10).
+  absl::StatusOr<uint32_t> CreateCollection(CatalogRecord record);
+  absl::Status DropCollection(const std::string& name);
+  // Takes a slice off a graveyard; removes it when it is empty.
+  absl::Status RetireSlice(const CatalogRecord& graveyard, uint64_t budget);
+
+  // Applies what is pending and completes the data. Returns whether there is
+  // anything to commit.
+  absl::StatusOr<bool> Prepare();
+  // Builds the catalog path and the record on top of `newest`, which is the
+  // base or a winner that changed nothing this run read.
+  absl::StatusOr<Offset> Stamp(const PinnedRoot& newest);
+  // Whether `newest` changed a collection that this run read or wrote.
+  absl::StatusOr<bool> ConflictsWith(const CommitRecord& newest) const;
+
+  // The run is over, published or not.
+  void Finish(bool committed);
+  Attempt& attempt() { return attempt_; }
+  Core& core() { return *core_; }
+
+ private:
+  struct SavedCollection {
+    MapRoot root;
+    size_t buried;
+  };
+  struct Saved {
+    uint64_t serial;
+    Attempt::Savepoint attempt;
+    std::vector<SavedCollection> collections;
+  };
+  struct CatalogChange {
+    std::string name;
+    std::string value;  // empty: erase
+  };
+  EditContext CatalogContext();
+  void CollectCatalogChanges();
+  void CollectEditorChanges(const MapEditor& editor);
+
+  Core* core_;
+  Attempt attempt_;
+  PinnedRoot base_;
+  int attempt_number_ = 0;
+  absl::Status status_;
+  std::vector<std::unique_ptr<MapEditor>> editors_;
+  std::vector<Saved> savepoints_;
+  uint64_t savepoint_serial_ = 0;
+  // Creates and drops; by the API they come alone in a transaction.
+  bool read_catalog_ = false;
+  bool changed_names_ = false;
+  uint32_t next_collection_ = 0;
+  int64_t collection_delta_ = 0;
+  std::vector<CatalogChange> name_changes_;
+  std::vector<CatalogChange> changes_;
+  std::vector<MapOp> catalog_ops_;
+};
+
+}  // namespace eve::internal
+
+#endif  // EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
