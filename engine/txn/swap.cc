@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "util/backoff.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -71,7 +72,7 @@ absl::StatusOr<SwapResult> RunSwap(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
     const SwapOptions& options) {
   Core& core = transaction.core();
-  Backoff backoff;
+  Backoff backoff(MonotonicNanos() ^ core.slots->index());
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
     EVE_ASSIGN_OR_RETURN(PinnedRoot base,
@@ -106,7 +107,7 @@ absl::StatusOr<SwapResult> RunSwap(
     if (!outcome.ok()) return outcome.status();
     Count(core.slots->own().conflicts);
     EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
-    backoff.Pause();
+    backoff.Wait();
   }
 }
 

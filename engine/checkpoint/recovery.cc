@@ -1,0 +1,335 @@
+#include "engine/checkpoint/recovery.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "engine/alloc/segment_table.h"
+#include "engine/checkpoint/boot_id.h"
+#include "engine/epoch/process_slots.h"
+#include "engine/format/checksum.h"
+#include "engine/root/accounting.h"
+#include "engine/root/root_slot.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+absl::Status CheckInsideFile(const RecoveryContext& context,
+                             const std::vector<AccountingRow>& rows) {
+  for (uint64_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].live_units == 0) continue;
+    const uint64_t end = SegmentOffset(static_cast<uint32_t>(i)).bytes() +
+                         rows[i].fill_units * kUnitBytes;
+    if (end > context.file_bytes) {
+      return absl::DataLossError(absl::StrCat(
+          context.file->path(), ": the file is truncated: segment ", i,
+          " has data up to offset ", end, ", the file ends at offset ",
+          context.file_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
+                                         Offset record) {
+  RootCandidate candidate;
+  EVE_ASSIGN_OR_RETURN(const ChainRecord read,
+                       ReadRecord(context.view, record, context.salt));
+  if (SegmentOffset(read.record->segment_count - 1).bytes() >=
+      context.file_bytes) {
+    return absl::DataLossError(absl::StrCat(
+        context.file->path(), ": the file is truncated: version ",
+        read.record->version, " has ", read.record->segment_count,
+        " segments of ", kSegmentBytes, " bytes, the file ends at offset ",
+        context.file_bytes));
+  }
+  EVE_ASSIGN_OR_RETURN(candidate.rows,
+                       ReadExactRows(context.view, record, context.salt));
+  EVE_RETURN_IF_ERROR(CheckInsideFile(context, candidate.rows));
+  candidate.record = record;
+  candidate.version = read.record->version;
+  return candidate;
+}
+
+// The sum of block hashes over [from, to) of a segment; nothing if the bytes
+// are not whole blocks.
+std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
+                                  uint32_t segment, uint32_t from,
+                                  uint32_t to) {
+  uint64_t sum = 0;
+  for (uint64_t at = from; at < to;) {
+    const Offset offset{SegmentOffset(segment).units + at};
+    if (!context.view.Contains(offset)) return std::nullopt;
+    const auto* header = context.view.As<BlockHeader>(offset);
+    if (header->size_units == 0 || at + header->size_units > to ||
+        header->size_units > context.view.limit_units - offset.units) {
+      return std::nullopt;
+    }
+    sum += BlockHash(header, offset, context.salt);
+    at += header->size_units;
+  }
+  return sum;
+}
+
+// Whether what the live root says of a segment beyond the durable root is what
+// the bytes say.
+bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
+                 const AccountingRow& durable, const AccountingRow& live,
+                 uint64_t durable_version) {
+  // Nothing to lose, and a killed writer may have been refilling it (P23).
+  if (live.live_units == 0) return true;
+  if (live.run_index > 0) return true;  // summed at its head
+  if (live.run_length > 1) {
+    if (live.birth <= durable_version) return true;
+    const Offset offset = SegmentOffset(segment);
+    const auto* header = context.view.As<BlockHeader>(offset);
+    return header->size_units > kSegmentUnits &&
+           header->size_units <= context.view.limit_units - offset.units &&
+           BlockHash(header, offset, context.salt) == live.sum;
+  }
+  uint32_t from = SegmentStartUnits(segment);
+  uint64_t expected = live.sum;
+  if (live.birth <= durable_version) {
+    from = durable.fill_units;
+    expected -= durable.sum;
+  }
+  return SumBlocks(context, segment, from, live.fill_units) == expected;
+}
+
+uint64_t DrawNonce() {
+  uint64_t nonce = 0;
+  FillRandom(&nonce, sizeof(nonce));
+  return nonce | 1;
+}
+
+// A slot that neither of the two newest roots needs.
+uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots) {
+  for (uint32_t index = 0; index < kCommitSlotCount; ++index) {
+    bool is_needed = false;
+    for (size_t i = 0; i < slots.size() && i < 2; ++i) {
+      is_needed |= slots[i].slot_index == index;
+    }
+    if (!is_needed) return index;
+  }
+  return 0;  // unreachable: sixteen slots, two needed
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
+    const File& file, const Superblock& superblock) {
+  std::vector<CommitSlot> slots;
+  for (uint32_t index = 0; index < kCommitSlotCount; ++index) {
+    CommitSlot slot;
+    absl::Status read =
+        file.ReadAt(CommitSlotPosition(index), &slot, sizeof(slot));
+    if (absl::IsOutOfRange(read)) {
+      return absl::DataLossError(
+          absl::StrCat(std::string(read.message()),
+                       ": the file is truncated before its commit slots end"));
+    }
+    EVE_RETURN_IF_ERROR(read);
+    if (IsValidCommitSlot(slot, index, superblock.uuid)) {
+      slots.push_back(slot);
+    }
+  }
+  std::sort(slots.begin(), slots.end(),
+            [](const CommitSlot& a, const CommitSlot& b) {
+              return a.incarnation != b.incarnation
+                         ? a.incarnation > b.incarnation
+                         : a.version > b.version;
+            });
+  return slots;
+}
+
+absl::StatusOr<RootCandidate> ChooseDurableRoot(
+    const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
+  std::string reasons;
+  for (const CommitSlot& slot : slots) {
+    absl::StatusOr<RootCandidate> candidate =
+        VerifyRoot(context, slot.record);
+    if (candidate.ok() && candidate->version == slot.version &&
+        BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
+            slot.record_hash) {
+      return candidate;
+    }
+    absl::StrAppend(&reasons, "; slot ", slot.slot_index, " (version ",
+                    slot.version, "): ",
+                    candidate.ok()
+                        ? "its record was overwritten"
+                        : std::string(candidate.status().message()));
+  }
+  return absl::DataLossError(absl::StrCat(
+      context.file->path(), ": none of ", slots.size(),
+      " valid commit slots leads to an intact root", reasons));
+}
+
+bool RegionBelongs(const SharedRegion& region,
+                   const RecoveryContext& context) {
+  const RegionHeader& header = region.header();
+  absl::StatusOr<FileIdentity> identity = context.file->Identity();
+  uint8_t boot_id[16];
+  return header.magic == kRegionMagic && header.abi_hash == SharedAbiHash() &&
+         identity.ok() && header.data_device == identity->device &&
+         header.data_inode == identity->inode &&
+         std::memcmp(header.uuid, context.superblock->uuid,
+                     sizeof(header.uuid)) == 0 &&
+         ReadBootId(boot_id) &&
+         std::memcmp(header.boot_id, boot_id, sizeof(boot_id)) == 0 &&
+         header.ready.load(std::memory_order_acquire) == 1;
+}
+
+std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
+                                              const SharedRegion& region,
+                                              const CommitSlot& newest_slot,
+                                              const RootCandidate& durable) {
+  const RegionHeader& header = region.header();
+  if (!RegionBelongs(region, context) ||
+      header.poison.load(std::memory_order_acquire) != 0 ||
+      header.incarnation != newest_slot.incarnation) {
+    return std::nullopt;
+  }
+  const Offset record = RootSlot(&region).Load();
+  absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
+  if (!live.ok() || live->version < durable.version) return std::nullopt;
+  for (uint32_t i = 0; i < live->rows.size(); ++i) {
+    const AccountingRow before =
+        i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
+    if (before == live->rows[i]) continue;
+    if (!VerifyDelta(context, i, before, live->rows[i], durable.version)) {
+      return std::nullopt;
+    }
+  }
+  live->is_live = true;
+  return *std::move(live);
+}
+
+namespace {
+
+absl::Status WriteRecoverySlot(const RecoveryContext& context,
+                               const RootCandidate& chosen,
+                               uint64_t incarnation, uint32_t index) {
+  const auto* record = context.view.As<CommitRecord>(chosen.record);
+  const CommitSlot page = MakeCommitSlot(
+      index, incarnation, chosen.version, chosen.record,
+      BlockHash(record, chosen.record, context.salt), record->segment_count,
+      context.superblock->uuid);
+  EVE_RETURN_IF_ERROR(context.file->WriteAt(CommitSlotPosition(index), &page,
+                                            sizeof(page)));
+  EVE_STEP("recover.slot_written");
+  return context.file->Datasync();
+}
+
+absl::Status ResetWords(const RecoveryContext& context,
+                        const SharedRegion& region,
+                        const RootCandidate& chosen) {
+  RegionWords& words = region.words();
+  for (uint32_t i = 0; i < kProcessesMax; ++i) {
+    region.process(i).cells_used.store(0, std::memory_order_relaxed);
+  }
+  words.processes_used.store(0, std::memory_order_relaxed);
+  for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+    words.pending[i].store(0, std::memory_order_relaxed);
+    words.durable[i].store(0, std::memory_order_relaxed);
+  }
+  const uint64_t segments = std::max<uint64_t>(
+      chosen.rows.size(), SegmentsForBytes(context.file_bytes));
+  EVE_RETURN_IF_ERROR(region.EnsureSegmentStates(segments));
+  ProcessSlots no_slots(&region);
+  SegmentTable table(&region, &no_slots);
+  for (uint32_t i = 0; i < segments; ++i) {
+    const bool has_fill =
+        i < chosen.rows.size() && chosen.rows[i].fill_units > 0;
+    table.ResetForRebuild(
+        i, has_fill ? SegmentState::kSealed : SegmentState::kFree);
+  }
+  words.capacity.store(segments, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::Status WriteIdentity(const RecoveryContext& context,
+                           const SharedRegion& region, uint64_t incarnation,
+                           Offset root) {
+  RegionHeader& header = region.header();
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
+  header.magic = kRegionMagic;
+  header.abi_hash = SharedAbiHash();
+  header.data_device = identity.device;
+  header.data_inode = identity.inode;
+  std::memcpy(header.uuid, context.superblock->uuid, sizeof(header.uuid));
+  header.incarnation = incarnation;
+  header.poison.store(0, std::memory_order_relaxed);
+  EVE_STEP("recover.words_reset");
+  // Root word and boot id last: a rebuild that died before left ready at 0 and
+  // is started over (P23).
+  RootSlot(&region).Reset(root);
+  if (!ReadBootId(header.boot_id)) {
+    std::memset(header.boot_id, 0, sizeof(header.boot_id));
+  }
+  EVE_STEP("recover.before_ready");
+  header.ready.store(1, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
+                                            const SharedRegion& region) {
+  // The page cache is not the disk (P22). After a failed flush it is not even
+  // what the disk will have.
+  const bool belongs = RegionBelongs(region, context);
+  if (belongs && region.header().poison.load(std::memory_order_acquire) != 0) {
+    context.file->DropCache();
+  }
+  EVE_RETURN_IF_ERROR(context.file->Datasync());
+  EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
+                       ReadCommitSlots(*context.file, *context.superblock));
+  if (slots.empty()) {
+    return absl::DataLossError(
+        absl::StrCat(context.file->path(), ": all ", kCommitSlotCount,
+                     " commit slots fail their checksums (offsets ",
+                     kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
+  }
+  EVE_ASSIGN_OR_RETURN(RootCandidate chosen,
+                       ChooseDurableRoot(context, slots));
+  Recovered result;
+  result.note = absl::StrCat("durable version ", chosen.version);
+  if (std::optional<RootCandidate> live =
+          TryAdoptLiveRoot(context, region, slots.front(), chosen)) {
+    result.note = absl::StrCat("live version ", live->version,
+                               " on durable version ", chosen.version);
+    result.adopted_live = live->version > chosen.version;
+    chosen = *std::move(live);
+  }
+  // Above every slot seen, the rejected ones too: versions are used again
+  // after a rollback, incarnations never.
+  result.incarnation = slots.front().incarnation + 1;
+  if (belongs) {
+    result.incarnation =
+        std::max(result.incarnation, region.header().incarnation + 1);
+  }
+  result.root = chosen.record;
+  result.version = chosen.version;
+  EVE_STEP("recover.chosen");
+  const uint32_t spare = PickSpareSlot(slots);
+  EVE_RETURN_IF_ERROR(
+      WriteRecoverySlot(context, chosen, result.incarnation, spare));
+  EVE_STEP("recover.checkpointed");
+  region.header().ready.store(0, std::memory_order_release);
+  EVE_RETURN_IF_ERROR(ResetWords(context, region, chosen));
+  region.header().nonce = DrawNonce();
+  RegionWords& words = region.words();
+  words.durable[spare].store(chosen.version, std::memory_order_seq_cst);
+  // The former newest stays a candidate, unless it was rolled back.
+  if (slots.front().version <= chosen.version) {
+    words.durable[slots.front().slot_index].store(slots.front().version,
+                                                  std::memory_order_seq_cst);
+  }
+  EVE_RETURN_IF_ERROR(
+      WriteIdentity(context, region, result.incarnation, chosen.record));
+  return result;
+}
+
+}  // namespace eve

@@ -1,0 +1,85 @@
+// Recovery: what the first opener does before anybody may write.
+//
+// It chooses the newest root that can be trusted: the live one that the last
+// region held, if that region belongs to this file and boot and every segment
+// that changed since the durable root verifies by its sum (P23); else the
+// newest durable one whose record and accounting verify (P22, P24). Nothing
+// that a valid slot may need is written to on the way, so a crash in recovery
+// leaves what was there before; the region becomes joinable as the last step.
+//
+// Threads:    one, under the exclusive init byte.
+// Processes:  one.
+// Owns:       nothing after it returns.
+// Lifetime:   none.
+// Errors:     kDataLoss: no slot's root verifies, or the file was truncated;
+//             the message names offsets. kResourceExhausted.
+// Cost:       reads 16 slots, the accounting and the newest records; with a
+//             live root also the bytes written since the last checkpoint.
+#ifndef EVE_ENGINE_CHECKPOINT_RECOVERY_H_
+#define EVE_ENGINE_CHECKPOINT_RECOVERY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/file/block_view.h"
+#include "engine/file/file.h"
+#include "engine/file/shared_region.h"
+#include "engine/format/accounting_row.h"
+#include "engine/format/commit_slot.h"
+#include "engine/format/superblock.h"
+
+namespace eve {
+
+struct RecoveryContext {
+  const File* file = nullptr;
+  const Superblock* superblock = nullptr;
+  uint64_t salt = 0;
+  BlockView view;  // limited to the file's size
+  uint64_t file_bytes = 0;
+};
+
+// A root that may be opened.
+struct RootCandidate {
+  Offset record;
+  uint64_t version = 0;
+  std::vector<AccountingRow> rows;  // exact
+  bool is_live = false;             // from the region, not from a slot
+};
+
+// The valid slots, newest (incarnation, version) first.
+absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
+    const File& file, const Superblock& superblock);
+
+// The newest slot whose record, chain and accounting verify and whose segments
+// lie inside the file.
+absl::StatusOr<RootCandidate> ChooseDurableRoot(
+    const RecoveryContext& context, const std::vector<CommitSlot>& slots);
+
+// The region's root, if it may be adopted on top of `durable`.
+std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
+                                              const SharedRegion& region,
+                                              const CommitSlot& newest_slot,
+                                              const RootCandidate& durable);
+
+// Whether the region was written for this file, in this boot.
+bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context);
+
+struct Recovered {
+  Offset root;
+  uint64_t version = 0;
+  uint64_t incarnation = 0;
+  bool adopted_live = false;
+  std::string note;  // for people: what was chosen and why
+};
+
+// All of it: choose, checkpoint the choice, rebuild the region. Sets ready.
+// REQUIRES: the exclusive init byte, and that nobody is attached.
+absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
+                                            const SharedRegion& region);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_CHECKPOINT_RECOVERY_H_

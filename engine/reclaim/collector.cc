@@ -1,0 +1,117 @@
+#include "engine/reclaim/collector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/file/file_lock.h"
+#include "engine/root/accounting.h"
+#include "engine/root/pinned_root.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// A segment with less room than this is not worth reopening.
+constexpr uint32_t kWorthUnits = kSegmentUnits / 8;
+
+}  // namespace
+
+std::vector<uint32_t> Collector::TakeOverDeadClaims() {
+  std::vector<uint32_t> taken;
+  const uint32_t capacity = core_->table->capacity();
+  for (uint32_t segment = 0; segment < capacity; ++segment) {
+    const SegmentWord seen = core_->table->Load(segment);
+    if (!core_->table->IsOwnerDead(seen)) continue;
+    if (core_->table->TryTakeOver(segment, seen)) taken.push_back(segment);
+  }
+  return taken;
+}
+
+absl::StatusOr<uint64_t> Collector::FreeSegments() {
+  const std::vector<uint32_t> taken = TakeOverDeadClaims();
+  EVE_STEP("collect.taken_over");
+  std::vector<SegmentWord> words(core_->table->capacity());
+  for (uint32_t i = 0; i < words.size(); ++i) words[i] = core_->table->Load(i);
+  absl::StatusOr<PinnedRoot> root =
+      PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
+  absl::StatusOr<std::vector<AccountingRow>> rows = root.status();
+  if (root.ok()) {
+    rows = ReadExactRows(core_->view, root->offset(), core_->salt);
+  }
+  for (const uint32_t segment : taken) {
+    // Never committed to: free. A row without live bytes may be that of the
+    // former life (P7): the reuse rule has the last word on it.
+    const bool has_fill = !rows.ok() || (segment < rows->size() &&
+                                         (*rows)[segment].fill_units > 0);
+    if (has_fill) {
+      core_->table->ReleaseSealed(segment);
+    } else {
+      core_->table->ReleaseFree(segment);
+    }
+  }
+  if (!rows.ok()) return rows.status();
+  EVE_STEP("collect.accounted");
+  // Readers without a slot have no pins: while one is attached nothing is
+  // freed (P25).
+  EVE_ASSIGN_OR_RETURN(
+      const bool unpinned,
+      IsRangeLockedByOther(core_->file, kUnpinnedReadersLockByte, 1));
+  if (unpinned) return 0;
+  Protectors protectors;
+  protectors.pins = ScanPins(core_->region, *core_->slots, range_pins_);
+  EVE_STEP("collect.pins_scanned");
+  protectors.durable = read_durable_();
+  EVE_STEP("collect.durable_read");
+  uint64_t freed = 0;
+  for (uint32_t i = 0; i < words.size() && i < rows->size(); ++i) {
+    if (words[i].state() != SegmentState::kSealed) continue;
+    if (!MayReuse((*rows)[i], protectors)) continue;
+    if (core_->table->TryFree(i, words[i])) ++freed;
+  }
+  core_->slots->own().segments_freed.fetch_add(freed,
+                                               std::memory_order_relaxed);
+  return freed;
+}
+
+std::optional<uint32_t> CommittedFill(Core& core, uint32_t segment) {
+  absl::StatusOr<PinnedRoot> root =
+      PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view);
+  if (!root.ok()) return std::nullopt;
+  absl::StatusOr<std::vector<AccountingRow>> rows =
+      ReadExactRows(core.view, root->offset(), core.salt);
+  if (!rows.ok() || segment >= rows->size()) return std::nullopt;
+  const AccountingRow& row = (*rows)[segment];
+  // Without live bytes it may be a former life, or about to be freed; behind a
+  // run there is nothing to walk.
+  if (row.live_units == 0 || row.run_length != 1) return std::nullopt;
+  return row.fill_units;
+}
+
+absl::StatusOr<std::vector<uint32_t>> FindHalfFull(Core& core) {
+  EVE_ASSIGN_OR_RETURN(
+      const PinnedRoot root,
+      PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<AccountingRow> rows,
+      ReadExactRows(core.view, root.offset(), core.salt));
+  std::vector<std::pair<uint32_t, uint32_t>> found;  // fill, segment
+  const uint32_t end = static_cast<uint32_t>(
+      std::min<uint64_t>(rows.size(), core.table->capacity()));
+  for (uint32_t i = 0; i < end; ++i) {
+    const AccountingRow& row = rows[i];
+    if (row.live_units == 0 || row.run_length != 1 ||
+        row.fill_units + kWorthUnits > kSegmentUnits ||
+        core.table->Load(i).state() != SegmentState::kSealed) {
+      continue;
+    }
+    found.emplace_back(row.fill_units, i);
+  }
+  // The emptiest at the back, where they are taken from.
+  std::sort(found.rbegin(), found.rend());
+  std::vector<uint32_t> segments;
+  for (const auto& [fill, segment] : found) segments.push_back(segment);
+  return segments;
+}
+
+}  // namespace eve

@@ -1,0 +1,64 @@
+// Collector: gives segments back that nobody can see any more.
+//
+// One pass, in the order that P5 and P6 demand:
+//   1 take over the claims of dead processes, so that they can be judged;
+//   2 read the state words of all segments;
+//   3 pin the root and compute the accounting, exactly;
+//   4 release what was taken over, now that its committed fill is known;
+//   5 scan pins, then pending[], then durable[];
+//   6 free by the reuse rule, each by a compare-and-swap on the word of 2.
+// Death at any point leaves claims of a dead owner, which the next pass of any
+// process takes over.
+//
+// Threads:    one pass at a time per Collector.
+// Processes:  any number at once.
+// Owns:       the memory of range pins met (P1).
+// Lifetime:   shorter than the core's.
+// Errors:     kDataLoss from accounting that does not add up: nothing is freed.
+// Cost:       O(segments + unfolded commits); one fcntl per suspect process.
+#ifndef EVE_ENGINE_RECLAIM_COLLECTOR_H_
+#define EVE_ENGINE_RECLAIM_COLLECTOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/epoch/reader_cells.h"
+#include "engine/reclaim/reuse_rule.h"
+#include "engine/txn/core.h"
+
+namespace eve {
+
+class Collector {
+ public:
+  // `read_durable` returns the sorted versions of the two newest durable roots
+  // and of all pending checkpoints; it is called after the pins were scanned.
+  using ReadDurable = std::function<std::vector<uint64_t>()>;
+
+  Collector(Core* core, ReadDurable read_durable)
+      : core_(core), read_durable_(std::move(read_durable)) {}
+
+  // Returns how many segments became free.
+  absl::StatusOr<uint64_t> FreeSegments();
+
+ private:
+  std::vector<uint32_t> TakeOverDeadClaims();
+
+  Core* core_;
+  ReadDurable read_durable_;
+  RangePinMemory range_pins_;
+};
+
+// The committed fill of a segment that the caller has claimed from the sealed
+// state, if it may be written behind (see SegmentSource::committed_fill).
+std::optional<uint32_t> CommittedFill(Core& core, uint32_t segment);
+
+// Unowned segments that are worth going on with, best first at the back.
+absl::StatusOr<std::vector<uint32_t>> FindHalfFull(Core& core);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_RECLAIM_COLLECTOR_H_
