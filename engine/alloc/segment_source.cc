@@ -49,6 +49,7 @@ std::optional<ClaimedSegment> SegmentSource::TakeHalfFull() {
 
 absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
   claims_.fetch_add(1, std::memory_order_relaxed);
+  if (claimed) claimed();
   if (std::optional<ClaimedSegment> half = TakeHalfFull()) return *half;
   {
     std::lock_guard lock(mutex_);

@@ -60,6 +60,8 @@ class SegmentSource {
   // segments before the file grows.
   std::function<std::optional<uint32_t>(uint32_t)> committed_fill;
   std::function<void()> reclaim;
+  // Told of every claim, so that a background thread can prepare the next.
+  std::function<void()> claimed;
 
   // Segments that are worth going on with; tried first.
   void OfferHalfFull(std::vector<uint32_t> segments);

@@ -1,0 +1,308 @@
+#include "engine/domain/attach.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "engine/checkpoint/recovery.h"
+#include "engine/domain/create.h"
+#include "engine/file/file_lock.h"
+#include "engine/format/checksum.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+constexpr absl::Duration kInitTimeout = absl::Seconds(10);
+
+absl::Status CheckRegularFile(const File& file) {
+  struct stat info;
+  if (::fstat(file.fd(), &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat(file.path(), ": fstat"));
+  }
+  if (S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": it is a directory; name a file"));
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": not a regular file"));
+  }
+  return absl::OkStatus();
+}
+
+// The byte of the data file that all processes of this region lock, shared.
+uint64_t RegionLockByte(const Core& core, FileIdentity lock_file) {
+  const uint64_t parts[2] = {core.region.header().nonce, lock_file.inode};
+  return kRegionLockBase +
+         HashBytes(parts, sizeof(parts), kRegionMagic) % kRegionLockRange;
+}
+
+absl::Status OtherRegionError(const Core& core) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      core.path, ": other processes have it open through another lock file; "
+      "was '", core.path, "-lock' deleted or the file renamed or hard-linked? "
+      "Close them all first"));
+}
+
+// True if a process of another region has the file open.
+absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
+  EVE_ASSIGN_OR_RETURN(
+      const bool before,
+      IsRangeLockedByOther(file, kRegionLockBase, own_byte - kRegionLockBase));
+  if (before) return true;
+  const uint64_t end = kRegionLockBase + kRegionLockRange;
+  return IsRangeLockedByOther(file, own_byte + 1, end - own_byte - 1);
+}
+
+absl::Status CheckLiveRegion(const Core& core) {
+  const RegionHeader& header = core.region.header();
+  if (header.ready.load(std::memory_order_acquire) != 1 ||
+      header.magic != kRegionMagic) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core.path, "-lock: not a lock file of this engine, but "
+                                "its lock bytes are held"));
+  }
+  if (header.abi_hash != SharedAbiHash()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        core.path, ": open in processes of another build (shared layout 0x",
+        absl::Hex(header.abi_hash), ", this build has 0x",
+        absl::Hex(SharedAbiHash()), "); close them first"));
+  }
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, core.file.Identity());
+  if (header.data_device != identity.device ||
+      header.data_inode != identity.inode ||
+      std::memcmp(header.uuid, core.superblock.uuid, 16) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        core.path, "-lock: belongs to another file (inode ",
+        header.data_inode, ", this one has ", identity.inode,
+        "); was the domain replaced while it was open?"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLockFileInPlace(const Core& core) {
+  EVE_ASSIGN_OR_RETURN(const FileIdentity held, core.region.file().Identity());
+  absl::StatusOr<FileIdentity> named =
+      IdentityOfPath(core.region.file().path());
+  if (!named.ok() || *named != held) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core.region.file().path(),
+                     ": replaced while the domain was being opened; retry"));
+  }
+  return absl::OkStatus();
+}
+
+// Takes a process slot and the region's byte. REQUIRES: the init byte.
+absl::Status Join(Core& core, bool in_memory) {
+  EVE_RETURN_IF_ERROR(CheckLiveRegion(core));
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
+                       core.region.file().Identity());
+  const uint64_t byte = RegionLockByte(core, identity);
+  if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
+  EVE_ASSIGN_OR_RETURN(const bool other, HasOtherRegion(core.file, byte));
+  if (other) return OtherRegionError(core);
+  EVE_ASSIGN_OR_RETURN(const bool taken,
+                       TryLockByte(core.file, byte, LockKind::kShared));
+  if (!taken) return OtherRegionError(core);
+  EVE_STEP("open.joining");
+  core.slots = std::make_unique<ProcessSlots>(&core.region);
+  EVE_RETURN_IF_ERROR(core.slots->Claim());
+  core.cells = std::make_unique<ReaderCells>(&core.region, core.slots.get());
+  core.incarnation = core.region.header().incarnation;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
+  RecoveryContext context;
+  context.file = &core.file;
+  context.superblock = &core.superblock;
+  context.salt = core.salt;
+  EVE_ASSIGN_OR_RETURN(context.file_bytes, core.file.Size());
+  context.view = BlockView{
+      core.view.base,
+      std::min(core.view.limit_units, context.file_bytes / kUnitBytes)};
+  return context;
+}
+
+// Joins the region or, when nobody is attached, rebuilds it.
+absl::Status JoinOrRecover(Core& core, bool in_memory) {
+  const File& lock_file = core.region.file();
+  absl::Cleanup unlock = [&lock_file] {
+    UnlockByte(lock_file, kInitLockByte);
+  };
+  EVE_RETURN_IF_ERROR(
+      LockByte(lock_file, kInitLockByte, LockKind::kShared, kInitTimeout));
+  EVE_STEP("open.init_shared");
+  EVE_ASSIGN_OR_RETURN(bool attached, ProcessSlots::AnyAttached(lock_file));
+  if (attached) return Join(core, in_memory);
+  UnlockByte(lock_file, kInitLockByte);
+  EVE_RETURN_IF_ERROR(
+      LockByte(lock_file, kInitLockByte, LockKind::kExclusive, kInitTimeout));
+  EVE_STEP("open.init_exclusive");
+  EVE_ASSIGN_OR_RETURN(attached, ProcessSlots::AnyAttached(lock_file));
+  if (attached) return Join(core, in_memory);
+  if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
+  EVE_ASSIGN_OR_RETURN(
+      const bool elsewhere,
+      IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
+  if (elsewhere) return OtherRegionError(core);
+  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
+                       MakeRecoveryContext(core));
+  EVE_RETURN_IF_ERROR(RecoverAndRebuild(context, core.region).status());
+  return Join(core, in_memory);
+}
+
+// A reader that nobody's collector can see as a pin (P25): the newest durable
+// root, for as long as it is attached.
+absl::Status AttachUnpinned(Core& core, bool has_region) {
+  EVE_ASSIGN_OR_RETURN(
+      const bool taken,
+      TryLockByte(core.file, kUnpinnedReadersLockByte, LockKind::kShared));
+  if (!taken) {
+    return absl::UnavailableError(
+        absl::StrCat(core.path, ": the readers' lock is held exclusively"));
+  }
+  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
+                       MakeRecoveryContext(core));
+  EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
+                       ReadCommitSlots(core.file, core.superblock));
+  if (slots.empty()) {
+    return absl::DataLossError(absl::StrCat(
+        core.path, ": all commit slots fail their checksums"));
+  }
+  EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
+                       ChooseDurableRoot(context, slots));
+  if (has_region && RegionBelongs(core.region, context) &&
+      RootSlot(&core.region).Load() != durable.record) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        core.path, ": was not closed; its newest commits need recovery, which "
+        "a read-only open does not do. Open it for writing once"));
+  }
+  core.frozen_root = durable.record;
+  return absl::OkStatus();
+}
+
+absl::Status AttachReadOnly(Core& core) {
+  const std::string lock_path = core.path + "-lock";
+  bool writable = true;
+  absl::StatusOr<File> lock_file = File::Open(lock_path, O_RDWR);
+  if (absl::IsPermissionDenied(lock_file.status())) {
+    writable = false;
+    lock_file = File::Open(lock_path, O_RDONLY);
+  }
+  if (!lock_file.ok()) return AttachUnpinned(core, /*has_region=*/false);
+  EVE_ASSIGN_OR_RETURN(const uint64_t size, lock_file->Size());
+  if (size < kSegmentStatesOffset) {
+    return AttachUnpinned(core, /*has_region=*/false);
+  }
+  EVE_ASSIGN_OR_RETURN(core.region,
+                       SharedRegion::Map(*std::move(lock_file), writable));
+  core.root = std::make_unique<RootSlot>(&core.region);
+  const File& file = core.region.file();
+  EVE_RETURN_IF_ERROR(
+      LockByte(file, kInitLockByte, LockKind::kShared, kInitTimeout));
+  absl::Cleanup unlock = [&file] { UnlockByte(file, kInitLockByte); };
+  EVE_ASSIGN_OR_RETURN(const bool attached, ProcessSlots::AnyAttached(file));
+  if (!attached) return AttachUnpinned(core, /*has_region=*/true);
+  if (writable) return Join(core, /*in_memory=*/false);
+  EVE_RETURN_IF_ERROR(CheckLiveRegion(core));
+  EVE_ASSIGN_OR_RETURN(
+      const bool taken,
+      TryLockByte(core.file, kUnpinnedReadersLockByte, LockKind::kShared));
+  if (!taken) return absl::UnavailableError(core.path + ": readers' lock held");
+  return absl::OkStatus();
+}
+
+std::string ResolvePath(const std::string& path) {
+  // Through symbolic links, so that all names lead to one lock file.
+  char* resolved = ::realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return path;
+  std::string result(resolved);
+  std::free(resolved);
+  return result;
+}
+
+}  // namespace
+
+absl::Status OpenDataFile(const std::string& path,
+                          const DomainOptions& options, Core& core) {
+  if (options.in_memory) {
+    core.path = path;
+    EVE_ASSIGN_OR_RETURN(core.file,
+                         CreateMemoryDomain(path, ~uint64_t{0}));
+  } else {
+    absl::StatusOr<File> opened =
+        File::Open(path, options.read_only ? O_RDONLY : O_RDWR);
+    if (absl::IsNotFound(opened.status()) && options.create &&
+        !options.read_only) {
+      EVE_RETURN_IF_ERROR(CreateDomainFile(path, ~uint64_t{0}));
+      opened = File::Open(path, O_RDWR);
+    }
+    EVE_RETURN_IF_ERROR(opened.status());
+    core.file = *std::move(opened);
+    core.path = ResolvePath(path);
+  }
+  EVE_RETURN_IF_ERROR(CheckRegularFile(core.file));
+  absl::Status read =
+      core.file.ReadAt(0, &core.superblock, sizeof(core.superblock));
+  if (absl::IsOutOfRange(read)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": not an Eve domain: shorter than a superblock of ",
+        sizeof(Superblock), " bytes"));
+  }
+  EVE_RETURN_IF_ERROR(read);
+  EVE_RETURN_IF_ERROR(ValidateSuperblock(core.superblock, path.c_str()));
+  core.salt = ChecksumSalt(core.superblock.uuid);
+  core.hasher = KeyHasher{core.superblock.hash_seed, core.superblock.hash_mask};
+  core.read_only = options.read_only;
+  core.verify_reads = options.verify_reads;
+  EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
+  EVE_ASSIGN_OR_RETURN(
+      core.read_mapping,
+      Mapping::Map(core.file, ViewReserveBytes(), size,
+                   Mapping::Access::kReadOnly));
+  core.view = BlockView{core.read_mapping.data(),
+                        core.read_mapping.bytes() / kUnitBytes};
+  if (options.read_only) return absl::OkStatus();
+  EVE_ASSIGN_OR_RETURN(
+      core.write_mapping,
+      Mapping::Map(core.file, core.read_mapping.bytes(),
+                   core.read_mapping.bytes(), Mapping::Access::kReadWrite));
+  return absl::OkStatus();
+}
+
+absl::Status AttachRegion(const DomainOptions& options, Core& core) {
+  if (options.read_only) return AttachReadOnly(core);
+  File lock_file;
+  if (options.in_memory) {
+    EVE_ASSIGN_OR_RETURN(lock_file, File::CreateMemory(core.path + "-lock"));
+  } else {
+    EVE_ASSIGN_OR_RETURN(lock_file,
+                         File::Open(core.path + "-lock", O_RDWR | O_CREAT));
+  }
+  EVE_RETURN_IF_ERROR(CheckRegularFile(lock_file));
+  EVE_ASSIGN_OR_RETURN(core.region,
+                       SharedRegion::Map(std::move(lock_file), true));
+  core.root = std::make_unique<RootSlot>(&core.region);
+  EVE_RETURN_IF_ERROR(JoinOrRecover(core, options.in_memory));
+  core.table =
+      std::make_unique<SegmentTable>(&core.region, core.slots.get());
+  SegmentSource::Limits limits;
+  limits.max_bytes = options.max_bytes;
+  limits.mapped_segments = static_cast<uint32_t>(
+      std::min<uint64_t>(kSegmentsMax,
+                         core.read_mapping.bytes() / kSegmentBytes));
+  core.source = std::make_unique<SegmentSource>(&core.region, &core.file,
+                                                core.table.get(), limits);
+  return absl::OkStatus();
+}
+
+}  // namespace eve

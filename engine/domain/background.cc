@@ -1,0 +1,130 @@
+// What a domain does between the calls of its users: fold, free, retire,
+// prepare segments, checkpoint.
+
+#include <chrono>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "engine/domain/domain_impl.h"
+#include "engine/reclaim/fold.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+constexpr uint64_t kFoldInBackground = 512;
+constexpr uint64_t kRetireSlice = 4096;
+
+}  // namespace
+
+absl::StatusOr<bool> DomainImpl::RetireGraveyards() {
+  if (!may_have_graveyards_.exchange(false)) return false;
+  EVE_ASSIGN_OR_RETURN(
+      const PinnedRoot root,
+      PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<CatalogRecord> records,
+      ListCatalog(core_.view, root.record().catalog_root));
+  bool any = false;
+  for (const CatalogRecord& record : records) {
+    if (!record.IsGraveyard()) continue;
+    any = true;
+    SwapOptions options;
+    options.durability = Durability::kNone;
+    absl::StatusOr<Commit> done = Swap(
+        [&](TransactionImpl& transaction) -> absl::Status {
+          // Another process may have taken the slice meanwhile.
+          EVE_ASSIGN_OR_RETURN(
+              const std::optional<Bytes> bytes,
+              FindCatalogBytes(core_.view, core_.hasher,
+                               transaction.base().record().catalog_root,
+                               record.name));
+          if (!bytes.has_value()) return absl::OkStatus();
+          EVE_ASSIGN_OR_RETURN(const CatalogRecord now,
+                               DecodeCatalogRecord(record.name, *bytes));
+          return transaction.RetireSlice(now, kRetireSlice);
+        },
+        options);
+    if (!done.ok()) return done.status();
+  }
+  if (any) may_have_graveyards_ = true;
+  return any;
+}
+
+absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
+  std::lock_guard lock(reclaim_mutex_);
+  EVE_ASSIGN_OR_RETURN(const bool retired, RetireGraveyards());
+  std::unique_ptr<WriterContext> writer = TakeWriter();
+  absl::StatusOr<bool> folded =
+      Fold(core_, writer->transaction.attempt(), fold_at_least);
+  ReturnWriter(std::move(writer));
+  if (!folded.ok()) return folded.status();
+  EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
+  return retired || *folded || freed > 0;
+}
+
+absl::Status DomainImpl::Reclaim() {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  may_have_graveyards_ = true;
+  bool progress = true;
+  while (progress) {
+    EVE_ASSIGN_OR_RETURN(progress, ReclaimPass(/*fold_at_least=*/1));
+  }
+  return absl::OkStatus();
+}
+
+void DomainImpl::ReclaimBeforeGrowth() {
+  // The pass that needs the room may be a fold itself; freeing needs none.
+  std::unique_lock lock(reclaim_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  // An error here is met again, and reported, by whoever reclaims next.
+  collector_->FreeSegments().IgnoreError();
+}
+
+void DomainImpl::WakeBackground() {
+  if (!options_.background) return;
+  // One wake-up at a time: a burst of claims is one reason to look.
+  if (wake_.exchange(true)) return;
+  background_wake_.notify_one();
+}
+
+void DomainImpl::BackgroundTick(bool is_due) {
+  while (core_.source->PrepareOne()) {
+  }
+  absl::StatusOr<PinnedRoot> root =
+      PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
+  if (!root.ok()) return;
+  const uint64_t version = root->version();
+  const uint64_t unfolded = version - root->record().folded_version;
+  root->Reset();
+  // Errors stay in the domain: the next Sync, Swap or Reclaim meets them.
+  if (unfolded >= kFoldInBackground) {
+    ReclaimPass(kFoldInBackground / 2).IgnoreError();
+  } else if (is_due && reclaimed_version_ != version) {
+    absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
+    if (progress.ok() && !*progress) reclaimed_version_ = version;
+  }
+  if (is_due && options_.durability == Durability::kCheckpoint) {
+    checkpointer_->Run().IgnoreError();
+  }
+}
+
+void DomainImpl::RunBackground() {
+  const auto interval =
+      absl::ToChronoNanoseconds(options_.checkpoint_every);
+  auto due = std::chrono::steady_clock::now() + interval;
+  std::unique_lock lock(background_mutex_);
+  while (!stop_) {
+    background_wake_.wait_until(lock, due,
+                                [this] { return stop_ || wake_.load(); });
+    if (stop_) break;
+    wake_ = false;
+    const bool is_due = std::chrono::steady_clock::now() >= due;
+    lock.unlock();
+    BackgroundTick(is_due);
+    lock.lock();
+    if (is_due) due = std::chrono::steady_clock::now() + interval;
+  }
+}
+
+}  // namespace eve::internal

@@ -1,0 +1,124 @@
+#include "engine/domain/create.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/checkpoint/boot_id.h"
+#include "engine/format/checksum.h"
+#include "engine/format/commit_record.h"
+#include "engine/format/commit_slot.h"
+#include "engine/format/superblock.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+struct FirstRecord {
+  CommitRecord record;
+  Delta fill;
+  uint64_t padding;
+};
+static_assert(sizeof(FirstRecord) % kUnitBytes == 0);
+
+// The first 192 KiB: superblock, one commit slot, version 1 with no
+// collections.
+std::vector<char> MakeImage(uint64_t hash_mask) {
+  std::vector<char> image(kInitialFileBytes, 0);
+  uint8_t uuid[16];
+  uint64_t seed;
+  FillRandom(uuid, sizeof(uuid));
+  FillRandom(&seed, sizeof(seed));
+  const Superblock superblock = MakeSuperblock(uuid, seed, hash_mask);
+  std::memcpy(image.data(), &superblock, sizeof(superblock));
+
+  const Offset offset = Offset::FromBytes(kFirstBlockOffset);
+  FirstRecord first{};
+  first.record.header = MakeBlockHeader(BlockType::kCommitRecord, 0, 0,
+                                        sizeof(first), kSystemId);
+  first.record.version = 1;
+  first.record.incarnation = 1;
+  first.record.catalog_version = 1;
+  first.record.segment_count = 1;
+  first.record.next_collection = kFirstCollectionId;
+  first.record.data_delta_count = 1;
+  const auto start = static_cast<uint32_t>(offset.units);
+  first.fill = Delta{0, static_cast<uint32_t>(DeltaKind::kFill), start,
+                     static_cast<uint32_t>(start + sizeof(first) / kUnitBytes),
+                     0};
+  const uint64_t hash = BlockHash(&first, offset, ChecksumSalt(uuid));
+  first.record.header.checksum = ChecksumOf(hash);
+  std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));
+
+  const CommitSlot slot = MakeCommitSlot(0, 1, 1, offset, hash, 1, uuid);
+  std::memcpy(image.data() + CommitSlotPosition(0), &slot, sizeof(slot));
+  return image;
+}
+
+absl::Status WriteImage(const File& file, uint64_t hash_mask) {
+  const std::vector<char> image = MakeImage(hash_mask);
+  EVE_RETURN_IF_ERROR(file.Allocate(0, image.size()));
+  EVE_RETURN_IF_ERROR(file.WriteAt(0, image.data(), image.size()));
+  EVE_STEP("create.written");
+  return file.Sync();
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Puts the unnamed or temporary file in place unless the name is taken.
+absl::Status LinkInPlace(const std::string& from, const std::string& path,
+                         int flags) {
+  EVE_STEP("create.before_link");
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), flags) != 0 &&
+      errno != EEXIST) {
+    return ErrnoStatus(errno, absl::StrCat("link ", path));
+  }
+  EVE_STEP("create.linked");
+  return SyncDirectoryOf(path);
+}
+
+}  // namespace
+
+absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask) {
+  // An unnamed file leaves nothing behind when its creator dies.
+  absl::StatusOr<File> unnamed =
+      File::Open(DirectoryOf(path), O_TMPFILE | O_RDWR);
+  if (unnamed.ok()) {
+    EVE_RETURN_IF_ERROR(WriteImage(*unnamed, hash_mask));
+    return LinkInPlace(absl::StrCat("/proc/self/fd/", unnamed->fd()), path,
+                       AT_SYMLINK_FOLLOW);
+  }
+  if (absl::IsNotFound(unnamed.status()) ||
+      absl::IsPermissionDenied(unnamed.status())) {
+    return unnamed.status();
+  }
+  // File systems without unnamed files.
+  uint64_t unique;
+  FillRandom(&unique, sizeof(unique));
+  const std::string temporary =
+      absl::StrCat(path, ".new-", absl::Hex(unique, absl::kZeroPad16));
+  EVE_ASSIGN_OR_RETURN(const File named,
+                       File::Open(temporary, O_CREAT | O_EXCL | O_RDWR));
+  absl::Status status = WriteImage(named, hash_mask);
+  if (status.ok()) status = LinkInPlace(temporary, path, 0);
+  ::unlink(temporary.c_str());
+  return status;
+}
+
+absl::StatusOr<File> CreateMemoryDomain(const std::string& name,
+                                        uint64_t hash_mask) {
+  EVE_ASSIGN_OR_RETURN(File file, File::CreateMemory(name));
+  EVE_RETURN_IF_ERROR(WriteImage(file, hash_mask));
+  return file;
+}
+
+}  // namespace eve

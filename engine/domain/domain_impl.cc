@@ -1,0 +1,245 @@
+#include "engine/domain/domain_impl.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/domain/attach.h"
+#include "engine/reclaim/fold.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+// Commits that may be unfolded before the background thread is woken, and
+// before a writer folds by itself so that recovery and stat never walk far.
+constexpr uint64_t kFoldSoon = 1024;
+constexpr uint64_t kFoldNow = 4096;
+
+absl::Status CheckName(std::string_view name) {
+  if (name.empty() || name.size() > kNameBytesMax ||
+      name.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "collection name of ", name.size(), " bytes: 1 to ", kNameBytesMax,
+        " are allowed, without zero bytes"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DomainImpl::Start(const std::string& path) {
+  EVE_RETURN_IF_ERROR(OpenDataFile(path, options_, core_));
+  EVE_RETURN_IF_ERROR(AttachRegion(options_, core_));
+  if (core_.read_only) return absl::OkStatus();
+  checkpointer_ = std::make_unique<Checkpointer>(&core_);
+  collector_ = std::make_unique<Collector>(&core_, [this] {
+    const DurableCandidates found = ReadDurableCandidates(core_.region);
+    std::vector<uint64_t> versions = found.pending;
+    versions.push_back(found.newest);
+    versions.push_back(found.second);
+    std::sort(versions.begin(), versions.end());
+    return versions;
+  });
+  core_.source->committed_fill = [this](uint32_t segment) {
+    return CommittedFill(core_, segment);
+  };
+  core_.source->reclaim = [this] { ReclaimBeforeGrowth(); };
+  core_.source->claimed = [this] { WakeBackground(); };
+  EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
+  core_.source->OfferHalfFull(std::move(half_full));
+  if (options_.background) {
+    background_ = std::thread([this] { RunBackground(); });
+  }
+  return absl::OkStatus();
+}
+
+DomainImpl::~DomainImpl() {
+  if (background_.joinable()) {
+    {
+      std::lock_guard lock(background_mutex_);
+      stop_ = true;
+    }
+    background_wake_.notify_all();
+    background_.join();
+  }
+  if (checkpointer_ == nullptr) return;  // never started, or read-only
+  // Domain::Close() has reported the error of this, if anybody asked.
+  checkpointer_->Run().IgnoreError();
+  EVE_STEP("close.checkpointed");
+  for (auto& writer : idle_writers_) writer->writer.Release();
+  core_.source->ReleasePrepared();
+  EVE_STEP("close.released");
+  core_.slots->Release();
+}
+
+void DomainImpl::AbandonInChild() {
+  core_.region.CloseInChild();
+  core_.file.Close();
+}
+
+absl::Status DomainImpl::CheckWritable() const {
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  if (core_.read_only) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core_.path, ": opened read-only"));
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<WriterContext> DomainImpl::TakeWriter() {
+  {
+    std::lock_guard lock(writers_mutex_);
+    if (!idle_writers_.empty()) {
+      std::unique_ptr<WriterContext> writer = std::move(idle_writers_.back());
+      idle_writers_.pop_back();
+      return writer;
+    }
+  }
+  return std::make_unique<WriterContext>(&core_);
+}
+
+void DomainImpl::ReturnWriter(std::unique_ptr<WriterContext> writer) {
+  std::lock_guard lock(writers_mutex_);
+  idle_writers_.push_back(std::move(writer));
+}
+
+absl::StatusOr<Commit> DomainImpl::Swap(
+    absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+    const SwapOptions& options) {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  const Durability durability =
+      options.durability.value_or(options_.durability);
+  std::unique_ptr<WriterContext> writer = TakeWriter();
+  absl::StatusOr<SwapResult> result =
+      RunSwap(writer->transaction, fn, options);
+  if (result.ok() && result->published && result->unfolded >= kFoldNow) {
+    // Courtesy to recovery; the commit itself is done, so errors are left to
+    // the next pass to report.
+    Fold(core_, writer->transaction.attempt(), kFoldNow / 2).IgnoreError();
+  }
+  ReturnWriter(std::move(writer));
+  if (!result.ok()) return result.status();
+  if (result->unfolded >= kFoldSoon && result->unfolded % 256 == 0) {
+    WakeBackground();
+  }
+  if (durability == Durability::kSync) {
+    EVE_RETURN_IF_ERROR(checkpointer_->Run());
+  }
+  return result->commit;
+}
+
+absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  auto snapshot = std::make_shared<SnapshotImpl>(shared_from_this(), &core_);
+  EVE_RETURN_IF_ERROR(snapshot->Take());
+  return snapshot;
+}
+
+absl::StatusOr<std::optional<CollectionRef>> DomainImpl::FindCollection(
+    const PinnedRoot& root, std::string_view name, uint8_t kind,
+    const std::string& key_type, const std::string& value_type) {
+  EVE_ASSIGN_OR_RETURN(
+      const std::optional<Bytes> bytes,
+      FindCatalogBytes(core_.view, core_.hasher, root.record().catalog_root,
+                       name));
+  if (!bytes.has_value()) return std::nullopt;
+  EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
+                       DecodeCatalogRecord(name, *bytes));
+  if (record.entry.kind != kind || record.key_type != key_type ||
+      record.value_type != value_type) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "collection '", std::string(name), "' holds ", record.key_type,
+        " -> ", record.value_type, " (kind ", record.entry.kind,
+        "), asked for ", key_type, " -> ", value_type, " (kind ", kind, ")"));
+  }
+  return CollectionRef{shared_from_this(), std::string(name),
+                       record.entry.id};
+}
+
+absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
+    std::string_view name, std::string_view kind_name, std::string key_type,
+    std::string value_type) {
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  EVE_RETURN_IF_ERROR(CheckName(name));
+  const auto kind = static_cast<uint8_t>(
+      kind_name == "map" ? CollectionKind::kMap : CollectionKind::kInvalid);
+  if (core_.read_only) {
+    SnapshotImpl snapshot(nullptr, &core_);
+    EVE_RETURN_IF_ERROR(snapshot.Take());
+    EVE_ASSIGN_OR_RETURN(
+        const std::optional<Bytes> bytes,
+        FindCatalogBytes(core_.view, core_.hasher,
+                         snapshot.record().catalog_root, name));
+    if (!bytes.has_value()) {
+      return absl::NotFoundError(
+          absl::StrCat("no collection '", std::string(name), "'"));
+    }
+    EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
+                         DecodeCatalogRecord(name, *bytes));
+    if (record.entry.kind != kind || record.key_type != key_type ||
+        record.value_type != value_type) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "collection '", std::string(name), "' holds ", record.key_type,
+          " -> ", record.value_type, ", asked for ", key_type, " -> ",
+          value_type));
+    }
+    return CollectionRef{shared_from_this(), std::string(name),
+                         record.entry.id};
+  }
+  CollectionRef ref;
+  SwapOptions quick;
+  quick.durability = Durability::kNone;
+  absl::StatusOr<Commit> done = Swap(
+      [&](TransactionImpl& transaction) -> absl::Status {
+        EVE_ASSIGN_OR_RETURN(std::optional<CollectionRef> found,
+                             FindCollection(transaction.base(), name, kind,
+                                            key_type, value_type));
+        if (found.has_value()) {
+          ref = *std::move(found);
+          return absl::OkStatus();
+        }
+        CatalogRecord record;
+        record.name = std::string(name);
+        record.entry.kind = kind;
+        record.key_type = key_type;
+        record.value_type = value_type;
+        EVE_ASSIGN_OR_RETURN(
+            const uint32_t id,
+            transaction.CreateCollection(std::move(record)));
+        ref = CollectionRef{shared_from_this(), std::string(name), id};
+        return absl::OkStatus();
+      },
+      quick);
+  if (!done.ok()) return done.status();
+  return ref;
+}
+
+absl::Status DomainImpl::Drop(std::string_view name) {
+  EVE_RETURN_IF_ERROR(CheckName(name));
+  absl::StatusOr<Commit> done = Swap(
+      [&](TransactionImpl& transaction) {
+        return transaction.DropCollection(std::string(name));
+      },
+      {});
+  may_have_graveyards_ = true;
+  return done.status();
+}
+
+absl::Status DomainImpl::Sync() {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  return checkpointer_->Run();
+}
+
+uint64_t DomainImpl::durable_version() const {
+  if (!core_.CheckUsable().ok()) return 0;
+  if (!core_.frozen_root.is_null()) {
+    return core_.view.As<CommitRecord>(core_.frozen_root)->version;
+  }
+  return ReadDurableCandidates(core_.region).newest;
+}
+
+}  // namespace eve::internal

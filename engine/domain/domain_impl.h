@@ -1,0 +1,107 @@
+// DomainImpl: one attached domain of this process, wired together.
+//
+// Threads:    every method may be called concurrently.
+// Processes:  see attach.h. In a forked child nothing works but destruction.
+// Owns:       the core, the writers, the background thread.
+// Lifetime:   shared by domain handles, collections and snapshots; the last
+//             one to go checkpoints and detaches.
+// Errors:     as Domain.
+// Cost:       as Domain.
+#ifndef EVE_ENGINE_DOMAIN_DOMAIN_IMPL_H_
+#define EVE_ENGINE_DOMAIN_DOMAIN_IMPL_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/checkpoint/checkpointer.h"
+#include "engine/reclaim/collector.h"
+#include "engine/txn/core.h"
+#include "engine/txn/snapshot_impl.h"
+#include "engine/txn/swap.h"
+#include "eve/domain.h"
+
+namespace eve::internal {
+
+// One writer: its claimed segments and its reusable transaction.
+struct WriterContext {
+  explicit WriterContext(Core* core)
+      : writer(core->source.get(), core->write_mapping.data()),
+        transaction(core, &writer) {}
+  SegmentWriter writer;
+  TransactionImpl transaction;
+};
+
+class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
+ public:
+  explicit DomainImpl(const DomainOptions& options) : options_(options) {}
+  ~DomainImpl();
+
+  // Opens, attaches and starts the background thread.
+  absl::Status Start(const std::string& path);
+
+  absl::StatusOr<Commit> Swap(
+      absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+      const SwapOptions& options);
+  absl::StatusOr<std::shared_ptr<const SnapshotImpl>> Now();
+  absl::StatusOr<CollectionRef> OpenCollection(std::string_view name,
+                                               std::string_view kind,
+                                               std::string key_type,
+                                               std::string value_type);
+  absl::Status Drop(std::string_view name);
+  absl::Status Sync();
+  absl::Status Reclaim();
+  absl::StatusOr<DomainStats> Stats();
+
+  Core& core() { return core_; }
+  const DomainOptions& options() const { return options_; }
+  uint64_t durable_version() const;
+
+  // In a forked child: closes what would keep the parent's locks alive.
+  void AbandonInChild();
+
+ private:
+  std::unique_ptr<WriterContext> TakeWriter();
+  void ReturnWriter(std::unique_ptr<WriterContext> writer);
+  absl::Status CheckWritable() const;
+  absl::StatusOr<std::optional<CollectionRef>> FindCollection(
+      const PinnedRoot& root, std::string_view name, uint8_t kind,
+      const std::string& key_type, const std::string& value_type);
+  // Folds, frees and retires dropped collections, once.
+  absl::StatusOr<bool> ReclaimPass(uint64_t fold_at_least);
+  absl::StatusOr<bool> RetireGraveyards();
+  void ReclaimBeforeGrowth();
+  void WakeBackground();
+  void RunBackground();
+  void BackgroundTick(bool is_due);
+
+  const DomainOptions options_;
+  Core core_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<Collector> collector_;
+
+  std::mutex writers_mutex_;
+  std::vector<std::unique_ptr<WriterContext>> idle_writers_;
+
+  std::mutex reclaim_mutex_;  // one pass at a time in this process
+  std::atomic<bool> may_have_graveyards_{true};
+  std::atomic<uint64_t> reclaimed_version_{0};
+
+  std::mutex background_mutex_;
+  std::condition_variable background_wake_;
+  bool stop_ = false;
+  std::atomic<bool> wake_{false};
+  std::thread background_;
+};
+
+}  // namespace eve::internal
+
+#endif  // EVE_ENGINE_DOMAIN_DOMAIN_IMPL_H_

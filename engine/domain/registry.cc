@@ -1,0 +1,83 @@
+#include "engine/domain/registry.h"
+
+#include <pthread.h>
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/file/file.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<DomainImpl>> by_identity;
+};
+
+Registry& TheRegistry() {
+  // Never destroyed: handles may outlive static destruction.
+  static Registry* registry = new Registry;
+  return *registry;
+}
+
+void BeforeFork() { TheRegistry().mutex.lock(); }
+void InParent() { TheRegistry().mutex.unlock(); }
+
+void InChild() {
+  Registry& registry = TheRegistry();
+  for (auto& [identity, weak] : registry.by_identity) {
+    std::shared_ptr<DomainImpl> instance = weak.lock();
+    if (instance == nullptr) continue;
+    instance->AbandonInChild();
+    // Kept for good: its destructor would wait for a thread that the child
+    // does not have, and write to words that are the parent's.
+    new std::shared_ptr<DomainImpl>(std::move(instance));
+  }
+  registry.by_identity.clear();
+  registry.mutex.unlock();
+}
+
+void InstallForkHandlers() {
+  static const int installed =
+      ::pthread_atfork(BeforeFork, InParent, InChild);
+  (void)installed;
+}
+
+std::string IdentityOf(const std::string& path,
+                       const DomainOptions& options) {
+  if (options.in_memory) return absl::StrCat("memory:", path);
+  absl::StatusOr<FileIdentity> identity = IdentityOfPath(path);
+  if (!identity.ok()) return "";
+  return absl::StrCat(identity->device, ":", identity->inode);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
+    const std::string& path, const DomainOptions& options) {
+  InstallForkHandlers();
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  const std::string known = IdentityOf(path, options);
+  if (auto found = registry.by_identity.find(known);
+      found != registry.by_identity.end()) {
+    if (std::shared_ptr<DomainImpl> instance = found->second.lock()) {
+      if (instance->options().read_only && !options.read_only) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            path, ": this process has it open read-only; close that first"));
+      }
+      return instance;
+    }
+    registry.by_identity.erase(found);
+  }
+  auto instance = std::make_shared<DomainImpl>(options);
+  EVE_RETURN_IF_ERROR(instance->Start(path));
+  registry.by_identity[IdentityOf(path, options)] = instance;
+  return instance;
+}
+
+}  // namespace eve::internal

@@ -1,0 +1,26 @@
+// Registry: one instance per file and process, however often it is opened.
+//
+// Threads:    any; opening is serialised.
+// Processes:  emptied in a forked child, which opens anew.
+// Owns:       weak references.
+// Lifetime:   the process's.
+// Errors:     as Domain::Open.
+// Cost:       a stat per open.
+#ifndef EVE_ENGINE_DOMAIN_REGISTRY_H_
+#define EVE_ENGINE_DOMAIN_REGISTRY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/domain/domain_impl.h"
+#include "eve/options.h"
+
+namespace eve::internal {
+
+absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
+    const std::string& path, const DomainOptions& options);
+
+}  // namespace eve::internal
+
+#endif  // EVE_ENGINE_DOMAIN_REGISTRY_H_
