@@ -26,6 +26,13 @@ struct KeyHasher {
   uint64_t operator()(Bytes key) const {
     return XXH3_64bits_withSeed(key.data(), key.size(), seed) & mask;
   }
+
+  // Tells keys of equal hash apart: from another seed, and never masked.
+  uint16_t CollisionTag(Bytes key) const {
+    constexpr uint64_t kOtherSeed = 0x9E37'79B9'7F4A'7C15;
+    return static_cast<uint16_t>(
+        XXH3_64bits_withSeed(key.data(), key.size(), seed ^ kOtherSeed));
+  }
 };
 
 }  // namespace eve

@@ -1,0 +1,81 @@
+// Walking down the hash trie, for one key and for several in step.
+//
+// Threads:    pure functions over immutable bytes.
+// Processes:  none.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     a node outside the view ends the walk at its slot.
+// Cost:       one load a level.
+#ifndef EVE_ENGINE_COLLECTIONS_HAMT_DESCEND_H_
+#define EVE_ENGINE_COLLECTIONS_HAMT_DESCEND_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/collections/hamt_map.h"
+#include "engine/file/block_view.h"
+#include "engine/format/node_layout.h"
+
+namespace eve {
+
+inline constexpr uint64_t kLineBytes = 64;
+
+inline void PrefetchLine(const void* address) { __builtin_prefetch(address); }
+
+// Every line of a block of about `lines` lines.
+inline void PrefetchLines(const char* block, uint32_t lines) {
+  for (uint32_t i = 0; i < lines; ++i) PrefetchLine(block + i * kLineBytes);
+}
+
+inline void PrefetchSlot(const BlockView& view, NodeSlot slot) {
+  if (!slot.is_empty()) PrefetchLines(view.At(slot.offset()), slot.lines());
+}
+
+// The slot in `node` where a key goes on whose next hash bits are the highest
+// of `hash_bits`; null if the node lies outside the view. Its header, in
+// another line than the slot, is not looked at.
+inline const NodeSlot* SlotIn(const BlockView& view, NodeSlot node,
+                              uint64_t hash_bits) {
+  constexpr uint64_t kNodeUnits = sizeof(TrieNode) / kUnitBytes;
+  const Offset offset = node.offset();
+  if (offset.units == 0 || offset.units + kNodeUnits > view.limit_units) {
+    return nullptr;
+  }
+  return &view.As<TrieNode>(offset)->slots[hash_bits >> (64 - kTrieBits)];
+}
+
+// slots[i] = where the walk for hashes[i] ends: a leaf, whose lines are on
+// their way into the cache, nothing, or a node if that is damaged. The walks
+// go in step: while one waits for memory the others ask for theirs.
+// REQUIRES: count <= kMultiFindWidth.
+inline void DescendInStep(const BlockView& view, NodeSlot root,
+                          const uint64_t* hashes, size_t count,
+                          NodeSlot* slots) {
+  const NodeSlot* next[kMultiFindWidth];
+  uint8_t walking[kMultiFindWidth];
+  for (size_t i = 0; i < count; ++i) {
+    slots[i] = root;
+    walking[i] = static_cast<uint8_t>(i);
+  }
+  size_t left = count;
+  for (uint32_t depth = 0; depth < kTrieDepthMax && left != 0; ++depth) {
+    size_t kept = 0;
+    for (size_t k = 0; k < left; ++k) {
+      const uint8_t i = walking[k];
+      if (slots[i].kind() != SlotKind::kNode) {
+        PrefetchSlot(view, slots[i]);
+        continue;
+      }
+      next[i] = SlotIn(view, slots[i], hashes[i] << depth * kTrieBits);
+      if (next[i] == nullptr) continue;
+      PrefetchLine(next[i]);
+      walking[kept++] = i;
+    }
+    left = kept;
+    for (size_t k = 0; k < left; ++k) slots[walking[k]] = *next[walking[k]];
+  }
+}
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_COLLECTIONS_HAMT_DESCEND_H_
