@@ -304,7 +304,9 @@ TEST_F(DomainTest, MultiGetAgreesWithFind) {
   const auto found = map.At(now).MultiGet(keys);
   for (int i = 0; i < 3000; ++i) {
     ASSERT_EQ(found[i].has_value(), i % 2 == 0) << i;
-    if (i % 2 == 0) EXPECT_EQ(*found[i], Bytes("v" + names[i]));
+    if (found[i].has_value()) {
+      EXPECT_EQ(*found[i], Bytes("v" + names[i]));
+    }
   }
 }
 

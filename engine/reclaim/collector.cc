@@ -35,10 +35,10 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   for (uint32_t i = 0; i < words.size(); ++i) words[i] = core_->table->Load(i);
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
-  absl::StatusOr<std::vector<AccountingRow>> rows = root.status();
-  if (root.ok()) {
-    rows = ReadExactRows(core_->view, root->offset(), core_->salt);
-  }
+  using Rows = absl::StatusOr<std::vector<AccountingRow>>;
+  const Rows rows =
+      root.ok() ? ReadExactRows(core_->view, root->offset(), core_->salt)
+                : Rows(root.status());
   for (const uint32_t segment : taken) {
     // Never committed to: free. A row without live bytes may be that of the
     // former life (P7): the reuse rule has the last word on it.

@@ -198,8 +198,9 @@ absl::StatusOr<bool> Fold(Core& core, Attempt& attempt, uint64_t at_least) {
   EVE_ASSIGN_OR_RETURN(const std::vector<ChainRecord> chain,
                        ReadChain(core.view, base.offset(), core.salt));
   absl::StatusOr<FoldedBase> folded = BuildFold(core, attempt, base, chain);
-  absl::StatusOr<bool> published = folded.status();
-  if (folded.ok()) published = PublishFold(core, attempt, *folded, base);
+  absl::StatusOr<bool> published =
+      folded.ok() ? PublishFold(core, attempt, *folded, base)
+                  : absl::StatusOr<bool>(folded.status());
   if (published.ok() && *published) {
     attempt.Committed();
     core.slots->own().folds.fetch_add(1, std::memory_order_relaxed);
