@@ -20,20 +20,21 @@ uint64_t Mix(uint64_t x) {
 
 }  // namespace
 
-uint64_t BlockHash(const void* block, Offset offset, uint64_t salt) {
-  const char* bytes = static_cast<const char*>(block);
+uint64_t BlockHashFromBody(const BlockHeader& header, uint64_t body_hash,
+                           Offset offset, uint64_t salt) {
   uint64_t first;
-  uint32_t owner;
-  std::memcpy(&first, bytes, sizeof(first));
-  std::memcpy(&owner, bytes + offsetof(BlockHeader, collection),
-              sizeof(owner));
-  BlockHeader header;
-  std::memcpy(&header, bytes, sizeof(header));
-  const uint64_t body =
-      XXH3_64bits(bytes + sizeof(header), header.bytes() - sizeof(header));
-  uint64_t h = body ^ Mix(first + kMixA);
+  std::memcpy(&first, &header, sizeof(first));
+  uint64_t h = body_hash ^ Mix(first + kMixA);
   h = Mix(h + salt) ^ ((offset.units + 1) * kMixA);
-  return Mix(h + owner);
+  return Mix(h + header.collection);
+}
+
+uint64_t BlockHash(const void* block, Offset offset, uint64_t salt) {
+  BlockHeader header;
+  std::memcpy(&header, block, sizeof(header));
+  const char* body = static_cast<const char*>(block) + sizeof(header);
+  return BlockHashFromBody(
+      header, XXH3_64bits(body, header.bytes() - sizeof(header)), offset, salt);
 }
 
 uint64_t ChecksumSalt(const uint8_t uuid[16]) {

@@ -25,6 +25,11 @@ namespace eve {
 // REQUIRES: `block` has header.bytes() readable bytes.
 uint64_t BlockHash(const void* block, Offset offset, uint64_t salt);
 
+// The same from the XXH3-64 of the body, for blocks that are too large to be in
+// memory at once.
+uint64_t BlockHashFromBody(const BlockHeader& header, uint64_t body_hash,
+                           Offset offset, uint64_t salt);
+
 inline uint32_t ChecksumOf(uint64_t block_hash) {
   return static_cast<uint32_t>(block_hash);
 }
