@@ -3,7 +3,8 @@
 //
 // Method: every step applies the same operation to the domain and to a model
 // (one std::map a collection). Snapshots keep a copy of the model, and must
-// read the same at any later time. The seed is printed; EVE_TEST_SEED=N repeats.
+// read the same at any later time. The seed is printed; EVE_TEST_SEED=N
+// repeats.
 
 #include <cstdlib>
 #include <map>
@@ -36,8 +37,7 @@ uint64_t Seed() {
 class ModelTest : public ::testing::Test {
  protected:
   ModelTest() : seed_(Seed()), random_(seed_), models_(kCollections) {
-    std::printf("EVE_TEST_SEED=%llu\n",
-                static_cast<unsigned long long>(seed_));
+    std::printf("EVE_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
   }
 
   void Open() {
@@ -49,8 +49,7 @@ class ModelTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
     maps_.clear();
     for (int i = 0; i < kCollections; ++i) {
-      ASSERT_OK_AND_ASSIGN(Strings map,
-                           domain_.Collection<Strings>(Name(i)));
+      ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>(Name(i)));
       maps_.push_back(map);
     }
   }
@@ -133,8 +132,7 @@ class ModelTest : public ::testing::Test {
             if (auto st = maps_[0].In(txn).Clear(); !st.ok()) return st;
             next[0].clear();
           }
-          return fails ? absl::CancelledError("on purpose")
-                       : absl::OkStatus();
+          return fails ? absl::CancelledError("on purpose") : absl::OkStatus();
         });
     if (fails) {
       EXPECT_CODE(done, absl::StatusCode::kCancelled);

@@ -131,6 +131,7 @@ absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
                                            const PinnedRoot& root) {
   RegionWords& words = core_->region.words();
   const CommitRecord& record = root.record();
+  EVE_ASSIGN_OR_RETURN(const uint64_t file_bytes, core_->file.Size());
   words.pending[slot].store(record.version, std::memory_order_seq_cst);
   EVE_STEP("checkpoint.announced");
   if (absl::Status flushed = core_->file.Datasync(); !flushed.ok()) {
@@ -139,10 +140,14 @@ absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
     return Poison(flushed);
   }
   EVE_STEP("checkpoint.data_flushed");
-  const CommitSlot page =
-      MakeCommitSlot(slot, core_->incarnation, record.version, root.offset(),
-                     BlockHash(&record, root.offset(), core_->salt),
-                     record.segment_count, core_->superblock.uuid);
+  CommitSlotFields fields;
+  fields.incarnation = core_->incarnation;
+  fields.version = record.version;
+  fields.record = root.offset();
+  fields.record_hash = BlockHash(&record, root.offset(), core_->salt);
+  fields.segment_count = record.segment_count;
+  fields.file_bytes = file_bytes;
+  const CommitSlot page = MakeCommitSlot(slot, fields, core_->superblock.uuid);
   // From here on a failure leaves pending set: the page may or may not reach
   // the disk (P18).
   absl::Status written =

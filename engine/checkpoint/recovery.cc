@@ -147,16 +147,25 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
   std::string reasons;
   for (const CommitSlot& slot : slots) {
-    absl::StatusOr<RootCandidate> candidate = VerifyRoot(context, slot.record);
-    if (candidate.ok() && candidate->version == slot.version &&
-        BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
-            slot.record_hash) {
-      return candidate;
+    absl::Status why = absl::OkStatus();
+    if (slot.file_bytes > context.file_bytes) {
+      why = absl::DataLossError(
+          absl::StrCat("the file is truncated: it had ", slot.file_bytes,
+                       " bytes, now it has ", context.file_bytes));
+    } else {
+      absl::StatusOr<RootCandidate> candidate =
+          VerifyRoot(context, slot.record);
+      why = candidate.status();
+      if (candidate.ok() && candidate->version == slot.version &&
+          BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
+              slot.record_hash) {
+        candidate->note = reasons;
+        return candidate;
+      }
     }
-    absl::StrAppend(&reasons, "; slot ", slot.slot_index, " (version ",
-                    slot.version, "): ",
-                    candidate.ok() ? "its record was overwritten"
-                                   : std::string(candidate.status().message()));
+    absl::StrAppend(
+        &reasons, "; slot ", slot.slot_index, " (version ", slot.version, "): ",
+        why.ok() ? "its record was overwritten" : std::string(why.message()));
   }
   return absl::DataLossError(
       absl::StrCat(context.file->path(), ": none of ", slots.size(),
@@ -290,13 +299,18 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   }
   EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
   Recovered result;
-  result.note = absl::StrCat("durable version ", chosen.version);
+  result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   if (std::optional<RootCandidate> live =
           TryAdoptLiveRoot(context, region, slots.front(), chosen)) {
     result.note = absl::StrCat("live version ", live->version,
                                " on durable version ", chosen.version);
     result.adopted_live = live->version > chosen.version;
     chosen = *std::move(live);
+  }
+  if (!chosen.is_live && !chosen.note.empty() && context.verify_fallback) {
+    // Segments that only the rejected root protected may have been reused
+    // since: what is older than the two newest slots is read whole (P24).
+    EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
   }
   // Above every slot seen, the rejected ones too: versions are used again
   // after a rollback, incarnations never.

@@ -19,6 +19,7 @@
 #define EVE_ENGINE_CHECKPOINT_RECOVERY_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,9 @@ struct RecoveryContext {
   uint64_t salt = 0;
   BlockView view;  // limited to the file's size
   uint64_t file_bytes = 0;
+  // Reads everything that a root reaches; called before recovery settles for a
+  // root that is not the newest slot's. May be empty.
+  std::function<absl::Status(Offset record)> verify_fallback;
 };
 
 // A root that may be opened.
@@ -47,6 +51,7 @@ struct RootCandidate {
   uint64_t version = 0;
   std::vector<AccountingRow> rows;  // exact
   bool is_live = false;             // from the region, not from a slot
+  std::string note;                 // why newer slots were rejected
 };
 
 // The valid slots, newest (incarnation, version) first.

@@ -14,6 +14,7 @@
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/checksum.h"
+#include "engine/verify/verifier.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -130,6 +131,18 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
   context.superblock = &core.superblock;
   context.salt = core.salt;
   EVE_ASSIGN_OR_RETURN(context.file_bytes, core.file.Size());
+  context.verify_fallback = [&core](Offset record) -> absl::Status {
+    VerifyOptions options;
+    options.record_offset = record.bytes();
+    EVE_ASSIGN_OR_RETURN(const VerifyReport report,
+                         VerifyDomain(core.file, options));
+    if (report.ok()) return absl::OkStatus();
+    const VerifyError& first = report.errors.front();
+    return absl::DataLossError(absl::StrCat(
+        core.path, ": the newest root is damaged and so is the one before: ",
+        report.error_count, " errors, the first at offset ", first.offset, ": ",
+        first.what, ", expected ", first.expected, ", found ", first.found));
+  };
   context.view = BlockView{
       core.view.base,
       std::min(core.view.limit_units, context.file_bytes / kUnitBytes)};
@@ -158,7 +171,9 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   if (elsewhere) return OtherRegionError(core);
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
-  EVE_RETURN_IF_ERROR(RecoverAndRebuild(context, core.region).status());
+  EVE_ASSIGN_OR_RETURN(const Recovered recovered,
+                       RecoverAndRebuild(context, core.region));
+  core.recovery_note = recovered.note;
   return Join(core, in_memory);
 }
 

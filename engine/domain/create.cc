@@ -55,7 +55,8 @@ std::vector<char> MakeImage(uint64_t hash_mask) {
   first.record.header.checksum = ChecksumOf(hash);
   std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));
 
-  const CommitSlot slot = MakeCommitSlot(0, 1, 1, offset, hash, 1, uuid);
+  const CommitSlot slot = MakeCommitSlot(
+      0, CommitSlotFields{1, 1, offset, hash, 1, kInitialFileBytes}, uuid);
   std::memcpy(image.data() + CommitSlotPosition(0), &slot, sizeof(slot));
   return image;
 }

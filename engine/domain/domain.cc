@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/collections/hamt_map.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/domain/registry.h"
@@ -132,6 +133,11 @@ absl::Status GetOne(const CollectionRef& ref, Bytes key,
   EVE_RETURN_IF_ERROR(snapshot.Take());
   const MapView view = ViewAt(core, snapshot.record(), ref, &snapshot);
   absl::StatusOr<Bytes> found = GetInMap(view, key);
+  if (snapshot.damaged()) {
+    return absl::DataLossError(
+        absl::StrCat(core.path, ": damaged bytes on the way to a key of '",
+                     ref.name, "'; run eve check"));
+  }
   if (!found.ok()) return found.status();
   take(*found);
   return absl::OkStatus();

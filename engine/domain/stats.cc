@@ -84,6 +84,7 @@ absl::StatusOr<DomainStats> DomainImpl::Stats() {
   stats.collections = record.collection_count;
   stats.durable_version = durable_version();
   stats.io_engine = "plain";
+  stats.recovery = core_.recovery_note;
   EVE_ASSIGN_OR_RETURN(stats.file_bytes, core_.file.Size());
   EVE_ASSIGN_OR_RETURN(stats.disk_bytes, core_.file.DiskBytes());
   EVE_ASSIGN_OR_RETURN(

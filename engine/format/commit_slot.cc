@@ -14,17 +14,17 @@ uint64_t SlotChecksum(const CommitSlot& slot) {
 
 }  // namespace
 
-CommitSlot MakeCommitSlot(uint32_t index, uint64_t incarnation,
-                          uint64_t version, Offset record, uint64_t record_hash,
-                          uint64_t segment_count, const uint8_t uuid[16]) {
+CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
+                          const uint8_t uuid[16]) {
   CommitSlot slot;
   std::memset(static_cast<void*>(&slot), 0, sizeof(slot));
   slot.magic = kCommitSlotMagic;
-  slot.incarnation = incarnation;
-  slot.version = version;
-  slot.record = record;
-  slot.record_hash = record_hash;
-  slot.segment_count = segment_count;
+  slot.incarnation = fields.incarnation;
+  slot.version = fields.version;
+  slot.record = fields.record;
+  slot.record_hash = fields.record_hash;
+  slot.segment_count = fields.segment_count;
+  slot.file_bytes = fields.file_bytes;
   std::memcpy(slot.uuid, uuid, sizeof(slot.uuid));
   slot.slot_index = index;
   slot.checksum = SlotChecksum(slot);

@@ -32,7 +32,8 @@ struct CommitSlot {
   uint8_t uuid[16];        // 48..63  of the domain
   uint32_t slot_index;     // 64..67  a page written to the wrong place shows
   uint32_t extent_count;   // 68..71  0: this build flushes twice
-  uint8_t reserved[4016];  // 72..4087 zero
+  uint64_t file_bytes;     // 72..79  size of the file at the checkpoint
+  uint8_t reserved[4008];  // 80..4087 zero
   uint64_t checksum;       // 4088..4095 HashBytes of the bytes before
 };
 EVE_LAYOUT(CommitSlot, /*size=*/4096, /*align=*/8);
@@ -42,9 +43,16 @@ constexpr uint64_t CommitSlotPosition(uint32_t index) {
 }
 
 // Fills magic, zeroes and checksum around the fields that are given.
-CommitSlot MakeCommitSlot(uint32_t index, uint64_t incarnation,
-                          uint64_t version, Offset record, uint64_t record_hash,
-                          uint64_t segment_count, const uint8_t uuid[16]);
+struct CommitSlotFields {
+  uint64_t incarnation = 0;
+  uint64_t version = 0;
+  Offset record;
+  uint64_t record_hash = 0;
+  uint64_t segment_count = 0;
+  uint64_t file_bytes = 0;
+};
+CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
+                          const uint8_t uuid[16]);
 
 // True if the page is a whole slot of this domain written for `index`.
 bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,

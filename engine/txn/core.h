@@ -49,6 +49,7 @@ struct Core {
   std::unique_ptr<SegmentTable> table;    // null in read-only domains
   std::unique_ptr<SegmentSource> source;  // null in read-only domains
   uint64_t incarnation = 0;
+  std::string recovery_note;  // what this process chose as the first opener
   Offset frozen_root;  // read-only with nobody attached: the durable record
 
   absl::Status CheckUsable() const {

@@ -1,6 +1,7 @@
 #include "engine/txn/snapshot_impl.h"
 
 #include "engine/collections/hamt_map.h"
+#include "engine/collections/hamt_verify.h"
 #include "engine/root/accounting.h"
 #include "engine/txn/catalog.h"
 #include "eve/snapshot.h"
@@ -37,7 +38,11 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
   if (core.verify_reads) view.verify_salt = core.salt;
   const absl::StatusOr<std::optional<Bytes>> bytes =
       FindCatalogBytes(core.view, core.hasher, record.catalog_root, ref.name);
-  if (!bytes.ok()) {
+  const bool is_verified =
+      !core.verify_reads ||
+      HamtVerifyPath(core.view, core.hasher, record.catalog_root, ref.name,
+                     core.salt);
+  if (!bytes.ok() || !is_verified) {
     if (snapshot != nullptr) snapshot->MarkDamaged();
     return view;
   }

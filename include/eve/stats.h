@@ -54,6 +54,9 @@ struct DomainStats {
   uint64_t mapped_bytes = 0;
   uint64_t huge_mapped_bytes = 0;
   std::string io_engine;  // "plain": write-back by fdatasync
+  // What was opened, if this process was the first: "durable version 7", and
+  // why newer ones were not. Empty in processes that joined.
+  std::string recovery;
   bool poisoned = false;  // a flush failed: nothing new becomes durable
 };
 

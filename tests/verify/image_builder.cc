@@ -443,9 +443,12 @@ void ImageBuilder::WriteSlot(uint32_t index) {
   BlockHeader header;
   const char* record = image_.data() + record_.bytes();
   std::memcpy(&header, record, sizeof(header));
-  const CommitSlot slot = MakeCommitSlot(
-      index, /*incarnation=*/1, version_, record_,
-      BlockHash(record, record_, salt_), fill_.size(), superblock_.uuid);
+  const CommitSlot slot =
+      MakeCommitSlot(index,
+                     CommitSlotFields{/*incarnation=*/1, version_, record_,
+                                      BlockHash(record, record_, salt_),
+                                      fill_.size(), image_.size()},
+                     superblock_.uuid);
   std::memcpy(image_.data() + CommitSlotPosition(index),
               static_cast<const void*>(&slot), sizeof(slot));
 }

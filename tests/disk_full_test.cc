@@ -1,0 +1,169 @@
+// A full disk while the domain grows: a clear error, nothing lost, reads and
+// erasing go on, and more space makes it work again.
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+
+#include "engine/file/file.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+
+void FillUntilFull(Domain& domain, Strings& map, int64_t* written) {
+  absl::Status status;
+  const std::string value(2000, 'x');
+  for (int i = 0; i < 1000000; ++i) {
+    status = map.Put("key" + std::to_string(i), value);
+    if (!status.ok()) break;
+    *written = i + 1;
+  }
+  EXPECT_CODE(status, absl::StatusCode::kResourceExhausted);
+  for (int i = 0; i < *written; ++i) {
+    ASSERT_EQ(map.Get("key" + std::to_string(i)).value(), value);
+  }
+  (void)domain;
+}
+
+// A file system of 16 MiB of its own. Mounting needs privileges; where they are
+// missing the quota of the user takes its place (the second test).
+class SmallFileSystem {
+ public:
+  explicit SmallFileSystem(const std::string& at) : at_(at) {
+    std::filesystem::create_directory(at);
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=16m") == 0;
+  }
+  ~SmallFileSystem() {
+    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::string at_;
+  bool mounted_ = false;
+};
+
+TEST(DiskFullTest, FullFileSystemIsACleanError) {
+  TempDir dir;
+  SmallFileSystem small(dir.File("small"));
+  if (!small.mounted()) {
+    std::printf("no privilege to mount: see FaultInjected below\n");
+    return;
+  }
+  const std::string path = dir.File("small/d.eve");
+  DomainOptions options;
+  options.checkpoint_every = absl::Milliseconds(10);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  int64_t written = 0;
+  FillUntilFull(domain, map, &written);
+  if (HasFatalFailure()) return;
+  EXPECT_GT(written, 1000);
+  EXPECT_EQ(map.size().value(), static_cast<uint64_t>(written));
+  EXPECT_OK(domain.Sync());
+  testing::ExpectCleanCheck(path, domain);
+  ASSERT_OK(domain.Close());
+  ASSERT_OK_AND_ASSIGN(domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.size().value(), static_cast<uint64_t>(written));
+}
+
+TEST(DiskFullTest, CreatingOnAFullFileSystemLeavesNothing) {
+  TempDir dir;
+  SmallFileSystem small(dir.File("small"));
+  if (!small.mounted()) return;
+  {
+    ASSERT_OK_AND_ASSIGN(
+        const File ballast,
+        File::Open(dir.File("small/ballast"), O_CREAT | O_RDWR));
+    ASSERT_OK(ballast.Allocate(0, (16 << 20) - (64 << 10)));
+  }
+  EXPECT_CODE(Domain::Open(dir.File("small/d.eve")),
+              absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(std::filesystem::exists(dir.File("small/d.eve")));
+  std::filesystem::remove(dir.File("small/ballast"));
+  EXPECT_OK(Domain::Open(dir.File("small/d.eve")));
+}
+
+// The N-th allocation or write fails, once and from then on, for all N.
+TEST(DiskFullTest, FaultInjectedAtEveryCallLosesNothing) {
+  for (const bool sticky : {false, true}) {
+    for (int fail_at = 1; fail_at < 40; ++fail_at) {
+      SCOPED_TRACE((sticky ? "from call " : "only call ") +
+                   std::to_string(fail_at));
+      TempDir dir;
+      const std::string path = dir.File("d.eve");
+      DomainOptions options;
+      options.background = false;
+      options.durability = Durability::kNone;
+      ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
+      ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+      ASSERT_OK(domain.Sync());
+      int calls = 0;
+      SetFaultHook([&](std::string_view point) {
+        if (point != "file.allocate" && point != "file.write") return 0;
+        ++calls;
+        return calls == fail_at || (sticky && calls > fail_at) ? ENOSPC : 0;
+      });
+      const std::string value(60000, 'x');
+      std::vector<bool> ok;
+      for (int i = 0; i < 200; ++i) {
+        const absl::Status put = map.Put(std::to_string(i), value);
+        if (!put.ok()) {
+          EXPECT_CODE(put, absl::StatusCode::kResourceExhausted);
+        }
+        ok.push_back(put.ok());
+      }
+      ClearFaultHook();
+      for (int i = 0; i < 200; ++i) {
+        EXPECT_EQ(map.Get(std::to_string(i)).ok(), ok[i]) << i;
+      }
+      ASSERT_OK(map.Put("after", "works"));
+      testing::ExpectCleanCheck(path, domain);
+      if (HasFailure() || calls < fail_at) return;
+    }
+  }
+}
+
+// A limit on the file's size (ulimit -f) is met like a full disk.
+TEST(DiskFullTest, FileSizeLimitIsACleanError) {
+  TempDir dir;
+  ChildProcess child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    DomainOptions options;
+    options.durability = Durability::kNone;
+    auto domain = Domain::Open(dir.File("d.eve"), options);
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    if (!map.ok()) return 2;
+    // The lock file is sparse and long; it has its size already.
+    const rlimit limit{20 << 20, 20 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 3;
+    absl::Status put;
+    int i = 0;
+    for (; put.ok() && i < 100000; ++i) {
+      put = map->Put(std::to_string(i), std::string(2000, 'x'));
+    }
+    if (!absl::IsResourceExhausted(put)) return 4;
+    return map->Get("0").ok() ? 0 : 5;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+}  // namespace
+}  // namespace eve
