@@ -81,7 +81,26 @@ absl::StatusOr<bool> Checkpointer::FinishDeadOwner(uint32_t slot) {
   return is_written;
 }
 
+// Slots that a dead owner announced would protect a version for ever if nobody
+// happened to choose them.
+absl::Status Checkpointer::FinishDeadOwners() {
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    SharedWord& pending = core_->region.words().pending[slot];
+    if (pending.load(std::memory_order_seq_cst) == 0) continue;
+    const uint64_t byte = kCommitSlotLockBase + slot;
+    EVE_ASSIGN_OR_RETURN(
+        const bool taken,
+        TryLockByte(core_->region.file(), byte, LockKind::kExclusive));
+    if (!taken) continue;  // its owner lives
+    const absl::StatusOr<bool> finished = FinishDeadOwner(slot);
+    UnlockByte(core_->region.file(), byte);
+    EVE_RETURN_IF_ERROR(finished.status());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<uint32_t> Checkpointer::TakeSlot() {
+  EVE_RETURN_IF_ERROR(FinishDeadOwners());
   RegionWords& words = core_->region.words();
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
     EVE_ASSIGN_OR_RETURN(
@@ -90,19 +109,17 @@ absl::StatusOr<uint32_t> Checkpointer::TakeSlot() {
                     LockKind::kExclusive));
     if (!taken) continue;
     EVE_STEP("checkpoint.slot_taken");
-    absl::Cleanup unlock = [this, slot] {
-      UnlockByte(core_->region.file(), kCommitSlotLockBase + slot);
-    };
-    EVE_ASSIGN_OR_RETURN(const bool was_finished, FinishDeadOwner(slot));
-    // Chosen under the byte: it holds neither of the two newest durable roots.
+    // Chosen under the byte: it holds neither of the two newest durable roots
+    // and nothing that may still land.
     const DurableCandidates durable = ReadDurableCandidates(core_->region);
     const uint64_t mine = words.durable[slot].load(std::memory_order_seq_cst);
-    if (was_finished ||
-        (mine != 0 && (mine == durable.newest || mine == durable.second))) {
-      continue;
+    const bool is_needed =
+        mine != 0 && (mine == durable.newest || mine == durable.second);
+    if (!is_needed &&
+        words.pending[slot].load(std::memory_order_seq_cst) == 0) {
+      return slot;
     }
-    std::move(unlock).Cancel();
-    return slot;
+    UnlockByte(core_->region.file(), kCommitSlotLockBase + slot);
   }
   return absl::UnavailableError(absl::StrCat(
       core_->path, ": all ", kCommitSlotCount,

@@ -45,6 +45,7 @@ class Checkpointer {
   absl::Status CheckPoison() const;
 
  private:
+  absl::Status FinishDeadOwners();
   absl::StatusOr<uint32_t> TakeSlot();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);

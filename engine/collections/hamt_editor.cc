@@ -97,10 +97,11 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
       ++part.end;
     } while (part.end < range.end &&
              TrieSlotIndex(order_[part.end].hash, depth) < slots.end());
+    // Also refuses a node below the last level.
+    if (slots.size < TrieRangeMin(depth)) {
+      return DamagedBlock(node.slot().offset(), "trie node");
+    }
     if (is_node) {
-      if (depth + 1 == kTrieDepthMax) {
-        return DamagedBlock(old.offset(), "trie node");
-      }
       NodeSlot child = old;
       EVE_RETURN_IF_ERROR(ApplyToNode(depth + 1, part, &child));
       if (child == old) continue;

@@ -79,7 +79,8 @@ class TrieRetirer {
     uint32_t first = 0;
     NodeSlot child;
     uint32_t child_slots = 0;
-    while (first < kTrieFanout && budget_ > 0) {
+    while (first < kTrieFanout &&
+           (budget_ > 0 || node.slots()[first].is_empty())) {
       child = node.slots()[first];
       child_slots = RangeOf(node.slots(), first).size;
       EVE_RETURN_IF_ERROR(Retire(depth + 1, &child));

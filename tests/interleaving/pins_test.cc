@@ -1,0 +1,323 @@
+// Pins, segment words and the reuse rule, step by step (P1, P2, P5, P7, P25).
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include <thread>
+
+#include "engine/alloc/segment_table.h"
+#include "engine/domain/registry.h"
+#include "engine/epoch/reader_cells.h"
+#include "engine/file/file_lock.h"
+#include "engine/reclaim/reuse_rule.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/step_sync.h"
+#include "tests/testing/temp_dir.h"
+
+namespace eve {
+namespace {
+
+using internal::DomainImpl;
+using testing::ChildProcess;
+using testing::StepSync;
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+
+DomainOptions Quiet() {
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  return options;
+}
+
+class PinsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(impl_, internal::OpenInstance(path_, Quiet()));
+  }
+  void TearDown() override { ClearStepHook(); }
+  Core& core() { return impl_->core(); }
+
+  TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  Domain domain_;
+  std::shared_ptr<DomainImpl> impl_;
+};
+
+AccountingRow Dead(uint64_t birth, uint64_t death) {
+  AccountingRow row{};
+  row.birth = birth;
+  row.death = death;
+  row.fill_units = 10;
+  row.run_length = 1;
+  return row;
+}
+
+TEST(ReuseRuleTest, OnlyWhatCanSeeTheLifeOfASegmentProtectsIt) {
+  const AccountingRow row = Dead(200, 300);
+  Protectors none;
+  EXPECT_TRUE(MayReuse(row, none));
+  for (const uint64_t pin : {100, 199, 300, 400}) {
+    Protectors by_pin;
+    by_pin.pins.exact = {pin};
+    EXPECT_TRUE(MayReuse(row, by_pin)) << pin;
+    Protectors by_root;
+    by_root.durable = {pin};
+    EXPECT_TRUE(MayReuse(row, by_root)) << pin;
+  }
+  for (const uint64_t pin : {200, 250, 299}) {
+    Protectors by_pin;
+    by_pin.pins.exact = {7, pin, 1000};
+    EXPECT_FALSE(MayReuse(row, by_pin)) << pin;
+    Protectors by_root;
+    by_root.durable = {7, pin, 1000};
+    EXPECT_FALSE(MayReuse(row, by_root)) << pin;
+  }
+  Protectors by_range;
+  by_range.pins.range_low = 299;
+  EXPECT_FALSE(MayReuse(row, by_range));
+  by_range.pins.range_low = 300;
+  EXPECT_TRUE(MayReuse(row, by_range));
+}
+
+TEST(ReuseRuleTest, LiveOrUnwrittenSegmentsAreNeverReused) {
+  AccountingRow row = Dead(1, 2);
+  row.live_units = 1;
+  EXPECT_FALSE(MayReuse(row, {}));
+  row = Dead(1, 2);
+  row.fill_units = 0;
+  EXPECT_FALSE(MayReuse(row, {}));
+}
+
+// P1: a reader stopped between its range pin and its exact pin would protect
+// everything that dies from then on. The second scan that meets the same range
+// revokes it, and the reader starts again.
+TEST_F(PinsTest, SecondMeetingRevokesARangePin) {
+  ReaderCells& cells = *core().cells;
+  ASSERT_OK_AND_ASSIGN(const uint32_t cell, cells.Acquire());
+  cells.BeginPin(cell);
+  RangePinMemory memory;
+  PinSet first = ScanPins(core().region, *core().slots, memory);
+  EXPECT_NE(first.range_low, UINT64_MAX) << "the first meeting honours it";
+  PinSet second = ScanPins(core().region, *core().slots, memory);
+  EXPECT_EQ(second.range_low, UINT64_MAX) << "the second revokes it";
+  EXPECT_FALSE(cells.FinishPin(cell, 5)) << "the reader must begin again";
+  cells.BeginPin(cell);
+  EXPECT_TRUE(cells.FinishPin(cell, 5));
+  PinSet third = ScanPins(core().region, *core().slots, memory);
+  EXPECT_EQ(third.exact, std::vector<uint64_t>{5});
+  cells.Unpin(cell);
+  cells.Release(cell);
+}
+
+// P1, from outside: a reader held between the steps costs no space, and then
+// reads correctly.
+TEST_F(PinsTest, ReaderHeldBetweenItsPinStepsDelaysNoReuse) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("k", "v"));
+  StepSync step;
+  std::thread::id reader_id;
+  std::atomic<bool> held{false};
+  SetStepHook([&](std::string_view name) {
+    if (name != "pin.loaded" || std::this_thread::get_id() != reader_id ||
+        held.exchange(true)) {
+      return;
+    }
+    step.Signal(1);  // 1 -> the reader has loaded a root that will die
+    step.Await(2);   // 2 <- the writer has overwritten and reclaimed
+  });
+  std::string seen;
+  std::thread reader([&] {
+    reader_id = std::this_thread::get_id();
+    auto now = domain_.Now();
+    ASSERT_OK(now);
+    seen = map.At(*now).Find("k").value().ToString();
+  });
+  step.Await(1);
+  const std::string value(1000, 'w');
+  for (int i = 0; i < 20000; ++i) {
+    ASSERT_OK(map.Put("k", value));
+    if (i % 2000 == 0) ASSERT_OK(domain_.Reclaim());
+  }
+  EXPECT_LT(domain_.Stats().value().segments, 12u);
+  step.Signal(2);
+  reader.join();
+  EXPECT_EQ(seen, value);
+}
+
+// P2 and the point of exact pins: a snapshot protects what it can see, not
+// what was written since.
+TEST_F(PinsTest, LongSnapshotCostsOnlyWhatItSees) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_OK(map.Put(std::to_string(i), "old" + std::to_string(i)));
+  }
+  ASSERT_OK_AND_ASSIGN(Snapshot old, domain_.Now());
+  const Snapshot copy = old;  // shares the pin
+  for (int i = 0; i < 60000; ++i) {
+    ASSERT_OK(map.Put(std::to_string(i % 1000), std::string(100, 'n')));
+    if (i % 1000 == 0) ASSERT_OK(domain_.Reclaim());
+  }
+  // 60,000 commits wrote over 100 MB.
+  EXPECT_GT(domain_.Stats().value().bytes_committed, 60u << 20);
+  EXPECT_LT(domain_.Stats().value().file_bytes, 40u << 20);
+  int seen = 0;
+  for (auto [key, value] : map.At(copy)) {
+    EXPECT_EQ(value, Bytes("old" + key.ToString()));
+    ++seen;
+  }
+  EXPECT_EQ(seen, 1000);
+  EXPECT_OK(copy.status());
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// P5: a collector that was stopped between its decision and its compare-and-
+// swap must not free a segment that was freed, refilled and sealed meanwhile.
+TEST_F(PinsTest, StaleDecisionCannotFreeARefilledSegment) {
+  SegmentTable& table = *core().table;
+  ASSERT_OK_AND_ASSIGN(ClaimedSegment claimed, core().source->Claim());
+  const uint32_t segment = claimed.segment;
+  table.ReleaseSealed(segment);
+  const SegmentWord decided = table.Load(segment);  // the collector stops here
+  ASSERT_TRUE(table.TryFree(segment, decided));     // another one frees it
+  ASSERT_TRUE(table.TryClaimFree(segment));         // a writer refills it
+  table.ReleaseSealed(segment);
+  EXPECT_FALSE(table.TryFree(segment, decided))
+      << "same state, same owner: only the tag tells the lives apart";
+  EXPECT_EQ(table.Load(segment).state(), SegmentState::kSealed);
+  ASSERT_TRUE(table.TryFree(segment, table.Load(segment)));
+}
+
+// P5, P7: what a dead process had claimed and never committed to is free again
+// after one pass; the claims of a stopped one are not touched.
+TEST_F(PinsTest, ClaimsOfTheDeadAreTakenOverThoseOfTheStoppedAreNot) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ChildProcess child([this] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto in_child = domain->Collection<Strings>("m");
+    if (!in_child.ok()) return 2;
+    SetStepHook([](std::string_view step) {
+      if (step == "commit.before_cas") ::raise(SIGSTOP);
+    });
+    return in_child->Put("k", "from the child").ok() ? 0 : 3;
+  });
+  child.AwaitStopped();
+  const auto claims = [&] {
+    return domain_.Stats().value().segments_claimed;
+  };
+  const uint64_t while_stopped = claims();
+  ASSERT_OK(domain_.Reclaim());
+  ASSERT_OK(map.Put("other", "from the parent"));
+  ASSERT_OK(domain_.Reclaim());
+  EXPECT_GE(claims(), 2u);
+  EXPECT_GE(while_stopped, 1u);
+  child.Signal(SIGKILL);
+  EXPECT_EQ(child.Wait(), -SIGKILL);
+  ASSERT_OK(domain_.Reclaim());
+  EXPECT_LE(claims(), 2u) << "one segment a stream of this process's writer";
+  EXPECT_FALSE(map.Get("k").ok());
+  EXPECT_EQ(map.Get("other").value(), "from the parent");
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// A stopped writer's late compare-and-swap finds another root and starts over:
+// nothing is lost, nothing doubled.
+TEST_F(PinsTest, StoppedWriterGoesOnCorrectlyAfterManyCommitsOfOthers) {
+  using Counters = Map<std::string, int64_t>;
+  ASSERT_OK_AND_ASSIGN(Counters map, domain_.Collection<Counters>("n"));
+  ASSERT_OK(map.Put("n", 0));
+  ChildProcess child([this] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto counters = domain->Collection<Counters>("n");
+    if (!counters.ok()) return 2;
+    bool stopped = false;
+    SetStepHook([&stopped](std::string_view step) {
+      if (step != "commit.before_cas" || stopped) return;
+      stopped = true;
+      ::raise(SIGSTOP);
+    });
+    return counters
+                   ->Update("n",
+                            [](std::optional<int64_t> old) {
+                              return old.value_or(0) + 1;
+                            })
+                   .ok()
+               ? 0
+               : 3;
+  });
+  child.AwaitStopped();
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_OK(map.Update("n", [](std::optional<int64_t> old) {
+      return old.value_or(0) + 1;
+    }));
+    if (i % 500 == 0) ASSERT_OK(domain_.Reclaim());
+  }
+  child.Signal(SIGCONT);
+  EXPECT_EQ(child.Wait(), 0);
+  EXPECT_EQ(map.Get("n").value(), 5001);
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// The pins of a killed reader are ignored at once, without any timer.
+TEST_F(PinsTest, PinsOfTheDeadAreIgnored) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("k", "v"));
+  ChildProcess child([this] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto now = domain->Now();
+    if (!now.ok()) return 2;
+    ::raise(SIGSTOP);
+    return 0;
+  });
+  child.AwaitStopped();
+  RangePinMemory memory;
+  EXPECT_EQ(ScanPins(core().region, *core().slots, memory).exact.size(), 1u);
+  child.Signal(SIGKILL);
+  EXPECT_EQ(child.Wait(), -SIGKILL);
+  EXPECT_TRUE(ScanPins(core().region, *core().slots, memory).exact.empty());
+}
+
+// P25: while a reader without a process slot is attached, nothing is freed.
+TEST_F(PinsTest, UnpinnedReaderHoldsBackAllReuse) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK_AND_ASSIGN(const File reader, File::Open(path_, O_RDONLY));
+  ASSERT_OK_AND_ASSIGN(bool taken,
+                       TryLockByte(reader, kUnpinnedReadersLockByte,
+                                   LockKind::kShared));
+  ASSERT_TRUE(taken);
+  const std::string value(1000, 'w');
+  for (int i = 0; i < 10000; ++i) ASSERT_OK(map.Put("k", value));
+  ASSERT_OK(domain_.Reclaim());
+  EXPECT_EQ(domain_.Stats().value().segments_freed, 0u);
+  UnlockByte(reader, kUnpinnedReadersLockByte);
+  ASSERT_OK(domain_.Reclaim());
+  EXPECT_GT(domain_.Stats().value().segments_freed, 0u);
+}
+
+// A process that runs out of cells gets a clear error; releasing helps.
+TEST_F(PinsTest, TooManySnapshotsIsAClearError) {
+  std::vector<Snapshot> held;
+  while (true) {
+    auto now = domain_.Now();
+    if (!now.ok()) {
+      EXPECT_CODE(now, absl::StatusCode::kResourceExhausted);
+      break;
+    }
+    held.push_back(*std::move(now));
+    ASSERT_LE(held.size(), kCellsPerProcessMax);
+  }
+  EXPECT_EQ(held.size(), kCellsPerProcessMax);
+  held.pop_back();
+  EXPECT_OK(domain_.Now());
+}
+
+}  // namespace
+}  // namespace eve
