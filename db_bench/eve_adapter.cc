@@ -74,8 +74,9 @@ class EveSession final : public Session {
                         std::memcpy(&count, old->data(), sizeof(count));
                       }
                       ++count;
-                      return std::string(reinterpret_cast<char*>(&count),
-                                         sizeof(count));
+                      return std::string(
+                          static_cast<char*>(static_cast<void*>(&count)),
+                          sizeof(count));
                     })
             .status();
     if (status.ok() && damaged) {

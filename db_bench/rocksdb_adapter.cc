@@ -87,7 +87,8 @@ class RocksdbSession final : public Session {
     pinned_[0].Reset();
     ++count;
     batch_.Clear();
-    const rocksdb::Slice value(reinterpret_cast<char*>(&count), sizeof(count));
+    const rocksdb::Slice value(static_cast<char*>(static_cast<void*>(&count)),
+                               sizeof(count));
     const rocksdb::Status put = batch_.Put(ToSlice(key), value);
     if (!put.ok()) return ToStatus(put);
     return ToStatus(db_->Write(write_options_, &batch_));

@@ -132,8 +132,7 @@ TEST_F(DomainTest, SavepointsUndoWhatCameAfterThem) {
     EXPECT_EQ(in_a.Find("x").value(), Bytes("1"));
     EXPECT_FALSE(in_a.Find("y").has_value());
     EXPECT_FALSE(b.In(txn).Find("z").has_value());
-    EXPECT_CODE(txn.RollBackTo(*second),
-                absl::StatusCode::kInvalidArgument);
+    EXPECT_CODE(txn.RollBackTo(*second), absl::StatusCode::kInvalidArgument);
     EXPECT_OK(in_a.Put("w", "3"));
     return absl::OkStatus();
   }));

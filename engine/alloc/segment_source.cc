@@ -115,12 +115,11 @@ absl::StatusOr<uint32_t> SegmentSource::Back(uint32_t segment,
                                              uint32_t from_units,
                                              uint32_t to_units) {
   // Whole steps, but never the whole segment at once while it is stepped.
-  const uint32_t end = static_cast<uint32_t>(std::min<uint64_t>(
-      AlignUp(to_units, kBackingStepUnits), kSegmentUnits));
+  const uint32_t end = static_cast<uint32_t>(
+      std::min<uint64_t>(AlignUp(to_units, kBackingStepUnits), kSegmentUnits));
   const uint64_t base = SegmentOffset(segment).bytes();
   const uint64_t from = AlignDown(from_units * kUnitBytes, kPageBytes);
-  EVE_RETURN_IF_ERROR(
-      file_->Allocate(base + from, end * kUnitBytes - from));
+  EVE_RETURN_IF_ERROR(file_->Allocate(base + from, end * kUnitBytes - from));
   // Nothing of anybody's lies past the page that holds the committed fill.
   const uint64_t clean = AlignUp(from_units * kUnitBytes, kPageBytes);
   if (clean < end * kUnitBytes) {
@@ -144,8 +143,8 @@ absl::Status SegmentSource::Grow(uint32_t at_least) {
   }
   if (now + uint64_t{at_least} > most) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        file_->path(), ": the domain has ", now, " segments of ",
-        kSegmentBytes, " bytes and may have ", most, "; needs ", at_least,
+        file_->path(), ": the domain has ", now, " segments of ", kSegmentBytes,
+        " bytes and may have ", most, "; needs ", at_least,
         " more (max_bytes, or the address space this process may reserve)"));
   }
   // An eighth at a time, so that growing costs O(log n) calls.

@@ -25,11 +25,10 @@ SegmentWord SegmentTable::Load(uint32_t segment) const {
       region_->segment_state(segment).load(std::memory_order_acquire)};
 }
 
-bool SegmentTable::Swap(uint32_t segment, SegmentWord seen,
-                        SegmentState state, bool backed) {
-  const SegmentWord next =
-      SegmentWord::Make(state, backed, slots_->index(), slots_->generation(),
-                        seen.tag() + 1);
+bool SegmentTable::Swap(uint32_t segment, SegmentWord seen, SegmentState state,
+                        bool backed) {
+  const SegmentWord next = SegmentWord::Make(
+      state, backed, slots_->index(), slots_->generation(), seen.tag() + 1);
   uint64_t expected = seen.word;
   // acq_rel: who claims sees what the former owner wrote; who sees it sealed
   // or free sees that the former owner is done.
@@ -130,9 +129,9 @@ bool SegmentTable::TryFree(uint32_t segment, SegmentWord seen) {
 void SegmentTable::ResetForRebuild(uint32_t segment, SegmentState state) {
   SharedWord& word = region_->segment_state(segment);
   const SegmentWord seen{word.load(std::memory_order_acquire)};
-  word.store(SegmentWord::Make(state, /*backed=*/false, 0, 0, seen.tag() + 1)
-                 .word,
-             std::memory_order_release);
+  word.store(
+      SegmentWord::Make(state, /*backed=*/false, 0, 0, seen.tag() + 1).word,
+      std::memory_order_release);
 }
 
 }  // namespace eve

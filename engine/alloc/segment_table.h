@@ -35,10 +35,9 @@ struct SegmentWord {
 
   static SegmentWord Make(SegmentState state, bool backed, uint32_t owner,
                           uint64_t generation, uint64_t tag) {
-    return SegmentWord{static_cast<uint64_t>(state) |
-                       uint64_t{backed ? 1u : 0u} << 2 |
-                       uint64_t{owner & 0x3FF} << 3 |
-                       (generation & 0xFFFF) << 13 | tag << 29};
+    return SegmentWord{
+        static_cast<uint64_t>(state) | uint64_t{backed ? 1u : 0u} << 2 |
+        uint64_t{owner & 0x3FF} << 3 | (generation & 0xFFFF) << 13 | tag << 29};
   }
   SegmentState state() const { return static_cast<SegmentState>(word & 3); }
   // Its pages were allocated and filled once in this region's life.

@@ -20,8 +20,8 @@ absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
   if (end > extent.backed_units) {
     EVE_ASSIGN_OR_RETURN(
         extent.backed_units,
-        source_->Back(extent.segment,
-                      std::max(begin, extent.backed_units), end));
+        source_->Back(extent.segment, std::max(begin, extent.backed_units),
+                      end));
   }
   extent.to_units = end;
   return Offset{SegmentOffset(extent.segment).units + begin};
@@ -119,8 +119,8 @@ uint32_t SegmentWriter::highest_segment() const {
     if (extent.from_units == extent.to_units) continue;
     const uint64_t length =
         extent.is_run ? SegmentsForBytes(extent.to_units * kUnitBytes) : 1;
-    highest = std::max(
-        highest, static_cast<uint32_t>(extent.segment + length - 1));
+    highest =
+        std::max(highest, static_cast<uint32_t>(extent.segment + length - 1));
   }
   return highest;
 }
@@ -129,8 +129,8 @@ void SegmentWriter::Committed() {
   // The common case: the attempt stayed inside its active segments.
   bool all_active = true;
   for (size_t i = 0; i < extents_.size(); ++i) {
-    all_active &= std::find(active_, active_ + kStreams,
-                            static_cast<int>(i)) != active_ + kStreams;
+    all_active &= std::find(active_, active_ + kStreams, static_cast<int>(i)) !=
+                  active_ + kStreams;
   }
   if (all_active) {
     for (WrittenExtent& extent : extents_) {

@@ -12,8 +12,8 @@
 namespace eve {
 
 bool ReadBootId(uint8_t boot_id[16]) {
-  const int fd = ::open("/proc/sys/kernel/random/boot_id",
-                        O_RDONLY | O_CLOEXEC);
+  const int fd =
+      ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   char text[37] = {};
   const ssize_t n = ::read(fd, text, 36);

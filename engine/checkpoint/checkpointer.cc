@@ -53,7 +53,8 @@ absl::Status Checkpointer::Poison(const absl::Status& cause) {
   core_->region.header().poison.compare_exchange_strong(
       none, EIO, std::memory_order_acq_rel);
   return absl::UnavailableError(
-      absl::StrCat(core_->path, ": flush failed, the domain takes no more "
+      absl::StrCat(core_->path,
+                   ": flush failed, the domain takes no more "
                    "checkpoints until all processes have reopened it: ",
                    std::string(cause.message())));
 }
@@ -138,10 +139,10 @@ absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
     return Poison(flushed);
   }
   EVE_STEP("checkpoint.data_flushed");
-  const CommitSlot page = MakeCommitSlot(
-      slot, core_->incarnation, record.version, root.offset(),
-      BlockHash(&record, root.offset(), core_->salt), record.segment_count,
-      core_->superblock.uuid);
+  const CommitSlot page =
+      MakeCommitSlot(slot, core_->incarnation, record.version, root.offset(),
+                     BlockHash(&record, root.offset(), core_->salt),
+                     record.segment_count, core_->superblock.uuid);
   // From here on a failure leaves pending set: the page may or may not reach
   // the disk (P18).
   absl::Status written =

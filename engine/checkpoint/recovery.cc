@@ -39,11 +39,11 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
                        ReadRecord(context.view, record, context.salt));
   if (SegmentOffset(read.record->segment_count - 1).bytes() >=
       context.file_bytes) {
-    return absl::DataLossError(absl::StrCat(
-        context.file->path(), ": the file is truncated: version ",
-        read.record->version, " has ", read.record->segment_count,
-        " segments of ", kSegmentBytes, " bytes, the file ends at offset ",
-        context.file_bytes));
+    return absl::DataLossError(
+        absl::StrCat(context.file->path(), ": the file is truncated: version ",
+                     read.record->version, " has ", read.record->segment_count,
+                     " segments of ", kSegmentBytes,
+                     " bytes, the file ends at offset ", context.file_bytes));
   }
   EVE_ASSIGN_OR_RETURN(candidate.rows,
                        ReadExactRows(context.view, record, context.salt));
@@ -135,12 +135,11 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
       slots.push_back(slot);
     }
   }
-  std::sort(slots.begin(), slots.end(),
-            [](const CommitSlot& a, const CommitSlot& b) {
-              return a.incarnation != b.incarnation
-                         ? a.incarnation > b.incarnation
-                         : a.version > b.version;
-            });
+  std::sort(
+      slots.begin(), slots.end(), [](const CommitSlot& a, const CommitSlot& b) {
+        return a.incarnation != b.incarnation ? a.incarnation > b.incarnation
+                                              : a.version > b.version;
+      });
   return slots;
 }
 
@@ -148,8 +147,7 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
   std::string reasons;
   for (const CommitSlot& slot : slots) {
-    absl::StatusOr<RootCandidate> candidate =
-        VerifyRoot(context, slot.record);
+    absl::StatusOr<RootCandidate> candidate = VerifyRoot(context, slot.record);
     if (candidate.ok() && candidate->version == slot.version &&
         BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
             slot.record_hash) {
@@ -157,17 +155,15 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     }
     absl::StrAppend(&reasons, "; slot ", slot.slot_index, " (version ",
                     slot.version, "): ",
-                    candidate.ok()
-                        ? "its record was overwritten"
-                        : std::string(candidate.status().message()));
+                    candidate.ok() ? "its record was overwritten"
+                                   : std::string(candidate.status().message()));
   }
-  return absl::DataLossError(absl::StrCat(
-      context.file->path(), ": none of ", slots.size(),
-      " valid commit slots leads to an intact root", reasons));
+  return absl::DataLossError(
+      absl::StrCat(context.file->path(), ": none of ", slots.size(),
+                   " valid commit slots leads to an intact root", reasons));
 }
 
-bool RegionBelongs(const SharedRegion& region,
-                   const RecoveryContext& context) {
+bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context) {
   const RegionHeader& header = region.header();
   absl::StatusOr<FileIdentity> identity = context.file->Identity();
   uint8_t boot_id[16];
@@ -212,12 +208,12 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
                                const RootCandidate& chosen,
                                uint64_t incarnation, uint32_t index) {
   const auto* record = context.view.As<CommitRecord>(chosen.record);
-  const CommitSlot page = MakeCommitSlot(
-      index, incarnation, chosen.version, chosen.record,
-      BlockHash(record, chosen.record, context.salt), record->segment_count,
-      context.superblock->uuid);
-  EVE_RETURN_IF_ERROR(context.file->WriteAt(CommitSlotPosition(index), &page,
-                                            sizeof(page)));
+  const CommitSlot page =
+      MakeCommitSlot(index, incarnation, chosen.version, chosen.record,
+                     BlockHash(record, chosen.record, context.salt),
+                     record->segment_count, context.superblock->uuid);
+  EVE_RETURN_IF_ERROR(
+      context.file->WriteAt(CommitSlotPosition(index), &page, sizeof(page)));
   EVE_STEP("recover.slot_written");
   return context.file->Datasync();
 }
@@ -292,8 +288,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                      " commit slots fail their checksums (offsets ",
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
-  EVE_ASSIGN_OR_RETURN(RootCandidate chosen,
-                       ChooseDurableRoot(context, slots));
+  EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
   Recovered result;
   result.note = absl::StrCat("durable version ", chosen.version);
   if (std::optional<RootCandidate> live =

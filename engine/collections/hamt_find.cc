@@ -44,7 +44,7 @@ inline FindResult FinishFind(const BlockView& view, const KeyHasher& hasher,
 // Up to kMultiFindWidth keys.
 void FindGroup(const BlockView& view, const KeyHasher& hasher, NodeSlot root,
                absl::Span<const Bytes> keys, FindResult* out) {
-  uint64_t hashes[kMultiFindWidth];
+  uint64_t hashes[kMultiFindWidth] = {};
   NodeSlot slots[kMultiFindWidth];
   for (size_t i = 0; i < keys.size(); ++i) hashes[i] = hasher(keys[i]);
   DescendInStep(view, root, hashes, keys.size(), slots);

@@ -79,8 +79,7 @@ uint64_t HamtIterator::PrefixBelow() const {
 bool HamtIterator::EnterNode(NodeSlot slot) {
   const BlockHeader* header =
       view_.Block(slot.offset(), BlockType::kTrieNode, sizeof(TrieNode));
-  if (header == nullptr || depth_ == kTrieDepthMax ||
-      header->depth != depth_ ||
+  if (header == nullptr || depth_ == kTrieDepthMax || header->depth != depth_ ||
       view_.As<TrieNode>(slot.offset())->prefix != PrefixBelow()) {
     Damaged();
     return false;

@@ -34,12 +34,12 @@ bool AreRecordsIntact(const BlockView& view, Offset offset, uint64_t hash,
 bool IsCollisionLeafIntact(const BlockView& view, Offset offset,
                            uint64_t salt) {
   if (!IsIntact(view, offset, BlockType::kCollisionLeaf, salt)) return false;
-  const BlockHeader* header = view.Block(offset, BlockType::kCollisionLeaf,
-                                         sizeof(CollisionLeaf));
+  const BlockHeader* header =
+      view.Block(offset, BlockType::kCollisionLeaf, sizeof(CollisionLeaf));
   if (header == nullptr) return false;
   const auto* leaf = view.As<CollisionLeaf>(offset);
-  const uint64_t bytes = sizeof(CollisionLeaf) +
-                         uint64_t{leaf->entries} * sizeof(CollisionEntry);
+  const uint64_t bytes =
+      sizeof(CollisionLeaf) + uint64_t{leaf->entries} * sizeof(CollisionEntry);
   if (bytes > header->bytes()) return false;
   const auto* entries = static_cast<const CollisionEntry*>(
       static_cast<const void*>(view.At(offset) + sizeof(CollisionLeaf)));

@@ -12,8 +12,9 @@
 #include <cstdint>
 
 #define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "eve/bytes.h"
-#include "xxhash.h"
 
 namespace eve {
 

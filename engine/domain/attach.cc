@@ -46,10 +46,13 @@ uint64_t RegionLockByte(const Core& core, FileIdentity lock_file) {
 }
 
 absl::Status OtherRegionError(const Core& core) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      core.path, ": other processes have it open through another lock file; "
-      "was '", core.path, "-lock' deleted or the file renamed or hard-linked? "
-      "Close them all first"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(core.path,
+                   ": other processes have it open through another lock file; "
+                   "was '",
+                   core.path,
+                   "-lock' deleted or the file renamed or hard-linked? "
+                   "Close them all first"));
 }
 
 // True if a process of another region has the file open.
@@ -67,8 +70,9 @@ absl::Status CheckLiveRegion(const Core& core) {
   if (header.ready.load(std::memory_order_acquire) != 1 ||
       header.magic != kRegionMagic) {
     return absl::FailedPreconditionError(
-        absl::StrCat(core.path, "-lock: not a lock file of this engine, but "
-                                "its lock bytes are held"));
+        absl::StrCat(core.path,
+                     "-lock: not a lock file of this engine, but "
+                     "its lock bytes are held"));
   }
   if (header.abi_hash != SharedAbiHash()) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -80,10 +84,10 @@ absl::Status CheckLiveRegion(const Core& core) {
   if (header.data_device != identity.device ||
       header.data_inode != identity.inode ||
       std::memcmp(header.uuid, core.superblock.uuid, 16) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        core.path, "-lock: belongs to another file (inode ",
-        header.data_inode, ", this one has ", identity.inode,
-        "); was the domain replaced while it was open?"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(core.path, "-lock: belongs to another file (inode ",
+                     header.data_inode, ", this one has ", identity.inode,
+                     "); was the domain replaced while it was open?"));
   }
   return absl::OkStatus();
 }
@@ -135,9 +139,7 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
 // Joins the region or, when nobody is attached, rebuilds it.
 absl::Status JoinOrRecover(Core& core, bool in_memory) {
   const File& lock_file = core.region.file();
-  absl::Cleanup unlock = [&lock_file] {
-    UnlockByte(lock_file, kInitLockByte);
-  };
+  absl::Cleanup unlock = [&lock_file] { UnlockByte(lock_file, kInitLockByte); };
   EVE_RETURN_IF_ERROR(
       LockByte(lock_file, kInitLockByte, LockKind::kShared, kInitTimeout));
   EVE_STEP("open.init_shared");
@@ -175,15 +177,16 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
                        ReadCommitSlots(core.file, core.superblock));
   if (slots.empty()) {
-    return absl::DataLossError(absl::StrCat(
-        core.path, ": all commit slots fail their checksums"));
+    return absl::DataLossError(
+        absl::StrCat(core.path, ": all commit slots fail their checksums"));
   }
   EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
                        ChooseDurableRoot(context, slots));
   if (has_region && RegionBelongs(core.region, context) &&
       RootSlot(&core.region).Load() != durable.record) {
     return absl::FailedPreconditionError(absl::StrCat(
-        core.path, ": was not closed; its newest commits need recovery, which "
+        core.path,
+        ": was not closed; its newest commits need recovery, which "
         "a read-only open does not do. Open it for writing once"));
   }
   core.frozen_root = durable.record;
@@ -232,12 +235,11 @@ std::string ResolvePath(const std::string& path) {
 
 }  // namespace
 
-absl::Status OpenDataFile(const std::string& path,
-                          const DomainOptions& options, Core& core) {
+absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
+                          Core& core) {
   if (options.in_memory) {
     core.path = path;
-    EVE_ASSIGN_OR_RETURN(core.file,
-                         CreateMemoryDomain(path, ~uint64_t{0}));
+    EVE_ASSIGN_OR_RETURN(core.file, CreateMemoryDomain(path, ~uint64_t{0}));
   } else {
     absl::StatusOr<File> opened =
         File::Open(path, options.read_only ? O_RDONLY : O_RDWR);
@@ -254,9 +256,9 @@ absl::Status OpenDataFile(const std::string& path,
   absl::Status read =
       core.file.ReadAt(0, &core.superblock, sizeof(core.superblock));
   if (absl::IsOutOfRange(read)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": not an Eve domain: shorter than a superblock of ",
-        sizeof(Superblock), " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": not an Eve domain: shorter than a superblock of ",
+                     sizeof(Superblock), " bytes"));
   }
   EVE_RETURN_IF_ERROR(read);
   EVE_RETURN_IF_ERROR(ValidateSuperblock(core.superblock, path.c_str()));
@@ -265,10 +267,9 @@ absl::Status OpenDataFile(const std::string& path,
   core.read_only = options.read_only;
   core.verify_reads = options.verify_reads;
   EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
-  EVE_ASSIGN_OR_RETURN(
-      core.read_mapping,
-      Mapping::Map(core.file, ViewReserveBytes(), size,
-                   Mapping::Access::kReadOnly));
+  EVE_ASSIGN_OR_RETURN(core.read_mapping,
+                       Mapping::Map(core.file, ViewReserveBytes(), size,
+                                    Mapping::Access::kReadOnly));
   core.view = BlockView{core.read_mapping.data(),
                         core.read_mapping.bytes() / kUnitBytes};
   if (options.read_only) return absl::OkStatus();
@@ -293,13 +294,11 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
                        SharedRegion::Map(std::move(lock_file), true));
   core.root = std::make_unique<RootSlot>(&core.region);
   EVE_RETURN_IF_ERROR(JoinOrRecover(core, options.in_memory));
-  core.table =
-      std::make_unique<SegmentTable>(&core.region, core.slots.get());
+  core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get());
   SegmentSource::Limits limits;
   limits.max_bytes = options.max_bytes;
-  limits.mapped_segments = static_cast<uint32_t>(
-      std::min<uint64_t>(kSegmentsMax,
-                         core.read_mapping.bytes() / kSegmentBytes));
+  limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
+      kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
   core.source = std::make_unique<SegmentSource>(&core.region, &core.file,
                                                 core.table.get(), limits);
   return absl::OkStatus();

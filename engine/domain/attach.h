@@ -25,8 +25,8 @@
 namespace eve {
 
 // Opens and checks the data file, and maps it. First half of attaching.
-absl::Status OpenDataFile(const std::string& path,
-                          const DomainOptions& options, Core& core);
+absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
+                          Core& core);
 
 // Opens the lock file, joins or rebuilds the region, claims a process slot.
 absl::Status AttachRegion(const DomainOptions& options, Core& core);

@@ -22,9 +22,8 @@ absl::StatusOr<bool> DomainImpl::RetireGraveyards() {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
-  EVE_ASSIGN_OR_RETURN(
-      const std::vector<CatalogRecord> records,
-      ListCatalog(core_.view, root.record().catalog_root));
+  EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
+                       ListCatalog(core_.view, root.record().catalog_root));
   bool any = false;
   for (const CatalogRecord& record : records) {
     if (!record.IsGraveyard()) continue;
@@ -110,8 +109,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
 }
 
 void DomainImpl::RunBackground() {
-  const auto interval =
-      absl::ToChronoNanoseconds(options_.checkpoint_every);
+  const auto interval = absl::ToChronoNanoseconds(options_.checkpoint_every);
   auto due = std::chrono::steady_clock::now() + interval;
   std::unique_lock lock(background_mutex_);
   while (!stop_) {

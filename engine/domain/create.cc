@@ -39,8 +39,8 @@ std::vector<char> MakeImage(uint64_t hash_mask) {
 
   const Offset offset = Offset::FromBytes(kFirstBlockOffset);
   FirstRecord first{};
-  first.record.header = MakeBlockHeader(BlockType::kCommitRecord, 0, 0,
-                                        sizeof(first), kSystemId);
+  first.record.header =
+      MakeBlockHeader(BlockType::kCommitRecord, 0, 0, sizeof(first), kSystemId);
   first.record.version = 1;
   first.record.incarnation = 1;
   first.record.catalog_version = 1;
@@ -48,9 +48,9 @@ std::vector<char> MakeImage(uint64_t hash_mask) {
   first.record.next_collection = kFirstCollectionId;
   first.record.data_delta_count = 1;
   const auto start = static_cast<uint32_t>(offset.units);
-  first.fill = Delta{0, static_cast<uint32_t>(DeltaKind::kFill), start,
-                     static_cast<uint32_t>(start + sizeof(first) / kUnitBytes),
-                     0};
+  first.fill =
+      Delta{0, static_cast<uint32_t>(DeltaKind::kFill), start,
+            static_cast<uint32_t>(start + sizeof(first) / kUnitBytes), 0};
   const uint64_t hash = BlockHash(&first, offset, ChecksumSalt(uuid));
   first.record.header.checksum = ChecksumOf(hash);
   std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));

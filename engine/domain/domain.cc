@@ -18,8 +18,7 @@ absl::Status NotOpen() {
   return absl::FailedPreconditionError("the domain handle is closed");
 }
 
-absl::Status CheckOptions(std::string_view path,
-                          const DomainOptions& options) {
+absl::Status CheckOptions(std::string_view path, const DomainOptions& options) {
   if (path.empty() || path.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError("path: empty, or holds a zero byte");
   }
@@ -43,9 +42,8 @@ absl::Status CheckOptions(std::string_view path,
 absl::StatusOr<Domain> Domain::Open(std::string_view path,
                                     const DomainOptions& options) {
   EVE_RETURN_IF_ERROR(CheckOptions(path, options));
-  EVE_ASSIGN_OR_RETURN(
-      std::shared_ptr<internal::DomainImpl> impl,
-      internal::OpenInstance(std::string(path), options));
+  EVE_ASSIGN_OR_RETURN(std::shared_ptr<internal::DomainImpl> impl,
+                       internal::OpenInstance(std::string(path), options));
   return Domain(std::move(impl));
 }
 

@@ -22,9 +22,9 @@ constexpr uint64_t kFoldNow = 4096;
 absl::Status CheckName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax ||
       name.find('\0') != std::string_view::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "collection name of ", name.size(), " bytes: 1 to ", kNameBytesMax,
-        " are allowed, without zero bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("collection name of ", name.size(), " bytes: 1 to ",
+                     kNameBytesMax, " are allowed, without zero bytes"));
   }
   return absl::OkStatus();
 }
@@ -114,8 +114,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   const Durability durability =
       options.durability.value_or(options_.durability);
   std::unique_ptr<WriterContext> writer = TakeWriter();
-  absl::StatusOr<SwapResult> result =
-      RunSwap(writer->transaction, fn, options);
+  absl::StatusOr<SwapResult> result = RunSwap(writer->transaction, fn, options);
   if (result.ok() && result->published && result->unfolded >= kFoldNow) {
     // Courtesy to recovery; the commit itself is done, so errors are left to
     // the next pass to report.
@@ -142,22 +141,20 @@ absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {
 absl::StatusOr<std::optional<CollectionRef>> DomainImpl::FindCollection(
     const PinnedRoot& root, std::string_view name, uint8_t kind,
     const std::string& key_type, const std::string& value_type) {
-  EVE_ASSIGN_OR_RETURN(
-      const std::optional<Bytes> bytes,
-      FindCatalogBytes(core_.view, core_.hasher, root.record().catalog_root,
-                       name));
+  EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
+                       FindCatalogBytes(core_.view, core_.hasher,
+                                        root.record().catalog_root, name));
   if (!bytes.has_value()) return std::nullopt;
   EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
                        DecodeCatalogRecord(name, *bytes));
   if (record.entry.kind != kind || record.key_type != key_type ||
       record.value_type != value_type) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "collection '", std::string(name), "' holds ", record.key_type,
-        " -> ", record.value_type, " (kind ", record.entry.kind,
-        "), asked for ", key_type, " -> ", value_type, " (kind ", kind, ")"));
+        "collection '", std::string(name), "' holds ", record.key_type, " -> ",
+        record.value_type, " (kind ", record.entry.kind, "), asked for ",
+        key_type, " -> ", value_type, " (kind ", kind, ")"));
   }
-  return CollectionRef{shared_from_this(), std::string(name),
-                       record.entry.id};
+  return CollectionRef{shared_from_this(), std::string(name), record.entry.id};
 }
 
 absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
@@ -182,10 +179,10 @@ absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
                          DecodeCatalogRecord(name, *bytes));
     if (record.entry.kind != kind || record.key_type != key_type ||
         record.value_type != value_type) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "collection '", std::string(name), "' holds ", record.key_type,
-          " -> ", record.value_type, ", asked for ", key_type, " -> ",
-          value_type));
+      return absl::FailedPreconditionError(
+          absl::StrCat("collection '", std::string(name), "' holds ",
+                       record.key_type, " -> ", record.value_type,
+                       ", asked for ", key_type, " -> ", value_type));
     }
     return CollectionRef{shared_from_this(), std::string(name),
                          record.entry.id};
@@ -207,9 +204,8 @@ absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
         record.entry.kind = kind;
         record.key_type = key_type;
         record.value_type = value_type;
-        EVE_ASSIGN_OR_RETURN(
-            const uint32_t id,
-            transaction.CreateCollection(std::move(record)));
+        EVE_ASSIGN_OR_RETURN(const uint32_t id,
+                             transaction.CreateCollection(std::move(record)));
         ref = CollectionRef{shared_from_this(), std::string(name), id};
         return absl::OkStatus();
       },

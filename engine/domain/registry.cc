@@ -42,13 +42,11 @@ void InChild() {
 }
 
 void InstallForkHandlers() {
-  static const int installed =
-      ::pthread_atfork(BeforeFork, InParent, InChild);
+  static const int installed = ::pthread_atfork(BeforeFork, InParent, InChild);
   (void)installed;
 }
 
-std::string IdentityOf(const std::string& path,
-                       const DomainOptions& options) {
+std::string IdentityOf(const std::string& path, const DomainOptions& options) {
   if (options.in_memory) return absl::StrCat("memory:", path);
   absl::StatusOr<FileIdentity> identity = IdentityOfPath(path);
   if (!identity.ok()) return "";

@@ -58,8 +58,8 @@ void AddPageSizes(const Core& core, DomainStats& stats) {
   while (std::fgets(line, sizeof(line), smaps.get()) != nullptr) {
     uint64_t from, to, kib;
     if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2) {
-      is_ours = inside(from, core.read_mapping) ||
-                inside(from, core.write_mapping);
+      is_ours =
+          inside(from, core.read_mapping) || inside(from, core.write_mapping);
     } else if (is_ours && std::sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
       stats.mapped_bytes += kib * 1024;
     } else if (is_ours &&

@@ -48,8 +48,7 @@ class File {
 
   // kOutOfRange when the file ends before `size` bytes.
   absl::Status ReadAt(uint64_t offset, void* data, uint64_t size) const;
-  absl::Status WriteAt(uint64_t offset, const void* data,
-                       uint64_t size) const;
+  absl::Status WriteAt(uint64_t offset, const void* data, uint64_t size) const;
   // Backs [offset, offset + size) with disk space and extends the file when it
   // is shorter. Never shrinks, never writes over data, may be repeated.
   absl::Status Allocate(uint64_t offset, uint64_t size) const;

@@ -53,9 +53,10 @@ absl::Status LockByte(const File& file, uint64_t byte, LockKind kind,
       struct flock lock = MakeLock(TypeOf(kind), byte, 1);
       ::fcntl(file.fd(), F_OFD_GETLK, &lock);
       return absl::DeadlineExceededError(absl::StrCat(
-          file.path(), ": another process (it may be stopped) has held the "
-          "opening lock for ", absl::FormatDuration(timeout),
-          "; look for it with lslocks"));
+          file.path(),
+          ": another process (it may be stopped) has held the "
+          "opening lock for ",
+          absl::FormatDuration(timeout), "; look for it with lslocks"));
     }
     absl::SleepFor(absl::Milliseconds(1));
   }

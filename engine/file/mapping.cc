@@ -58,10 +58,11 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
     } else {
       char* begin = static_cast<char*>(reserved);
       const uint64_t skip =
-          (kSegmentBytes - reinterpret_cast<uintptr_t>(begin) % kSegmentBytes) % kSegmentBytes;
-      void* mapped = ::mmap(begin + skip, bytes, protection,
-                            MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file.fd(),
-                            0);
+          (kSegmentBytes - reinterpret_cast<uintptr_t>(begin) % kSegmentBytes) %
+          kSegmentBytes;
+      void* mapped =
+          ::mmap(begin + skip, bytes, protection,
+                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
       if (mapped != MAP_FAILED) {
         if (skip > 0) ::munmap(begin, skip);
         ::munmap(begin + skip + bytes, kSegmentBytes - skip);
@@ -83,9 +84,8 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
     if (bytes <= AlignUp(least_bytes, kSegmentBytes)) break;
     error = 0;
   }
-  return ErrnoStatus(
-      error, absl::StrCat(file.path(), ": mmap of at least ", least_bytes,
-                          " bytes; see ulimit -v"));
+  return ErrnoStatus(error, absl::StrCat(file.path(), ": mmap of at least ",
+                                         least_bytes, " bytes; see ulimit -v"));
 }
 
 ForkGuard::ForkGuard() {

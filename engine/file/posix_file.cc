@@ -98,8 +98,8 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
   char* to = static_cast<char*>(data);
   uint64_t done = 0;
   while (done < size) {
-    const ssize_t n = ::pread(fd_, to + done, size - done,
-                              static_cast<off_t>(offset + done));
+    const ssize_t n =
+        ::pread(fd_, to + done, size - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "read", offset, size);
     if (n == 0) {
@@ -202,7 +202,7 @@ absl::Status SyncDirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "."
                                 : slash == 0               ? "/"
-                                                           : path.substr(0, slash);
+                                             : path.substr(0, slash);
   absl::StatusOr<File> opened = File::Open(directory, O_RDONLY | O_DIRECTORY);
   if (!opened.ok()) return opened.status();
   return opened->Sync();

@@ -13,11 +13,10 @@ absl::StatusOr<SharedRegion> SharedRegion::Map(File lock_file, bool writable) {
   if (writable) {
     EVE_RETURN_IF_ERROR(region.file_.Allocate(0, kSegmentStatesOffset));
   }
-  EVE_ASSIGN_OR_RETURN(
-      region.mapping_,
-      Mapping::Map(region.file_, kRegionBytes, kRegionBytes,
-                   writable ? Mapping::Access::kReadWrite
-                            : Mapping::Access::kReadOnly));
+  EVE_ASSIGN_OR_RETURN(region.mapping_,
+                       Mapping::Map(region.file_, kRegionBytes, kRegionBytes,
+                                    writable ? Mapping::Access::kReadWrite
+                                             : Mapping::Access::kReadOnly));
   return region;
 }
 
@@ -26,8 +25,7 @@ absl::Status SharedRegion::EnsureSegmentStates(uint64_t segments) const {
   return file_.Allocate(kSegmentStatesOffset, bytes);
 }
 
-absl::Status SharedRegion::EnsureCells(uint32_t process,
-                                       uint32_t cells) const {
+absl::Status SharedRegion::EnsureCells(uint32_t process, uint32_t cells) const {
   const uint64_t first = kReaderCellsOffset + uint64_t{process} *
                                                   kCellsPerProcessMax *
                                                   sizeof(ReaderCell);

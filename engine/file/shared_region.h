@@ -43,9 +43,9 @@ class SharedRegion {
   }
   // REQUIRES: cell < process(index).cells_used.
   ReaderCell& cell(uint32_t process, uint32_t cell) const {
-    return *At<ReaderCell>(
-        kReaderCellsOffset +
-        (uint64_t{process} * kCellsPerProcessMax + cell) * sizeof(ReaderCell));
+    return *At<ReaderCell>(kReaderCellsOffset +
+                           (uint64_t{process} * kCellsPerProcessMax + cell) *
+                               sizeof(ReaderCell));
   }
 
   // Backs the state words of segments below `segments`.

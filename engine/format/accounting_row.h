@@ -28,8 +28,7 @@ struct AccountingRow {
   uint32_t run_index;   // 32..35  k > 0: k-th continuation of a run
   uint32_t run_length;  // 36..39  segments of the run; 1: an ordinary segment
 
-  friend bool operator==(const AccountingRow&,
-                         const AccountingRow&) = default;
+  friend bool operator==(const AccountingRow&, const AccountingRow&) = default;
 };
 EVE_LAYOUT(AccountingRow, /*size=*/40, /*align=*/8);
 

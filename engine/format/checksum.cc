@@ -3,7 +3,7 @@
 #include <cstring>
 
 #define XXH_INLINE_ALL
-#include "xxhash.h"
+#include <xxhash.h>
 
 namespace eve {
 namespace {

@@ -15,9 +15,8 @@ uint64_t SlotChecksum(const CommitSlot& slot) {
 }  // namespace
 
 CommitSlot MakeCommitSlot(uint32_t index, uint64_t incarnation,
-                          uint64_t version, Offset record,
-                          uint64_t record_hash, uint64_t segment_count,
-                          const uint8_t uuid[16]) {
+                          uint64_t version, Offset record, uint64_t record_hash,
+                          uint64_t segment_count, const uint8_t uuid[16]) {
   CommitSlot slot;
   std::memset(static_cast<void*>(&slot), 0, sizeof(slot));
   slot.magic = kCommitSlotMagic;

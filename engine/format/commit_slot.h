@@ -43,9 +43,8 @@ constexpr uint64_t CommitSlotPosition(uint32_t index) {
 
 // Fills magic, zeroes and checksum around the fields that are given.
 CommitSlot MakeCommitSlot(uint32_t index, uint64_t incarnation,
-                          uint64_t version, Offset record,
-                          uint64_t record_hash, uint64_t segment_count,
-                          const uint8_t uuid[16]);
+                          uint64_t version, Offset record, uint64_t record_hash,
+                          uint64_t segment_count, const uint8_t uuid[16]);
 
 // True if the page is a whole slot of this domain written for `index`.
 bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,

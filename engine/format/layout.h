@@ -12,19 +12,12 @@
 
 #include <type_traits>
 
-// PERSISTED structs. Shared ones hold std::atomic words, which are standard
-// layout but not trivially copyable: EVE_SHARED_LAYOUT below.
+// Holds for PERSISTED structs and for SHARED ones with std::atomic words.
 #define EVE_LAYOUT(Type, size, align)                            \
   static_assert(std::is_standard_layout_v<Type>);                \
   static_assert(std::is_trivially_copyable_v<Type>);             \
   static_assert(std::has_unique_object_representations_v<Type>); \
   static_assert(sizeof(Type) == (size));                         \
-  static_assert(alignof(Type) == (align))
-
-// SHARED structs: fixed-width integers and lock-free atomics only.
-#define EVE_SHARED_LAYOUT(Type, size, align)      \
-  static_assert(std::is_standard_layout_v<Type>); \
-  static_assert(sizeof(Type) == (size));          \
   static_assert(alignof(Type) == (align))
 
 #endif  // EVE_ENGINE_FORMAT_LAYOUT_H_

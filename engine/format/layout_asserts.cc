@@ -159,14 +159,13 @@ EVE_AT(RegionHeader, reserved, 88);
 
 static_assert(sizeof(RegionWords) == 4096);
 EVE_AT(RegionWords, root, 0);
+EVE_AT(RegionWords, pad0, 8);
 EVE_AT(RegionWords, capacity, 64);
-EVE_AT(RegionWords, claim_hint, 128);
-EVE_AT(RegionWords, collector_ticket, 192);
-EVE_AT(RegionWords, pending, 256);
-EVE_AT(RegionWords, durable, 384);
-EVE_AT(RegionWords, processes_used, 512);
-EVE_AT(RegionWords, reserved, 516);
-EVE_AT(RegionWords, reserved_page, 576);
+EVE_AT(RegionWords, pad1, 72);
+EVE_AT(RegionWords, pending, 128);
+EVE_AT(RegionWords, durable, 256);
+EVE_AT(RegionWords, processes_used, 384);
+EVE_AT(RegionWords, reserved, 388);
 
 static_assert(sizeof(ProcessSlot) == 128);
 EVE_AT(ProcessSlot, generation, 0);

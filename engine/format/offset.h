@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "engine/format/constants.h"
+#include "engine/format/layout.h"
 
 namespace eve {
 
@@ -34,6 +35,8 @@ struct Offset {
   constexpr bool is_null() const { return units == 0; }
   friend constexpr auto operator<=>(Offset, Offset) = default;
 };
+
+EVE_LAYOUT(Offset, /*size=*/8, /*align=*/8);
 
 inline constexpr Offset kNullOffset{};
 

@@ -38,21 +38,20 @@ struct RegionHeader {
   SharedHalf poison;     //  84..87  errno of a failed flush; 0: none
   uint8_t reserved[4008];
 };
-EVE_SHARED_LAYOUT(RegionHeader, /*size=*/4096, /*align=*/8);
+EVE_LAYOUT(RegionHeader, /*size=*/4096, /*align=*/8);
 
 // SHARED. Groups of words that different parties write are a line apart.
 struct RegionWords {
-  alignas(64) SharedWord root;      // offset units of the newest commit record
-  alignas(64) SharedWord capacity;  // segments that the file has room for
-  alignas(64) SharedWord claim_hint;  // where a claimer looks first
-  alignas(64) SharedWord collector_ticket;  // courtesy: who folds, see fold.h
-  alignas(64) SharedWord pending[kCommitSlotCount];  // version announced; 0 no
-  alignas(64) SharedWord durable[kCommitSlotCount];  // version synced; 0 none
-  alignas(64) SharedHalf processes_used;  // slots below this were ever claimed
-  uint8_t reserved[60];
-  uint8_t reserved_page[3520];
+  SharedWord root;  //    0..7    offset units of the newest commit record
+  uint8_t pad0[56];
+  SharedWord capacity;  //   64..71   segments that the file has room for
+  uint8_t pad1[56];
+  SharedWord pending[kCommitSlotCount];  // 128..255 version announced; 0: none
+  SharedWord durable[kCommitSlotCount];  // 256..383 version synced; 0: none
+  SharedHalf processes_used;  // 384..387 slots below this were ever claimed
+  uint8_t reserved[3708];
 };
-EVE_SHARED_LAYOUT(RegionWords, /*size=*/4096, /*align=*/64);
+EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 
 // SHARED. One attached process. Its life is the OFD lock byte of the same
 // index; nothing here says whether it is alive.
@@ -72,15 +71,15 @@ struct ProcessSlot {
   SharedWord cells_revoked;     // 80..87
   uint8_t reserved[40];
 };
-EVE_SHARED_LAYOUT(ProcessSlot, /*size=*/128, /*align=*/8);
+EVE_LAYOUT(ProcessSlot, /*size=*/128, /*align=*/8);
 
 // SHARED. One pin. The word is 0 (no pin), a range pin, an exact pin or the
 // revoked mark; see engine/epoch/reader_cells.h.
 struct ReaderCell {
-  alignas(64) SharedWord word;
+  SharedWord word;
   uint8_t reserved[56];
 };
-EVE_SHARED_LAYOUT(ReaderCell, /*size=*/64, /*align=*/64);
+EVE_LAYOUT(ReaderCell, /*size=*/64, /*align=*/8);
 
 inline constexpr uint64_t kRegionWordsOffset = sizeof(RegionHeader);
 inline constexpr uint64_t kProcessSlotsOffset =
@@ -94,6 +93,7 @@ inline constexpr uint64_t kRegionBytes =
     uint64_t{kProcessesMax} * kCellsPerProcessMax * sizeof(ReaderCell);
 static_assert(kSegmentStatesOffset % kPageBytes == 0);
 static_assert(kReaderCellsOffset % kPageBytes == 0);
+static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.

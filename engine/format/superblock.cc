@@ -42,10 +42,10 @@ absl::Status ValidateSuperblock(const Superblock& superblock,
   // The version comes before the checksum: another version may place it
   // elsewhere.
   if (superblock.format_version != kFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": format version ", superblock.format_version,
-        ", this build reads version ", kFormatVersion,
-        "; open it with a build of that version"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": format version ", superblock.format_version,
+                     ", this build reads version ", kFormatVersion,
+                     "; open it with a build of that version"));
   }
   const uint64_t expected = SuperblockChecksum(superblock);
   if (superblock.checksum != expected) {
@@ -60,9 +60,9 @@ absl::Status ValidateSuperblock(const Superblock& superblock,
         path, superblock.features_must, superblock.features_read));
   }
   if (superblock.segment_bytes != kSegmentBytes) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": segment size ", superblock.segment_bytes,
-        ", this build maps ", kSegmentBytes));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": segment size ", superblock.segment_bytes,
+                     ", this build maps ", kSegmentBytes));
   }
   return absl::OkStatus();
 }

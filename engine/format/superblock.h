@@ -41,8 +41,7 @@ Superblock MakeSuperblock(const uint8_t uuid[16], uint64_t hash_seed,
                           uint64_t hash_mask);
 
 // Checks bytes that come from a file. `path` is for the message only.
-absl::Status ValidateSuperblock(const Superblock& superblock,
-                                const char* path);
+absl::Status ValidateSuperblock(const Superblock& superblock, const char* path);
 
 }  // namespace eve
 

@@ -69,8 +69,7 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     if (!MayReuse((*rows)[i], protectors)) continue;
     if (core_->table->TryFree(i, words[i])) ++freed;
   }
-  core_->slots->own().segments_freed.fetch_add(freed,
-                                               std::memory_order_relaxed);
+  CountInSlot(core_->slots->own().segments_freed, freed);
   return freed;
 }
 
@@ -92,9 +91,8 @@ absl::StatusOr<std::vector<uint32_t>> FindHalfFull(Core& core) {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
-  EVE_ASSIGN_OR_RETURN(
-      const std::vector<AccountingRow> rows,
-      ReadExactRows(core.view, root.offset(), core.salt));
+  EVE_ASSIGN_OR_RETURN(const std::vector<AccountingRow> rows,
+                       ReadExactRows(core.view, root.offset(), core.salt));
   std::vector<std::pair<uint32_t, uint32_t>> found;  // fill, segment
   const uint32_t end = static_cast<uint32_t>(
       std::min<uint64_t>(rows.size(), core.table->capacity()));

@@ -25,8 +25,7 @@ class VectorEditor {
     uint64_t room = kAccountingFanout;
     for (; room < after_.size(); room *= kAccountingFanout) ++depth;
     if (old_root.is_null()) return Build(kNullOffset, depth, 0);
-    const uint8_t old_depth =
-        attempt_.view().As<BlockHeader>(old_root)->depth;
+    const uint8_t old_depth = attempt_.view().As<BlockHeader>(old_root)->depth;
     // A tree that must grow keeps the old root as its first grandchild.
     return BuildAbove(old_root, old_depth, std::max(depth, old_depth));
   }
@@ -67,10 +66,9 @@ class VectorEditor {
     for (uint32_t i = from; i < kAccountingFanout; ++i) {
       const uint64_t child_first = first + i * span;
       if (child_first >= after_.size()) break;
-      EVE_ASSIGN_OR_RETURN(
-          node.children[i],
-          Build(node.children[i], static_cast<uint8_t>(depth - 1),
-                child_first));
+      EVE_ASSIGN_OR_RETURN(node.children[i],
+                           Build(node.children[i],
+                                 static_cast<uint8_t>(depth - 1), child_first));
     }
     return absl::OkStatus();
   }
@@ -137,9 +135,8 @@ absl::StatusOr<FoldedBase> BuildFold(Core& core, Attempt& attempt,
   for (const ChainRecord& record : chain) {
     attempt.Retire(record.offset, record.record->header.bytes());
     if (record.record->spill.is_null()) continue;
-    attempt.Retire(
-        record.record->spill,
-        core.view.As<BlockHeader>(record.record->spill)->bytes());
+    attempt.Retire(record.record->spill,
+                   core.view.As<BlockHeader>(record.record->spill)->bytes());
   }
   folded.rows = static_cast<uint32_t>(after.size());
   folded.version = base.version();
@@ -203,7 +200,7 @@ absl::StatusOr<bool> Fold(Core& core, Attempt& attempt, uint64_t at_least) {
                   : absl::StatusOr<bool>(folded.status());
   if (published.ok() && *published) {
     attempt.Committed();
-    core.slots->own().folds.fetch_add(1, std::memory_order_relaxed);
+    CountInSlot(core.slots->own().folds);
   } else {
     attempt.RewindAll();
   }

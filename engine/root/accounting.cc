@@ -22,9 +22,9 @@ const Delta* DeltasAfter(const void* header, size_t header_bytes) {
       static_cast<const char*>(header) + header_bytes));
 }
 
-absl::Status ReadVectorNode(const BlockView& view, Offset offset,
-                            uint8_t depth, uint64_t first_segment,
-                            uint64_t salt, std::vector<AccountingRow>& rows) {
+absl::Status ReadVectorNode(const BlockView& view, Offset offset, uint8_t depth,
+                            uint64_t first_segment, uint64_t salt,
+                            std::vector<AccountingRow>& rows) {
   if (depth == 0) {
     const auto* header =
         view.Block(offset, BlockType::kAccountingLeaf, sizeof(AccountingLeaf));
@@ -104,10 +104,10 @@ absl::Status ApplyRetire(const Delta& delta, uint64_t version,
     const uint64_t part =
         length > 1 ? std::min<uint64_t>(left, row.fill_units) : left;
     if (part > row.live_units) {
-      return absl::DataLossError(absl::StrCat(
-          "segment ", delta.segment + k, ": version ", version, " retired ",
-          part * kUnitBytes, " bytes, only ", row.live_units * kUnitBytes,
-          " were live"));
+      return absl::DataLossError(
+          absl::StrCat("segment ", delta.segment + k, ": version ", version,
+                       " retired ", part * kUnitBytes, " bytes, only ",
+                       row.live_units * kUnitBytes, " were live"));
     }
     row.live_units -= static_cast<uint32_t>(part);
     row.death = version;
@@ -119,14 +119,12 @@ absl::Status ApplyRetire(const Delta& delta, uint64_t version,
 absl::Status ApplyDelta(const Delta& delta, uint64_t version,
                         std::vector<AccountingRow>& rows) {
   if (delta.segment >= kSegmentsMax) {
-    return absl::DataLossError(
-        absl::StrCat("version ", version, ": delta names segment ",
-                     delta.segment));
+    return absl::DataLossError(absl::StrCat(
+        "version ", version, ": delta names segment ", delta.segment));
   }
   switch (static_cast<DeltaKind>(delta.kind)) {
     case DeltaKind::kFill:
-      if (delta.from_units > delta.to_units ||
-          delta.to_units > kSegmentUnits) {
+      if (delta.from_units > delta.to_units || delta.to_units > kSegmentUnits) {
         break;
       }
       ApplyFill(delta, version, rows);
@@ -138,9 +136,8 @@ absl::Status ApplyDelta(const Delta& delta, uint64_t version,
     case DeltaKind::kRetire:
       return ApplyRetire(delta, version, rows);
   }
-  return absl::DataLossError(absl::StrCat("version ", version,
-                                          ": malformed delta for segment ",
-                                          delta.segment));
+  return absl::DataLossError(absl::StrCat(
+      "version ", version, ": malformed delta for segment ", delta.segment));
 }
 
 }  // namespace
@@ -186,8 +183,8 @@ absl::StatusOr<RecordDeltas> ReadDeltas(const BlockView& view,
     if (ChecksumOf(deltas.spill_hash) != header->checksum) {
       return Damaged(record.spill, "delta list: checksum failed");
     }
-    deltas.spilled = absl::MakeConstSpan(
-        DeltasAfter(list, sizeof(DeltaList)), list->count);
+    deltas.spilled =
+        absl::MakeConstSpan(DeltasAfter(list, sizeof(DeltaList)), list->count);
   }
   return deltas;
 }
@@ -265,9 +262,8 @@ absl::StatusOr<std::vector<AccountingRow>> ReadExactRows(const BlockView& view,
                                                          uint64_t salt) {
   EVE_ASSIGN_OR_RETURN(const std::vector<ChainRecord> chain,
                        ReadChain(view, newest, salt));
-  EVE_ASSIGN_OR_RETURN(
-      std::vector<AccountingRow> rows,
-      ReadFoldedRows(view, *chain.back().record, salt));
+  EVE_ASSIGN_OR_RETURN(std::vector<AccountingRow> rows,
+                       ReadFoldedRows(view, *chain.back().record, salt));
   for (const ChainRecord& record : chain) {
     EVE_RETURN_IF_ERROR(ApplyRecord(view, record, salt, rows));
   }

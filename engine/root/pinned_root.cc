@@ -33,9 +33,9 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
       if (root.Load() != offset) continue;
       cells->Unpin(cell);
       cells->Release(cell);
-      return absl::DataLossError(absl::StrCat(
-          "no commit record at offset ", offset.bytes(), ": found version ",
-          version));
+      return absl::DataLossError(absl::StrCat("no commit record at offset ",
+                                              offset.bytes(),
+                                              ": found version ", version));
     }
     if (!cells->FinishPin(cell, version)) continue;
     EVE_STEP("pin.exact");

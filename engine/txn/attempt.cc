@@ -85,9 +85,8 @@ void Attempt::CollectFills(bool after_data, std::vector<Delta>& out) const {
   const std::vector<WrittenExtent>& extents = writer_->extents();
   for (size_t i = 0; i < extents.size(); ++i) {
     const WrittenExtent& extent = extents[i];
-    const uint32_t from = after_data && i < data_to_.size()
-                              ? data_to_[i]
-                              : extent.from_units;
+    const uint32_t from =
+        after_data && i < data_to_.size() ? data_to_[i] : extent.from_units;
     if (from == extent.to_units) continue;
     const DeltaKind kind = extent.is_run ? DeltaKind::kRun : DeltaKind::kFill;
     out.push_back(Delta{extent.segment, static_cast<uint32_t>(kind), from,
@@ -120,9 +119,9 @@ void Attempt::HashFills(std::vector<Delta>& fills, Offset skip) {
       const Offset offset{base + at};
       BlockHeader header;
       std::memcpy(&header, writer_->data(offset), sizeof(header));
-      EVE_CHECK(header.size_units > 0 &&
-                    at + header.size_units <= fill.to_units,
-                "a block was allocated but not written (I6)");
+      EVE_CHECK(
+          header.size_units > 0 && at + header.size_units <= fill.to_units,
+          "a block was allocated but not written (I6)");
       if (offset != skip) {
         uint64_t hash;
         HashBlock(offset, &hash);
@@ -137,12 +136,10 @@ absl::Status Attempt::SpillDeltas() {
   // One delta more than now: the list itself may open a segment.
   const size_t room = data_deltas_.size() + 1;
   const uint64_t bytes = sizeof(DeltaList) + room * sizeof(Delta);
-  EVE_ASSIGN_OR_RETURN(const NewBlock block,
-                       Allocate(Stream::kNodes, bytes));
+  EVE_ASSIGN_OR_RETURN(const NewBlock block, Allocate(Stream::kNodes, bytes));
   spill_ = block.offset;
   std::memset(block.data, 0, UnitsForBytes(bytes) * kUnitBytes);
-  DeltaList list{MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes,
-                                 kSystemId),
+  DeltaList list{MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes, kSystemId),
                  0, 0};
   std::memcpy(block.data, &list, sizeof(list));
   data_deltas_.clear();
@@ -191,15 +188,14 @@ void Attempt::RewindToData() {
 
 absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   // Room for every extent to have grown, and for one that the record opens.
-  const size_t room = writer_->extents().size() + 1 +
-                      catalog_retired_.entries().size();
+  const size_t room =
+      writer_->extents().size() + 1 + catalog_retired_.entries().size();
   const uint64_t bytes =
       sizeof(CommitRecord) + (data_deltas_.size() + room) * sizeof(Delta);
-  EVE_ASSIGN_OR_RETURN(const NewBlock block,
-                       Allocate(Stream::kNodes, bytes));
+  EVE_ASSIGN_OR_RETURN(const NewBlock block, Allocate(Stream::kNodes, bytes));
   CommitRecord record = fields;
-  record.header = MakeBlockHeader(BlockType::kCommitRecord, 0, 0, bytes,
-                                  kSystemId);
+  record.header =
+      MakeBlockHeader(BlockType::kCommitRecord, 0, 0, bytes, kSystemId);
   std::memset(block.data, 0, record.header.bytes());
   std::memcpy(block.data, &record.header, sizeof(record.header));
   catalog_deltas_.clear();

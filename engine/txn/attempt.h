@@ -86,8 +86,7 @@ class Attempt : public NodeStore {
 
  private:
   void CollectFills(bool after_data, std::vector<Delta>& out) const;
-  static void CollectRetires(const RetireTally& tally,
-                             std::vector<Delta>& out);
+  static void CollectRetires(const RetireTally& tally, std::vector<Delta>& out);
   // Hashes the blocks of each fill, stores their checksums and sets the sums.
   // Blocks at `skip` and `skip_too` are left out.
   void HashFills(std::vector<Delta>& fills, Offset skip);

@@ -35,9 +35,8 @@ absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value) {
       return record;
     }
   }
-  return absl::DataLossError(
-      absl::StrCat("catalog entry of ", value.size(),
-                   " bytes is malformed; run eve check"));
+  return absl::DataLossError(absl::StrCat(
+      "catalog entry of ", value.size(), " bytes is malformed; run eve check"));
 }
 
 absl::StatusOr<std::optional<Bytes>> FindCatalogBytes(const BlockView& view,
@@ -53,13 +52,13 @@ absl::StatusOr<std::optional<Bytes>> FindCatalogBytes(const BlockView& view,
     case FindOutcome::kDamaged:
       break;
   }
-  return absl::DataLossError(
-      absl::StrCat("catalog at offset ", catalog_root.offset().bytes(),
-                   " is damaged; run eve check"));
+  return absl::DataLossError(absl::StrCat("catalog at offset ",
+                                          catalog_root.offset().bytes(),
+                                          " is damaged; run eve check"));
 }
 
-absl::StatusOr<std::vector<CatalogRecord>> ListCatalog(
-    const BlockView& view, NodeSlot catalog_root) {
+absl::StatusOr<std::vector<CatalogRecord>> ListCatalog(const BlockView& view,
+                                                       NodeSlot catalog_root) {
   std::vector<CatalogRecord> records;
   HamtIterator it(view, catalog_root);
   for (; it.Valid(); it.Next()) {

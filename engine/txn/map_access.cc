@@ -17,9 +17,7 @@ BlockView ViewOf(const MapView& map) {
   return BlockView{map.base, map.limit_units};
 }
 
-KeyHasher HasherOf(const MapView& map) {
-  return KeyHasher{map.seed, map.mask};
-}
+KeyHasher HasherOf(const MapView& map) { return KeyHasher{map.seed, map.mask}; }
 
 void NoteDamage(const MapView& map) {
   if (map.snapshot != nullptr) map.snapshot->MarkDamaged();
@@ -27,9 +25,9 @@ void NoteDamage(const MapView& map) {
 
 absl::Status DamagedRead(const MapView& map) {
   NoteDamage(map);
-  return absl::DataLossError(absl::StrCat(
-      "damaged bytes below the map root at offset ",
-      NodeSlot{map.root}.offset().bytes(), "; run eve check"));
+  return absl::DataLossError(
+      absl::StrCat("damaged bytes below the map root at offset ",
+                   NodeSlot{map.root}.offset().bytes(), "; run eve check"));
 }
 
 }  // namespace
@@ -99,8 +97,8 @@ MapCursor& MapCursor::operator=(MapCursor&&) noexcept = default;
 MapCursor::~MapCursor() = default;
 
 MapCursor::MapCursor(const MapView& map)
-    : state_(std::make_unique<State>(State{
-          HamtIterator(ViewOf(map), NodeSlot{map.root}), map.snapshot})) {
+    : state_(std::make_unique<State>(
+          State{HamtIterator(ViewOf(map), NodeSlot{map.root}), map.snapshot})) {
   if (state_->it.damaged()) NoteDamage(map);
 }
 

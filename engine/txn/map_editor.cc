@@ -37,8 +37,7 @@ EditContext MapEditor::Context() const {
 
 absl::Status MapEditor::Flush() {
   if (pending_.empty()) return absl::OkStatus();
-  absl::Status status =
-      HamtApply(Context(), absl::MakeSpan(pending_), root_);
+  absl::Status status = HamtApply(Context(), absl::MakeSpan(pending_), root_);
   pending_.clear();
   bytes_.Clear();
   transaction_->status_.Update(status);
@@ -47,9 +46,8 @@ absl::Status MapEditor::Flush() {
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
   EVE_RETURN_IF_ERROR(Flush());
-  const FindResult found =
-      HamtFind(transaction_->core().view, transaction_->core().hasher,
-               root_.slot, key);
+  const FindResult found = HamtFind(
+      transaction_->core().view, transaction_->core().hasher, root_.slot, key);
   if (found.outcome == FindOutcome::kDamaged) {
     absl::Status status = absl::DataLossError(absl::StrCat(
         "collection '", record_.name, "' is damaged; run eve check"));
@@ -76,8 +74,7 @@ absl::Status MapEditor::Put(Bytes key, Bytes value) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key,
-                                      Bytes value) {
+absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(key, value));
   EVE_RETURN_IF_ERROR(Flush());
   MapOp op{};

@@ -10,16 +10,16 @@ namespace eve::internal {
 
 absl::Status SnapshotImpl::Take() {
   if (core_->cells != nullptr) {
-    EVE_ASSIGN_OR_RETURN(pin_, PinnedRoot::PinNewest(
-                                   *core_->root, core_->cells.get(),
-                                   core_->view));
+    EVE_ASSIGN_OR_RETURN(
+        pin_,
+        PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
     record_offset_ = pin_.offset();
     record_ = &pin_.record();
     return absl::OkStatus();
   }
   // An unpinned reader: nobody frees anything while it is attached (P25).
-  record_offset_ = core_->frozen_root.is_null() ? core_->root->Load()
-                                                : core_->frozen_root;
+  record_offset_ =
+      core_->frozen_root.is_null() ? core_->root->Load() : core_->frozen_root;
   EVE_ASSIGN_OR_RETURN(const ChainRecord read,
                        ReadRecord(core_->view, record_offset_, core_->salt));
   record_ = read.record;
@@ -35,8 +35,8 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
   view.mask = core.hasher.mask;
   view.snapshot = snapshot;
   if (core.verify_reads) view.verify_salt = core.salt;
-  const absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
-      core.view, core.hasher, record.catalog_root, ref.name);
+  const absl::StatusOr<std::optional<Bytes>> bytes =
+      FindCatalogBytes(core.view, core.hasher, record.catalog_root, ref.name);
   if (!bytes.ok()) {
     if (snapshot != nullptr) snapshot->MarkDamaged();
     return view;

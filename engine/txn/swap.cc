@@ -12,11 +12,6 @@
 namespace eve::internal {
 namespace {
 
-void Count(SharedWord& counter, uint64_t by = 1) {
-  // relaxed: a figure for people.
-  counter.fetch_add(by, std::memory_order_relaxed);
-}
-
 enum class Outcome { kPublished, kConflict };
 
 // Publishes a prepared run on `base`, restamping as long as the winners change
@@ -26,8 +21,7 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
   Core& core = transaction.core();
   PinnedRoot winner;  // a second cell: the base stays pinned as well (P3)
   while (true) {
-    const PinnedRoot& newest =
-        winner.is_pinned() ? winner : transaction.base();
+    const PinnedRoot& newest = winner.is_pinned() ? winner : transaction.base();
     EVE_ASSIGN_OR_RETURN(const Offset record, transaction.Stamp(newest));
     const uint64_t version = newest.version() + 1;
     const uint64_t folded = newest.record().folded_version;
@@ -39,13 +33,13 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
       return Outcome::kPublished;
     }
     EVE_STEP("commit.lost");
-    EVE_ASSIGN_OR_RETURN(PinnedRoot next,
-                         PinnedRoot::PinNewest(*core.root, core.cells.get(),
-                                               core.view));
+    EVE_ASSIGN_OR_RETURN(
+        PinnedRoot next,
+        PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     EVE_ASSIGN_OR_RETURN(const bool conflict,
                          transaction.ConflictsWith(next.record()));
     if (conflict) return Outcome::kConflict;
-    Count(core.slots->own().restamps);
+    CountInSlot(core.slots->own().restamps);
     transaction.attempt().RewindToData();
     winner = std::move(next);
   }
@@ -75,9 +69,9 @@ absl::StatusOr<SwapResult> RunSwap(
   Backoff backoff(MonotonicNanos() ^ core.slots->index());
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
-    EVE_ASSIGN_OR_RETURN(PinnedRoot base,
-                         PinnedRoot::PinNewest(*core.root, core.cells.get(),
-                                               core.view));
+    EVE_ASSIGN_OR_RETURN(
+        PinnedRoot base,
+        PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     result.commit.attempts = attempt;
     result.commit.version = base.version();
     transaction.Begin(std::move(base), attempt);
@@ -96,16 +90,16 @@ absl::StatusOr<SwapResult> RunSwap(
     }
     absl::StatusOr<Outcome> outcome = Publish(transaction, result);
     if (outcome.ok() && *outcome == Outcome::kPublished) {
-      Count(core.slots->own().commits);
-      Count(core.slots->own().bytes_committed,
-            transaction.attempt().bytes_written());
+      CountInSlot(core.slots->own().commits);
+      CountInSlot(core.slots->own().bytes_committed,
+                  transaction.attempt().bytes_written());
       transaction.Finish(/*committed=*/true);
       result.published = true;
       return result;
     }
     transaction.Finish(/*committed=*/false);
     if (!outcome.ok()) return outcome.status();
-    Count(core.slots->own().conflicts);
+    CountInSlot(core.slots->own().conflicts);
     EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
     backoff.Wait();
   }

@@ -50,9 +50,8 @@ MapEditor* TransactionImpl::Edit(const CollectionRef& ref) {
     }
   }
   auto editor = std::make_unique<MapEditor>(this, ref);
-  absl::StatusOr<std::optional<Bytes>> bytes =
-      FindCatalogBytes(core_->view, core_->hasher,
-                       base_.record().catalog_root, ref.name);
+  absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
+      core_->view, core_->hasher, base_.record().catalog_root, ref.name);
   if (!bytes.ok()) {
     status_.Update(bytes.status());
     return nullptr;
@@ -135,8 +134,7 @@ absl::Status TransactionImpl::DropCollection(const std::string& name) {
   if (!bytes.has_value()) {
     return absl::NotFoundError(absl::StrCat("no collection '", name, "'"));
   }
-  EVE_ASSIGN_OR_RETURN(CatalogRecord record,
-                       DecodeCatalogRecord(name, *bytes));
+  EVE_ASSIGN_OR_RETURN(CatalogRecord record, DecodeCatalogRecord(name, *bytes));
   // What is buried is the root that this run read: a commit to the collection
   // in between is a conflict.
   CollectionRef ref;
@@ -160,8 +158,7 @@ absl::Status TransactionImpl::RetireSlice(const CatalogRecord& graveyard,
   CatalogRecord rest = graveyard;
   const EditContext context{&attempt_, core_->hasher, graveyard.entry.id};
   bool done = false;
-  EVE_RETURN_IF_ERROR(
-      HamtRetireSome(context, budget, rest.entry.root, &done));
+  EVE_RETURN_IF_ERROR(HamtRetireSome(context, budget, rest.entry.root, &done));
   // The slice is renamed with its root, so that two collectors that take the
   // same graveyard meet in the catalog.
   changed_names_ = true;
@@ -218,8 +215,8 @@ absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
     op.value = change.value;
     catalog_ops_.push_back(op);
   }
-  EVE_RETURN_IF_ERROR(HamtApply(CatalogContext(),
-                                absl::MakeSpan(catalog_ops_), catalog));
+  EVE_RETURN_IF_ERROR(
+      HamtApply(CatalogContext(), absl::MakeSpan(catalog_ops_), catalog));
   CommitRecord fields{};
   fields.version = before.version + 1;
   fields.incarnation = core_->incarnation;
@@ -232,8 +229,8 @@ absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
       changed_names_ ? fields.version : before.catalog_version;
   fields.segment_count = before.segment_count;
   fields.next_collection = std::max(before.next_collection, next_collection_);
-  fields.collection_count = static_cast<uint32_t>(
-      before.collection_count + collection_delta_);
+  fields.collection_count =
+      static_cast<uint32_t>(before.collection_count + collection_delta_);
   fields.writer = core_->slots->index();
   return attempt_.Seal(fields);
 }

@@ -8,8 +8,8 @@
 // Errors:     none.
 // Cost:       two words; no copy. Converts to and from std::string_view and
 //             absl::string_view, which are distinct types on Debian 12.
-#ifndef EVE_INCLUDE_EVE_BYTES_H_
-#define EVE_INCLUDE_EVE_BYTES_H_
+#ifndef EVE_BYTES_H_
+#define EVE_BYTES_H_
 
 #include <cstddef>
 #include <ostream>
@@ -30,9 +30,9 @@ class Bytes {
   constexpr Bytes(std::string_view text)
       : data_(text.data()), size_(text.size()) {}
   template <class S>
-    requires(std::is_same_v<S, absl::string_view> &&
-             !std::is_same_v<S, std::string_view>)
-  Bytes(S text) : data_(text.data()), size_(text.size()) {}
+  requires(std::is_same_v<S, absl::string_view> &&
+           !std::is_same_v<S, std::string_view>) Bytes(S text)
+      : data_(text.data()), size_(text.size()) {}
 
   constexpr const char* data() const { return data_; }
   constexpr size_t size() const { return size_; }
@@ -40,8 +40,8 @@ class Bytes {
 
   constexpr operator std::string_view() const { return {data_, size_}; }
   template <class S>
-    requires(std::is_same_v<S, absl::string_view> &&
-             !std::is_same_v<S, std::string_view>)
+  requires(std::is_same_v<S, absl::string_view> &&
+           !std::is_same_v<S, std::string_view>)
   operator S() const {
     return S(data_, size_);
   }
@@ -64,4 +64,4 @@ class Bytes {
 
 }  // namespace eve
 
-#endif  // EVE_INCLUDE_EVE_BYTES_H_
+#endif  // EVE_BYTES_H_

@@ -80,9 +80,8 @@ class Domain {
   //   kResourceExhausted   disk full or max_bytes reached
   //   kFailedPrecondition  the domain was opened read-only
   // REQUIRES: not called inside another Swap() on this thread.
-  absl::StatusOr<Commit> Swap(
-      absl::FunctionRef<absl::Status(Transaction&)> fn,
-      const SwapOptions& options = {});
+  absl::StatusOr<Commit> Swap(absl::FunctionRef<absl::Status(Transaction&)> fn,
+                              const SwapOptions& options = {});
 
   // A pinned snapshot of the newest version.
   absl::StatusOr<Snapshot> Now() const;

@@ -41,6 +41,8 @@ namespace eve {
 template <class K, class V>
 class Map {
  public:
+  static_assert(Codec<K>::kKey,
+                "equal keys need equal bytes: this type cannot be a key");
   using Key = K;
   using Value = V;
   static constexpr std::string_view kKind = "map";
@@ -91,7 +93,7 @@ class Map {
     // The value, or nothing. Never allocates; nothing is also what damaged
     // bytes give, see Snapshot::status() and Get().
     std::optional<View<V>> Find(Arg<K> key) const {
-      typename Codec<K>::Scratch scratch;
+      Scratch scratch;
       std::optional<Bytes> found =
           internal::FindInMap(view_, Codec<K>::Encode(key, scratch));
       if (!found.has_value()) return std::nullopt;
@@ -99,7 +101,7 @@ class Map {
     }
     // As Find, but absent is kNotFound and damage kDataLoss.
     absl::StatusOr<View<V>> Get(Arg<K> key) const {
-      typename Codec<K>::Scratch scratch;
+      Scratch scratch;
       absl::StatusOr<Bytes> found =
           internal::GetInMap(view_, Codec<K>::Encode(key, scratch));
       if (!found.ok()) return found.status();
@@ -112,8 +114,13 @@ class Map {
     // fast per key as Find. REQUIRES: out.size() == keys.size().
     void MultiGet(absl::Span<const Arg<K>> keys,
                   absl::Span<std::optional<View<V>>> out) const {
-      constexpr size_t kGroup = 64;
-      typename Codec<K>::Scratch scratch[kGroup];
+      if constexpr (std::is_same_v<Arg<K>, Bytes> &&
+                    std::is_same_v<View<V>, Bytes>) {
+        internal::MultiFindInMap(view_, keys, out);
+        return;
+      }
+      constexpr size_t kGroup = 16;
+      Scratch scratch[kGroup];
       Bytes encoded[kGroup];
       std::optional<Bytes> found[kGroup];
       for (size_t done = 0; done < keys.size(); done += kGroup) {
@@ -168,27 +175,26 @@ class Map {
 
     // Writes the value, whether or not the key was there.
     absl::Status Put(Arg<K> key, Arg<V> value) {
-      typename Codec<K>::Scratch key_scratch;
-      typename Codec<V>::Scratch value_scratch;
+      Scratch key_scratch;
+      Scratch value_scratch;
       return internal::PutInMap(editor_, Codec<K>::Encode(key, key_scratch),
                                 Codec<V>::Encode(value, value_scratch));
     }
     // False, and no change, if the key is there.
     absl::StatusOr<bool> Insert(Arg<K> key, Arg<V> value) {
-      typename Codec<K>::Scratch key_scratch;
-      typename Codec<V>::Scratch value_scratch;
-      return internal::InsertInMap(editor_,
-                                   Codec<K>::Encode(key, key_scratch),
+      Scratch key_scratch;
+      Scratch value_scratch;
+      return internal::InsertInMap(editor_, Codec<K>::Encode(key, key_scratch),
                                    Codec<V>::Encode(value, value_scratch));
     }
     // False if the key was not there.
     absl::StatusOr<bool> Erase(Arg<K> key) {
-      typename Codec<K>::Scratch scratch;
+      Scratch scratch;
       return internal::EraseInMap(editor_, Codec<K>::Encode(key, scratch));
     }
     // Puts fn(old value, or nothing).
-    absl::StatusOr<V> Update(
-        Arg<K> key, absl::FunctionRef<V(std::optional<View<V>>)> fn) {
+    absl::StatusOr<V> Update(Arg<K> key,
+                             absl::FunctionRef<V(std::optional<View<V>>)> fn) {
       absl::StatusOr<std::optional<Bytes>> found = FindBytes(key);
       if (!found.ok()) return found.status();
       std::optional<View<V>> old;
@@ -211,7 +217,7 @@ class Map {
 
    private:
     absl::StatusOr<std::optional<Bytes>> FindBytes(Arg<K> key) {
-      typename Codec<K>::Scratch scratch;
+      Scratch scratch;
       return internal::FindInEditor(editor_, Codec<K>::Encode(key, scratch));
     }
     internal::MapEditor* editor_;  // null: the transaction has the error
@@ -230,7 +236,7 @@ class Map {
 
   // One-op forms: a snapshot or swap of their own; values are copied out.
   absl::StatusOr<V> Get(Arg<K> key) const {
-    typename Codec<K>::Scratch scratch;
+    Scratch scratch;
     std::optional<V> value;
     absl::Status status = internal::GetOne(
         ref_, Codec<K>::Encode(key, scratch), [&value](Bytes stored) {
@@ -267,9 +273,7 @@ class Map {
     if (!status.ok()) return status;
     return *std::move(result);
   }
-  absl::StatusOr<uint64_t> size() const {
-    return internal::CountOne(ref_);
-  }
+  absl::StatusOr<uint64_t> size() const { return internal::CountOne(ref_); }
 
   const std::string& name() const { return ref_.name; }
 

@@ -168,8 +168,8 @@ TEST_F(RecoveryTest, DeadCheckpointersSlotIsFinishedNotCleared) {
   Write(domain, 1);
   ASSERT_OK(domain.Sync());
   for (const char* step : {"checkpoint.announced", "checkpoint.data_flushed",
-                           "checkpoint.slot_written",
-                           "checkpoint.slot_flushed", "checkpoint.durable"}) {
+                           "checkpoint.slot_written", "checkpoint.slot_flushed",
+                           "checkpoint.durable"}) {
     SCOPED_TRACE(step);
     Write(domain, 2);
     const uint64_t version = domain.Now().value().version();
@@ -180,12 +180,11 @@ TEST_F(RecoveryTest, DeadCheckpointersSlotIsFinishedNotCleared) {
       return other->Sync().ok() ? 0 : 2;
     });
     ASSERT_EQ(child.Wait(), -SIGKILL);
-    const DurableCandidates left =
-        ReadDurableCandidates(impl->core().region);
+    const DurableCandidates left = ReadDurableCandidates(impl->core().region);
     ASSERT_EQ(left.pending, std::vector<uint64_t>{version});
-    const bool was_written = std::string_view(step) != "checkpoint.announced" &&
-                             std::string_view(step) !=
-                                 "checkpoint.data_flushed";
+    const bool was_written =
+        std::string_view(step) != "checkpoint.announced" &&
+        std::string_view(step) != "checkpoint.data_flushed";
     bool finished = false;
     SetStepHook([&](std::string_view name) {
       finished |= name == "checkpoint.finished_dead";

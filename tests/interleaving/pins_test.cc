@@ -208,9 +208,7 @@ TEST_F(PinsTest, ClaimsOfTheDeadAreTakenOverThoseOfTheStoppedAreNot) {
     return in_child->Put("k", "from the child").ok() ? 0 : 3;
   });
   child.AwaitStopped();
-  const auto claims = [&] {
-    return domain_.Stats().value().segments_claimed;
-  };
+  const auto claims = [&] { return domain_.Stats().value().segments_claimed; };
   const uint64_t while_stopped = claims();
   ASSERT_OK(domain_.Reclaim());
   ASSERT_OK(map.Put("other", "from the parent"));
@@ -243,8 +241,7 @@ TEST_F(PinsTest, StoppedWriterGoesOnCorrectlyAfterManyCommitsOfOthers) {
       stopped = true;
       ::raise(SIGSTOP);
     });
-    return counters
-                   ->Update("n",
+    return counters->Update("n",
                             [](std::optional<int64_t> old) {
                               return old.value_or(0) + 1;
                             })
@@ -254,9 +251,8 @@ TEST_F(PinsTest, StoppedWriterGoesOnCorrectlyAfterManyCommitsOfOthers) {
   });
   child.AwaitStopped();
   for (int i = 0; i < 5000; ++i) {
-    ASSERT_OK(map.Update("n", [](std::optional<int64_t> old) {
-      return old.value_or(0) + 1;
-    }));
+    ASSERT_OK(map.Update(
+        "n", [](std::optional<int64_t> old) { return old.value_or(0) + 1; }));
     if (i % 500 == 0) ASSERT_OK(domain_.Reclaim());
   }
   child.Signal(SIGCONT);
@@ -289,9 +285,8 @@ TEST_F(PinsTest, PinsOfTheDeadAreIgnored) {
 TEST_F(PinsTest, UnpinnedReaderHoldsBackAllReuse) {
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK_AND_ASSIGN(const File reader, File::Open(path_, O_RDONLY));
-  ASSERT_OK_AND_ASSIGN(bool taken,
-                       TryLockByte(reader, kUnpinnedReadersLockByte,
-                                   LockKind::kShared));
+  ASSERT_OK_AND_ASSIGN(bool taken, TryLockByte(reader, kUnpinnedReadersLockByte,
+                                               LockKind::kShared));
   ASSERT_TRUE(taken);
   const std::string value(1000, 'w');
   for (int i = 0; i < 10000; ++i) ASSERT_OK(map.Put("k", value));

@@ -203,8 +203,7 @@ TEST_F(SwapTest, DropDuringAWriteFailsTheWrite) {
 TEST_F(SwapTest, FoldsRestampOverUsersAndYieldToFolds) {
   for (int i = 0; i < 100; ++i) ASSERT_OK(a_->Put("k", std::to_string(i)));
   Interleave([&] { ASSERT_OK(domain_.Reclaim()); },
-             [&] { ASSERT_OK(a_->Put("during", "fold")); },
-             "fold.before_cas");
+             [&] { ASSERT_OK(a_->Put("during", "fold")); }, "fold.before_cas");
   testing::ExpectCleanCheck(path_, domain_);
   for (int i = 0; i < 100; ++i) ASSERT_OK(a_->Put("k", std::to_string(i)));
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
@@ -256,9 +255,11 @@ TEST_F(SwapTest, MaxAttemptsAndDeadlineAreHonoured) {
   Interleave(
       [&] {
         status = domain_
-                     .Swap([&](Transaction& txn) {
-                       return a_->In(txn).Put("k", "loser");
-                     }, once)
+                     .Swap(
+                         [&](Transaction& txn) {
+                           return a_->In(txn).Put("k", "loser");
+                         },
+                         once)
                      .status();
       },
       [&] { ASSERT_OK(a_->Put("k", "winner")); });
@@ -269,9 +270,11 @@ TEST_F(SwapTest, MaxAttemptsAndDeadlineAreHonoured) {
   Interleave(
       [&] {
         status = domain_
-                     .Swap([&](Transaction& txn) {
-                       return a_->In(txn).Put("k", "loser");
-                     }, late)
+                     .Swap(
+                         [&](Transaction& txn) {
+                           return a_->In(txn).Put("k", "loser");
+                         },
+                         late)
                      .status();
       },
       [&] { ASSERT_OK(a_->Put("k", "winner")); });

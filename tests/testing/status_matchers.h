@@ -23,23 +23,23 @@ absl::Status StatusOf(const absl::StatusOr<T>& status_or) {
 
 }  // namespace eve::testing
 
-#define EXPECT_OK(expression)                                       \
-  do {                                                              \
+#define EXPECT_OK(expression)                                        \
+  do {                                                               \
     const absl::Status eve_s = ::eve::testing::StatusOf(expression); \
-    EXPECT_TRUE(eve_s.ok()) << #expression << ": " << eve_s;        \
+    EXPECT_TRUE(eve_s.ok()) << #expression << ": " << eve_s;         \
   } while (false)
-#define ASSERT_OK(expression)                                       \
-  do {                                                              \
+#define ASSERT_OK(expression)                                        \
+  do {                                                               \
     const absl::Status eve_s = ::eve::testing::StatusOf(expression); \
-    ASSERT_TRUE(eve_s.ok()) << #expression << ": " << eve_s;        \
+    ASSERT_TRUE(eve_s.ok()) << #expression << ": " << eve_s;         \
   } while (false)
-#define EXPECT_CODE(expression, expected)                           \
-  do {                                                              \
-    const absl::Status eve_s = ::eve::testing::StatusOf(expression); \
+#define EXPECT_CODE(expression, expected)                                \
+  do {                                                                   \
+    const absl::Status eve_s = ::eve::testing::StatusOf(expression);     \
     EXPECT_EQ(eve_s.code(), (expected)) << #expression << ": " << eve_s; \
   } while (false)
-#define ASSERT_OK_AND_ASSIGN_NAMED_(name, target, expression) \
-  auto name = (expression);                                   \
+#define ASSERT_OK_AND_ASSIGN_NAMED_(name, target, expression)     \
+  auto name = (expression);                                       \
   ASSERT_TRUE(name.ok()) << #expression << ": " << name.status(); \
   target = *std::move(name)
 #define ASSERT_OK_CAT_(a, b) a##b

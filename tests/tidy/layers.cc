@@ -17,15 +17,16 @@ struct Layer {
   std::vector<std::string_view> sees;
 };
 
-// The arrows of docs/design.md. A layer that is not here is refused.
+// The arrows of docs/impl.md. A layer that is not here is refused.
 const std::vector<Layer>& Layers() {
   static const auto* const kLayers = new std::vector<Layer>{
       {"public", "include/eve/", {}},
       {"util", "util/", {}},
       {"format", "engine/format/", {"public", "util"}},
       {"file", "engine/file/", {"public", "util", "format"}},
-      {"alloc", "engine/alloc/", {"public", "util", "format", "file"}},
-      {"epoch", "engine/epoch/", {"public", "util", "format", "file", "alloc"}},
+      // Before alloc: who owns a segment is judged by who is alive.
+      {"epoch", "engine/epoch/", {"public", "util", "format", "file"}},
+      {"alloc", "engine/alloc/", {"public", "util", "format", "file", "epoch"}},
       {"root",
        "engine/root/",
        {"public", "util", "format", "file", "alloc", "epoch"}},

@@ -75,8 +75,7 @@ absl::Status UndecodableValue();
 absl::Status KeyNotFound();
 
 MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref);
-absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor,
-                                                  Bytes key);
+absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor, Bytes key);
 absl::Status PutInMap(MapEditor* editor, Bytes key, Bytes value);
 absl::StatusOr<bool> InsertInMap(MapEditor* editor, Bytes key, Bytes value);
 absl::StatusOr<bool> EraseInMap(MapEditor* editor, Bytes key);
