@@ -26,6 +26,8 @@ using verify::BlockReader;
 using verify::ErrorLog;
 using verify::Hex;
 
+constexpr int kSlotReads = 16;
+
 absl::Status ReadSuperblock(const File& file, uint64_t file_bytes,
                             Superblock& superblock) {
   if (file_bytes < sizeof(superblock)) {
@@ -67,8 +69,15 @@ std::vector<CommitSlot> ReadSlots(const File& file,
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     SlotReport seen{.index = i};
     CommitSlot slot;
-    const absl::Status read =
-        file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot));
+    absl::Status read;
+    // A slot that somebody is writing now may be read half old, half new.
+    for (int tries = 0; tries < kSlotReads; ++tries) {
+      read = file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot));
+      if (!read.ok() || IsZero(slot) ||
+          IsValidCommitSlot(slot, i, superblock.uuid)) {
+        break;
+      }
+    }
     if (!read.ok()) {
       log.Add(CommitSlotPosition(i), "commit slot cannot be read",
               absl::StrCat(sizeof(slot), " bytes"),
@@ -113,19 +122,17 @@ class Verification {
     const std::vector<CommitSlot> slots =
         ReadSlots(file, superblock_, log_, report_);
     Offset root = Offset::FromBytes(options_.record_offset);
-    const CommitSlot* slot = nullptr;
-    if (root.is_null()) {
-      if (slots.empty()) {
-        log_.Add(kCommitSlotsOffset, "no valid commit slot", "at least 1", "0");
-        return;
-      }
-      slot = &slots.front();
-      root = slot->record;
+    if (slots.empty()) {
+      log_.Add(kCommitSlotsOffset, "no valid commit slot", "at least 1", "0");
+      if (root.is_null()) return;
     }
+    if (root.is_null()) root = slots.front().record;
     report_.root_offset = root.bytes();
     const verify::Chain chain = verify::ReadChain(root, reader_, reach_, log_);
     if (chain.records.empty()) return;
-    if (slot != nullptr) CompareWithSlot(*slot, chain.records.front());
+    if (options_.record_offset == 0) {
+      CompareWithSlot(slots.front(), chain.records.front());
+    }
     CheckFallback(slots, chain);
     Describe(chain);
     std::vector<AccountingRow> rows;

@@ -32,10 +32,11 @@ class SegmentChecker {
                              : report_.segments.dead);
       return;
     }
-    report_.fill_bytes += row.fill_units * kUnitBytes;
     const bool is_run = row.run_length > 1;
     ++(is_run ? report_.segments.run : report_.segments.live);
     if (!CheckRow(segment, row)) return;
+    report_.fill_bytes +=
+        (row.fill_units - SegmentStartUnits(segment)) * kUnitBytes;
     if (!is_run) {
       WalkSegment(segment, row);
     } else if (row.run_index == 0) {

@@ -391,9 +391,9 @@ void ImageBuilder::Seal(uint64_t folded_version) {
   char* at = image_.data() + offset.bytes();
   std::memcpy(at, &record, sizeof(record));
   at += sizeof(record);
-  std::memcpy(at, data.data(), data.size() * sizeof(Delta));
-  at += data.size() * sizeof(Delta);
-  std::memcpy(at, catalog.data(), catalog.size() * sizeof(Delta));
+  std::vector<Delta> deltas = data;
+  deltas.insert(deltas.end(), catalog.begin(), catalog.end());
+  std::memcpy(at, deltas.data(), deltas.size() * sizeof(Delta));
   FixChecksum(offset);
   ApplyDeltas(data, version_);
   ApplyDeltas(catalog, version_);

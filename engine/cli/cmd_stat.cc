@@ -1,0 +1,117 @@
+// eve stat: figures about a domain and its collections.
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "engine/cli/open.h"
+#include "engine/cli/output.h"
+#include "engine/cli/verbs.h"
+
+namespace eve::cli {
+namespace {
+
+using Figure = std::pair<const char*, uint64_t>;
+
+std::vector<Figure> FiguresOf(const DomainStats& stats) {
+  return {{"version", stats.version},
+          {"durable_version", stats.durable_version},
+          {"folded_version", stats.folded_version},
+          {"incarnation", stats.incarnation},
+          {"file_bytes", stats.file_bytes},
+          {"disk_bytes", stats.disk_bytes},
+          {"live_bytes", stats.live_bytes},
+          {"fill_bytes", stats.fill_bytes},
+          {"segments", stats.segments},
+          {"segments_free", stats.segments_free},
+          {"segments_claimed", stats.segments_claimed},
+          {"segments_sealed", stats.segments_sealed},
+          {"processes", stats.processes},
+          {"pins", stats.pins},
+          {"oldest_pin", stats.oldest_pin},
+          {"commits", stats.commits},
+          {"conflicts", stats.conflicts},
+          {"restamps", stats.restamps},
+          {"folds", stats.folds},
+          {"segments_freed", stats.segments_freed},
+          {"checkpoints", stats.checkpoints},
+          {"bytes_committed", stats.bytes_committed},
+          {"mapped_bytes", stats.mapped_bytes},
+          {"huge_mapped_bytes", stats.huge_mapped_bytes}};
+}
+
+void PrintJson(const std::string& path, const DomainStats& stats,
+               const std::vector<CollectionInfo>& infos) {
+  JsonObject all;
+  all.Add("schema", uint64_t{1}).Add("path", std::string_view(path));
+  for (const auto& [name, value] : FiguresOf(stats)) all.Add(name, value);
+  all.Add("io_engine", std::string_view(stats.io_engine));
+  all.Add("poisoned", stats.poisoned);
+  JsonArray collections;
+  for (const CollectionInfo& info : infos) {
+    JsonObject one;
+    one.Add("name", std::string_view(info.name))
+        .Add("kind", std::string_view(info.kind))
+        .Add("key_type", std::string_view(info.key_type))
+        .Add("value_type", std::string_view(info.value_type))
+        .Add("count", info.count);
+    collections.Add(one.ToString());
+  }
+  all.AddJson("collections", collections.ToString());
+  Print(all.ToString() + "\n");
+}
+
+void PrintText(const DomainStats& stats,
+               const std::vector<CollectionInfo>& infos) {
+  for (const auto& [name, value] : FiguresOf(stats)) {
+    std::printf("%-18s %llu\n", name, static_cast<unsigned long long>(value));
+  }
+  if (stats.fill_bytes > 0) {
+    std::printf("%-18s %.1f %%\n", "live_share",
+                100.0 * static_cast<double>(stats.live_bytes) /
+                    static_cast<double>(stats.fill_bytes));
+  }
+  std::printf("%-18s %s\n", "io_engine", stats.io_engine.c_str());
+  std::printf("%-18s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
+  std::printf("%-18s %zu\n", "collections", infos.size());
+  for (const CollectionInfo& info : infos) {
+    std::printf("  %s: %s<%s, %s>, %llu records\n", Escaped(info.name).c_str(),
+                info.kind.c_str(), Escaped(info.key_type).c_str(),
+                Escaped(info.value_type).c_str(),
+                static_cast<unsigned long long>(info.count));
+  }
+}
+
+int RunStat(const CommandLine& line) {
+  absl::StatusOr<Domain> domain = OpenToRead(line.words()[0]);
+  if (!domain.ok()) return Fail(domain.status());
+  const absl::StatusOr<DomainStats> stats = domain->Stats();
+  if (!stats.ok()) return Fail(stats.status());
+  const absl::StatusOr<std::vector<CollectionInfo>> infos =
+      domain->Collections();
+  if (!infos.ok()) return Fail(infos.status());
+  if (line.Count(kJsonOption.name) > 0) {
+    PrintJson(line.words()[0], *stats, *infos);
+  } else {
+    PrintText(*stats, *infos);
+  }
+  return kFine;
+}
+
+}  // namespace
+
+const Verb& StatVerb() {
+  static const auto* const kVerb = new Verb{
+      .name = "stat",
+      .arguments = "DOMAIN",
+      .summary = "print figures about a domain",
+      .help =
+          "Sizes are in bytes. Counters are those of the processes attached "
+          "now.",
+      .words_min = 1,
+      .words_max = 1,
+      .options = {kJsonOption},
+      .run = RunStat};
+  return *kVerb;
+}
+
+}  // namespace eve::cli

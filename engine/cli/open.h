@@ -1,0 +1,51 @@
+// Opening domains and collections the way the verbs need them.
+//
+// Threads:    one.
+// Processes:  as Domain.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     as Domain::Open. kNotFound of a collection is the caller's to
+//             tell from that of a file.
+// Cost:       as Domain::Open.
+#ifndef EVE_ENGINE_CLI_OPEN_H_
+#define EVE_ENGINE_CLI_OPEN_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/cli/command_line.h"
+#include "eve/eve.h"
+
+namespace eve::cli {
+
+using Strings = Map<std::string, std::string>;
+
+absl::StatusOr<Domain> OpenToRead(const std::string& path);
+// Creates the file if `create` and it is missing.
+absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
+                                   Durability durability);
+
+// The collection of that name, whatever its types: keys and values are given
+// as the bytes that are stored. Nothing if there is none.
+absl::StatusOr<std::optional<Strings>> FindCollection(Domain& domain,
+                                                      const std::string& name);
+
+// --durability=none|checkpoint|sync; sync without it: what a command line has
+// said to be done is on disk.
+absl::StatusOr<Durability> DurabilityOption(const CommandLine& line);
+inline constexpr OptionSpec kDurabilityOption = {
+    "--durability", "MODE",
+    "none, checkpoint or sync (default): on disk when eve returns"};
+
+// A key or value from the command line, in hexadecimal with --hex.
+absl::StatusOr<std::string> BytesArgument(const CommandLine& line,
+                                          const std::string& word);
+inline constexpr OptionSpec kHexOption = {"--hex", "",
+                                          "keys and values are in hexadecimal"};
+inline constexpr OptionSpec kJsonOption = {"--json", "",
+                                           "print JSON, one object a line"};
+
+}  // namespace eve::cli
+
+#endif  // EVE_ENGINE_CLI_OPEN_H_

@@ -1,0 +1,72 @@
+// How the command line writes: exit codes, text, hexadecimal and JSON.
+//
+// Threads:    one.
+// Processes:  none.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     writing to stdout is checked once, at exit.
+// Cost:       none.
+#ifndef EVE_ENGINE_CLI_OUTPUT_H_
+#define EVE_ENGINE_CLI_OUTPUT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "eve/bytes.h"
+
+namespace eve::cli {
+
+enum ExitCode : int {
+  kFine = 0,
+  kAbsent = 1,  // a negative answer: no such key; check: something minor
+  kUsage = 2,
+  kDamage = 3,
+  kFailure = 4,  // I/O, permission, full disk, no such file
+};
+
+// Prints the error to stderr and returns its exit code.
+int Fail(const absl::Status& status);
+int UsageError(std::string_view verb, Bytes message);
+
+void Print(std::string_view text);  // to stdout, as is
+
+std::string ToHex(std::string_view bytes);
+absl::StatusOr<std::string> FromHex(std::string_view text);
+// Printable ASCII as is; backslash, tab and the rest escaped.
+std::string Escaped(std::string_view bytes);
+
+// {"a":1,"b":"x"}, built from left to right.
+class JsonObject {
+ public:
+  JsonObject& Add(std::string_view name, uint64_t value);
+  JsonObject& Add(std::string_view name, bool value);
+  // Bytes that are no UTF-8 become "name_b64", in base 64.
+  JsonObject& Add(std::string_view name, std::string_view value);
+  JsonObject& Add(std::string_view name, const char* value) {
+    return Add(name, std::string_view(value));
+  }
+  // `json` is JSON already.
+  JsonObject& AddJson(std::string_view name, std::string_view json);
+  std::string ToString() const { return text_ + "}"; }
+
+ private:
+  void Name(std::string_view name);
+  std::string text_ = "{";
+};
+
+// [a,b], of items that are JSON already.
+class JsonArray {
+ public:
+  JsonArray& Add(std::string_view json);
+  std::string ToString() const { return text_ + "]"; }
+
+ private:
+  std::string text_ = "[";
+};
+
+}  // namespace eve::cli
+
+#endif  // EVE_ENGINE_CLI_OUTPUT_H_

@@ -1,0 +1,39 @@
+// The verbs of `eve`. One file each: cmd_<verb>.cc.
+//
+// Threads:    one.
+// Processes:  every verb works while other processes read and write.
+// Owns:       nothing.
+// Lifetime:   the program's.
+// Errors:     messages go to stderr; see output.h for the exit codes.
+// Cost:       none.
+#ifndef EVE_ENGINE_CLI_VERBS_H_
+#define EVE_ENGINE_CLI_VERBS_H_
+
+#include <string_view>
+#include <vector>
+
+#include "engine/cli/command_line.h"
+
+namespace eve::cli {
+
+struct Verb {
+  std::string_view name;
+  std::string_view arguments;  // "DOMAIN COLLECTION KEY"
+  std::string_view summary;    // one line
+  std::string_view help;       // what the summary does not say
+  size_t words_min;
+  size_t words_max;
+  std::vector<OptionSpec> options;
+  int (*run)(const CommandLine& line);
+};
+
+const Verb& PutVerb();
+const Verb& GetVerb();
+const Verb& DelVerb();
+const Verb& ScanVerb();
+const Verb& StatVerb();
+const Verb& CheckVerb();
+
+}  // namespace eve::cli
+
+#endif  // EVE_ENGINE_CLI_VERBS_H_

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The promises of the command line: what goes where, and the exit codes.
+set -u
+eve=$PWD/$1
+cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-cli-XXXXXX")" || exit 1
+failures=0
+
+# expect CODE STDOUT COMMAND...: both must match; "*" is any output.
+expect() {
+  local code=$1 output=$2 found
+  shift 2
+  found=$("$@" 2>stderr; echo "code $?")
+  local want="$output${output:+$'\n'}code $code"
+  [[ $output == "*" ]] && want=$found && [[ ${found##*code } != "$code" ]] &&
+    want="any output, code $code"
+  if [[ $found != "$want" ]]; then
+    printf 'FAILED: %s\n  expected: %s\n  found: %s\n  stderr: %s\n' \
+      "$*" "$want" "$found" "$(cat stderr)" >&2
+    failures=$((failures + 1))
+  fi
+}
+
+# Reading creates nothing.
+for verb in get del; do expect 4 '' "$eve" $verb no.eve a k; done
+expect 4 '' "$eve" scan no.eve a
+expect 4 '' "$eve" stat no.eve
+expect 4 '' "$eve" check no.eve
+[[ -z $(ls -A -I stderr) ]] || { ls -A; failures=$((failures + 1)); }
+
+# Writing and reading.
+expect 0 '' "$eve" put shop.eve fruit apple red
+expect 0 '' "$eve" put shop.eve fruit --hex 00ff 0a0b
+expect 0 '' "$eve" put --durability=none shop.eve fruit -- -k -v
+expect 0 '' "$eve" put --durability checkpoint shop.eve fruit empty ''
+expect 0 '726564' "$eve" get --hex shop.eve fruit 6170706c65
+expect 0 '0a0b' "$eve" get --hex shop.eve fruit 00ff
+expect 1 '' "$eve" get shop.eve fruit pear
+expect 1 '' "$eve" get shop.eve vegetables pear
+expect 1 '' "$eve" scan shop.eve vegetables
+expect 1 '' "$eve" del shop.eve vegetables pear
+[[ $("$eve" get shop.eve fruit apple) == red ]] || failures=$((failures + 1))
+[[ $("$eve" get shop.eve fruit -- -k) == -v ]] || failures=$((failures + 1))
+lines=$("$eve" scan shop.eve fruit | sort)
+[[ $lines == *$'apple\tred'* && $lines == *$'\\x00\\xff\t\\x0a\\x0b'* ]] ||
+  { echo "scan: $lines" >&2; failures=$((failures + 1)); }
+[[ $("$eve" scan --limit=2 shop.eve fruit | wc -l) == 2 ]] ||
+  failures=$((failures + 1))
+[[ $("$eve" scan --json shop.eve fruit) == *'{"key_b64":"AP8='* ]] ||
+  failures=$((failures + 1))
+
+# Values of any bytes through stdin and stdout, exactly.
+head -c 3000000 /dev/urandom >big
+expect 0 '' "$eve" put shop.eve blobs big - <big
+"$eve" get shop.eve blobs big | cmp - big || failures=$((failures + 1))
+"$eve" scan shop.eve blobs | head -c 10 >head 2>stderr
+[[ -s head && ! -s stderr ]] || failures=$((failures + 1))
+
+expect 0 '' "$eve" del shop.eve fruit apple
+expect 1 '' "$eve" del shop.eve fruit apple
+
+# Usage.
+expect 2 '' "$eve"
+expect 2 '' "$eve" nonsense
+expect 2 '' "$eve" get shop.eve fruit
+expect 2 '' "$eve" get shop.eve fruit a b
+expect 2 '' "$eve" get --nonsense shop.eve fruit a
+expect 2 '' "$eve" get --hex shop.eve fruit xyz
+expect 2 '' "$eve" get --hex=1 shop.eve fruit 00
+expect 2 '' "$eve" put --durability=high shop.eve fruit a b
+expect 2 '' "$eve" scan --limit shop.eve
+expect 0 '*' "$eve" help
+expect 0 '*' "$eve" help put
+expect 0 '*' "$eve" put --help
+expect 2 '' "$eve" help nonsense
+expect 0 '*' "$eve" --version
+
+# Files that cannot be used.
+expect 4 '' "$eve" get / fruit apple
+expect 4 '' "$eve" check "$0"
+expect 4 '' "$eve" put nowhere/shop.eve a b c
+"$eve" scan shop.eve fruit >/dev/full 2>stderr
+[[ $? == 4 ]] || failures=$((failures + 1))
+
+# Stat and check.
+expect 0 '*' "$eve" stat shop.eve
+expect 0 '*' "$eve" check -v shop.eve
+[[ $("$eve" stat --json shop.eve) == *'"name":"fruit","kind":"map"'* ]] ||
+  failures=$((failures + 1))
+[[ $("$eve" check --json shop.eve) == *'"ok":true'* ]] ||
+  failures=$((failures + 1))
+chmod 0444 shop.eve
+expect 0 '*' "$eve" check shop.eve
+chmod 0644 shop.eve
+
+# Damage: in a block, in a slot, in the superblock.
+cp shop.eve whole
+offset=$("$eve" check -v shop.eve |
+  sed -n 's/^slot.*record at \([0-9]*\)$/\1/p' | sort -n | tail -1)
+printf 'X' | dd of=shop.eve bs=1 seek=$((offset + 20)) conv=notrunc 2>stderr
+expect 3 '*' "$eve" check shop.eve
+cp whole shop.eve
+printf 'XXXX' | dd of=shop.eve bs=1 seek=48 conv=notrunc 2>stderr
+expect 3 '*' "$eve" check shop.eve
+expect 3 '' "$eve" get shop.eve fruit empty
+cp whole shop.eve
+expect 0 '*' "$eve" check shop.eve
+
+[[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
