@@ -2,7 +2,7 @@
 // transactions with savepoints, snapshots held, reclaims, syncs, reopens.
 //
 // Method: every step applies the same operation to the domain and to a model
-// (one std::map a collection). Snapshots keep a copy of the model, and must
+// (a std::map a collection). Snapshots keep a copy of the model, and must
 // read the same at any later time. The seed is printed; EVE_TEST_SEED=N
 // repeats.
 

@@ -217,10 +217,15 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
                                const RootCandidate& chosen,
                                uint64_t incarnation, uint32_t index) {
   const auto* record = context.view.As<CommitRecord>(chosen.record);
+  CommitSlotFields fields;
+  fields.incarnation = incarnation;
+  fields.version = chosen.version;
+  fields.record = chosen.record;
+  fields.record_hash = BlockHash(record, chosen.record, context.salt);
+  fields.segment_count = record->segment_count;
+  fields.file_bytes = context.file_bytes;
   const CommitSlot page =
-      MakeCommitSlot(index, incarnation, chosen.version, chosen.record,
-                     BlockHash(record, chosen.record, context.salt),
-                     record->segment_count, context.superblock->uuid);
+      MakeCommitSlot(index, fields, context.superblock->uuid);
   EVE_RETURN_IF_ERROR(
       context.file->WriteAt(CommitSlotPosition(index), &page, sizeof(page)));
   EVE_STEP("recover.slot_written");

@@ -42,7 +42,8 @@ EVE_AT(CommitSlot, segment_count, 40);
 EVE_AT(CommitSlot, uuid, 48);
 EVE_AT(CommitSlot, slot_index, 64);
 EVE_AT(CommitSlot, extent_count, 68);
-EVE_AT(CommitSlot, reserved, 72);
+EVE_AT(CommitSlot, file_bytes, 72);
+EVE_AT(CommitSlot, reserved, 80);
 EVE_AT(CommitSlot, checksum, 4088);
 
 static_assert(sizeof(BlockHeader) == 16);

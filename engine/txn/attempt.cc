@@ -11,6 +11,17 @@ namespace eve {
 
 static_assert(SegmentWriter::kStreams == kStreamCount);
 
+namespace {
+
+// Returns where the next list goes.
+char* CopyDeltas(const std::vector<Delta>& deltas, char* to) {
+  const size_t bytes = deltas.size() * sizeof(Delta);
+  if (bytes > 0) std::memcpy(to, deltas.data(), bytes);
+  return to + bytes;
+}
+
+}  // namespace
+
 void RetireTally::Index() {
   for (size_t i = 0; i < entries_.size(); ++i) index_[entries_[i].first] = i;
 }
@@ -149,8 +160,7 @@ absl::Status Attempt::SpillDeltas() {
   EVE_CHECK(data_deltas_.size() <= room, "the list opened one segment at most");
   list.count = data_deltas_.size();
   std::memcpy(block.data, &list, sizeof(list));
-  std::memcpy(block.data + sizeof(list), data_deltas_.data(),
-              data_deltas_.size() * sizeof(Delta));
+  CopyDeltas(data_deltas_, block.data + sizeof(list));
   uint64_t hash;
   HashBlock(spill_, &hash);
   spilled_count_ = static_cast<uint32_t>(data_deltas_.size());
@@ -209,13 +219,9 @@ absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   record.catalog_delta_count = static_cast<uint32_t>(catalog_deltas_.size());
   record.spilled_delta_count = spilled_count_;
   record.spill = spill_;
-  char* at = block.data;
-  std::memcpy(at, &record, sizeof(record));
-  at += sizeof(record);
-  std::memcpy(at, data_deltas_.data(), data_deltas_.size() * sizeof(Delta));
-  at += data_deltas_.size() * sizeof(Delta);
-  std::memcpy(at, catalog_deltas_.data(),
-              catalog_deltas_.size() * sizeof(Delta));
+  std::memcpy(block.data, &record, sizeof(record));
+  char* at = CopyDeltas(data_deltas_, block.data + sizeof(record));
+  CopyDeltas(catalog_deltas_, at);
   uint64_t hash;
   HashBlock(block.offset, &hash);
   return block.offset;
