@@ -64,8 +64,8 @@ std::map<std::string, Struct> FileStructs() {
        EVE_FIELD(CommitSlot, version), EVE_FIELD(CommitSlot, record),
        EVE_FIELD(CommitSlot, record_hash), EVE_FIELD(CommitSlot, segment_count),
        EVE_FIELD(CommitSlot, uuid), EVE_FIELD(CommitSlot, slot_index),
-       EVE_FIELD(CommitSlot, extent_count), EVE_FIELD(CommitSlot, reserved),
-       EVE_FIELD(CommitSlot, checksum)}};
+       EVE_FIELD(CommitSlot, extent_count), EVE_FIELD(CommitSlot, file_bytes),
+       EVE_FIELD(CommitSlot, reserved), EVE_FIELD(CommitSlot, checksum)}};
   structs["BlockHeader"] = {
       sizeof(BlockHeader),
       {EVE_FIELD(BlockHeader, type), EVE_FIELD(BlockHeader, depth),

@@ -21,8 +21,8 @@ namespace eve::testing {
 
 class TempDir {
  public:
-  TempDir() {
-    const char* base = std::getenv("TEST_TMPDIR");
+  TempDir() : TempDir(std::getenv("TEST_TMPDIR")) {}
+  explicit TempDir(const char* base) {
     std::string pattern =
         std::string(base != nullptr ? base : "/tmp") + "/eve-XXXXXX";
     EVE_CHECK(::mkdtemp(pattern.data()) != nullptr, "mkdtemp works");
