@@ -54,7 +54,7 @@ void TrieEditor::WarmFrom(size_t k) {
   if (k < warmed_ || order_.size() == 1) return;
   const size_t count =
       std::min<size_t>(order_.size() - k, size_t{kMultiFindWidth});
-  uint64_t hashes[kMultiFindWidth];
+  uint64_t hashes[kMultiFindWidth] = {};
   NodeSlot slots[kMultiFindWidth];
   for (size_t i = 0; i < count; ++i) {
     const MapOp& op = OpAt(k + i);
@@ -62,7 +62,7 @@ void TrieEditor::WarmFrom(size_t k) {
     PrefetchLine(op.value.data());
     hashes[i] = order_[k + i].hash;
   }
-  DescendInStep(writer_.view(), root_, hashes, count, slots);
+  DescendInStep(writer_.view(), root_, hashes, count, 63, slots);
   warmed_ = k + count;
 }
 

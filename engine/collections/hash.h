@@ -11,9 +11,10 @@
 
 #include <cstdint>
 
-#define XXH_INLINE_ALL
 #include "eve/bytes.h"
-#include "xxhash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 namespace eve {
 
