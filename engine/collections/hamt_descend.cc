@@ -5,8 +5,7 @@
 namespace eve {
 
 void DescendInStep(const BlockView& view, NodeSlot root, const uint64_t* hashes,
-                   size_t count, uint32_t leaf_lines,
-                   NodeSlot* slots) {
+                   size_t count, uint32_t leaf_lines, NodeSlot* slots) {
   const NodeSlot* next[kMultiFindWidth];
   uint8_t walking[kMultiFindWidth];
   for (size_t i = 0; i < count; ++i) {

@@ -27,6 +27,9 @@ inline void PrefetchLines(const char* block, uint32_t lines) {
   for (uint32_t i = 0; i < lines; ++i) PrefetchLine(block + i * kLineBytes);
 }
 
+// A node takes five, or six if it begins in the last quarter of one.
+inline constexpr uint32_t kNodeLines = 5;
+
 inline void PrefetchSlot(const BlockView& view, NodeSlot slot) {
   if (!slot.is_empty()) PrefetchLines(view.At(slot.offset()), slot.lines());
 }

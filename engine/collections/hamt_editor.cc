@@ -11,6 +11,9 @@ namespace eve {
 
 absl::Status NodeEditor::Open(NodeSlot slot, uint32_t depth) {
   offset_ = slot.offset();
+  // It will be copied when the edit below is done: its five lines come while
+  // the walk goes on.
+  PrefetchLines(writer_.view().At(offset_), kNodeLines);
   const BlockHeader* header =
       writer_.view().Block(offset_, BlockType::kTrieNode, sizeof(TrieNode));
   if (header == nullptr || header->depth != depth) {
@@ -127,6 +130,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
 absl::Status TrieEditor::ApplyToLeaf(const Region& region, NodeSlot old,
                                      OpRange range, NodeSlot* slots,
                                      Change* change) {
+  PrefetchSlot(writer_.view(), old);
   WarmFrom(range.begin);
   if (old.kind() == SlotKind::kCollisionLeaf) {
     return ApplyToCollisions(region, old, range, slots, change);

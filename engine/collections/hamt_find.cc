@@ -55,8 +55,8 @@ inline void PrefetchRecord(const BlockView& view, NodeSlot slot,
   const uint32_t index = static_cast<uint32_t>(std::countr_zero(mask));
   if (index >= leaf.count()) return;
   const uint32_t begin = leaf.Position(index);
-  const uint32_t end = index + 1 < leaf.count() ? leaf.Position(index + 1)
-                                                : leaf.bytes();
+  const uint32_t end =
+      index + 1 < leaf.count() ? leaf.Position(index + 1) : leaf.bytes();
   for (uint32_t at = begin; at < end; at += kLineBytes) {
     PrefetchLine(leaf.data() + at);
   }
