@@ -156,7 +156,7 @@ void ApplyLoop(benchmark::State& state, uint64_t batch) {
   const std::vector<char> value(kValueBytes, 'w');
   // About what the loop will write; nothing is reclaimed.
   bench.store.Prefault(state.max_iterations * batch *
-                       (batch == 1 ? 2400 : 1400));
+                       (batch == 1 ? 3600 : 2400));
   for (auto _ : state) {
     for (uint64_t& number : numbers) number = random.Uniform(records);
     bench.Apply(numbers, value.data());
