@@ -157,7 +157,7 @@ TEST_F(BadInputTest, OneDamagedSlotCostsNothingButItsCheckpoint) {
 TEST_F(BadInputTest, TruncatedFilesAreNamedAsSuch) {
   const uint64_t size = std::filesystem::file_size(path_);
   uint64_t last = 0;
-  for (uint64_t cut = 0; cut < size; cut += 4096) {
+  for (uint64_t cut = 0; cut < size; cut += 40960) {
     const std::string copy = dir_.File("cut.eve");
     std::filesystem::copy_file(
         path_, copy, std::filesystem::copy_options::overwrite_existing);

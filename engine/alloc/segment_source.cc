@@ -134,6 +134,16 @@ absl::Status SegmentSource::Prefill(uint32_t segment, uint64_t from,
                         to - from);
 }
 
+absl::Status SegmentSource::AllocateSegments(uint32_t first, uint32_t count) {
+  if (first + count > kSteppedSegments) {
+    return file_->Allocate(SegmentOffset(first).bytes(), count * kSegmentBytes);
+  }
+  // Backed in steps later. The last page gives the file its length, so that a
+  // damaged offset inside the segment reads zeroes instead of faulting.
+  const uint64_t end = SegmentOffset(first + count).bytes();
+  return file_->Allocate(end - kPageBytes, kPageBytes);
+}
+
 absl::Status SegmentSource::Grow(uint32_t at_least) {
   const uint32_t now = table_->capacity();
   uint32_t most = limits_.mapped_segments;
@@ -150,15 +160,12 @@ absl::Status SegmentSource::Grow(uint32_t at_least) {
   // An eighth at a time, so that growing costs O(log n) calls.
   uint32_t step = std::max(at_least, std::min<uint32_t>(now / 8, 64));
   step = std::min(step, most - now);
-  if (now + step > kSteppedSegments) {
-    const uint64_t begin = SegmentOffset(now).bytes();
-    absl::Status grown = file_->Allocate(begin, step * kSegmentBytes);
-    if (!grown.ok() && step > at_least) {
-      step = at_least;  // a nearly full disk: take what is needed
-      grown = file_->Allocate(begin, step * kSegmentBytes);
-    }
-    EVE_RETURN_IF_ERROR(grown);
+  absl::Status grown = AllocateSegments(now, step);
+  if (!grown.ok() && step > at_least) {
+    step = at_least;  // a nearly full disk: take what is needed
+    grown = AllocateSegments(now, step);
   }
+  EVE_RETURN_IF_ERROR(grown);
   EVE_STEP("grow.allocated");
   EVE_RETURN_IF_ERROR(region_->EnsureSegmentStates(now + step));
   table_->RaiseCapacity(now + step);

@@ -85,6 +85,7 @@ class SegmentSource {
   std::optional<ClaimedSegment> TakeHalfFull();
   absl::StatusOr<ClaimedSegment> MakeReady(uint32_t segment);
   absl::Status Grow(uint32_t at_least);
+  absl::Status AllocateSegments(uint32_t first, uint32_t count);
   absl::Status Prefill(uint32_t segment, uint64_t from, uint64_t to);
 
   const SharedRegion* region_;

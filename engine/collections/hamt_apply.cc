@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "engine/collections/hamt_editor.h"
 #include "engine/collections/hamt_map.h"
@@ -48,8 +48,9 @@ absl::Status HamtApply(const EditContext& context, absl::Span<MapOp> ops,
     const OpRef only{ops[0].hash, 0};
     return ApplySorted(context, ops, absl::MakeConstSpan(&only, 1), root);
   }
-  std::vector<OpRef> order(ops.size());
-  for (size_t i = 0; i < ops.size(); ++i) order[i] = OpRef{ops[i].hash, i};
+  absl::InlinedVector<OpRef, 16> order;
+  order.reserve(ops.size());
+  for (size_t i = 0; i < ops.size(); ++i) order.push_back({ops[i].hash, i});
   std::sort(order.begin(), order.end(), Before);
   return ApplySorted(context, ops, order, root);
 }

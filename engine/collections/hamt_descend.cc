@@ -1,9 +1,11 @@
 #include "engine/collections/hamt_descend.h"
 
+#include <algorithm>
+
 namespace eve {
 
 void DescendInStep(const BlockView& view, NodeSlot root, const uint64_t* hashes,
-                   size_t count, NodeSlot* slots) {
+                   size_t count, uint32_t leaf_lines, NodeSlot* slots) {
   const NodeSlot* next[kMultiFindWidth];
   uint8_t walking[kMultiFindWidth];
   for (size_t i = 0; i < count; ++i) {
@@ -16,7 +18,10 @@ void DescendInStep(const BlockView& view, NodeSlot root, const uint64_t* hashes,
     for (size_t k = 0; k < left; ++k) {
       const uint8_t i = walking[k];
       if (slots[i].kind() != SlotKind::kNode) {
-        PrefetchSlot(view, slots[i]);
+        if (!slots[i].is_empty()) {
+          PrefetchLines(view.At(slots[i].offset()),
+                        std::min(slots[i].lines(), leaf_lines));
+        }
         continue;
       }
       next[i] = SlotIn(view, slots[i], hashes[i] << depth * kTrieBits);

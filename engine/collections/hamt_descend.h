@@ -27,6 +27,9 @@ inline void PrefetchLines(const char* block, uint32_t lines) {
   for (uint32_t i = 0; i < lines; ++i) PrefetchLine(block + i * kLineBytes);
 }
 
+// A node takes five, or six if it begins in the last quarter of one.
+inline constexpr uint32_t kNodeLines = 5;
+
 inline void PrefetchSlot(const BlockView& view, NodeSlot slot) {
   if (!slot.is_empty()) PrefetchLines(view.At(slot.offset()), slot.lines());
 }
@@ -44,12 +47,13 @@ inline const NodeSlot* SlotIn(const BlockView& view, NodeSlot node,
   return &view.As<TrieNode>(offset)->slots[hash_bits >> (64 - kTrieBits)];
 }
 
-// slots[i] = where the walk for hashes[i] ends: a leaf, whose lines are on
-// their way into the cache, nothing, or a node if that is damaged. The walks
+// slots[i] = where the walk for hashes[i] ends: a leaf, whose first
+// `leaf_lines` lines are on their way into the cache, nothing, or a node if
+// that is damaged. The walks
 // go in step: while one waits for memory the others ask for theirs.
 // REQUIRES: count <= kMultiFindWidth.
 void DescendInStep(const BlockView& view, NodeSlot root, const uint64_t* hashes,
-                   size_t count, NodeSlot* slots);
+                   size_t count, uint32_t leaf_lines, NodeSlot* slots);
 
 }  // namespace eve
 

@@ -11,6 +11,9 @@ namespace eve {
 
 absl::Status NodeEditor::Open(NodeSlot slot, uint32_t depth) {
   offset_ = slot.offset();
+  // It will be copied when the edit below is done: its five lines come while
+  // the walk goes on.
+  PrefetchLines(writer_.view().At(offset_), kNodeLines);
   const BlockHeader* header =
       writer_.view().Block(offset_, BlockType::kTrieNode, sizeof(TrieNode));
   if (header == nullptr || header->depth != depth) {
@@ -54,7 +57,7 @@ void TrieEditor::WarmFrom(size_t k) {
   if (k < warmed_ || order_.size() == 1) return;
   const size_t count =
       std::min<size_t>(order_.size() - k, size_t{kMultiFindWidth});
-  uint64_t hashes[kMultiFindWidth];
+  uint64_t hashes[kMultiFindWidth] = {};
   NodeSlot slots[kMultiFindWidth];
   for (size_t i = 0; i < count; ++i) {
     const MapOp& op = OpAt(k + i);
@@ -62,7 +65,7 @@ void TrieEditor::WarmFrom(size_t k) {
     PrefetchLine(op.value.data());
     hashes[i] = order_[k + i].hash;
   }
-  DescendInStep(writer_.view(), root_, hashes, count, slots);
+  DescendInStep(writer_.view(), root_, hashes, count, 63, slots);
   warmed_ = k + count;
 }
 
@@ -127,6 +130,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
 absl::Status TrieEditor::ApplyToLeaf(const Region& region, NodeSlot old,
                                      OpRange range, NodeSlot* slots,
                                      Change* change) {
+  PrefetchSlot(writer_.view(), old);
   WarmFrom(range.begin);
   if (old.kind() == SlotKind::kCollisionLeaf) {
     return ApplyToCollisions(region, old, range, slots, change);

@@ -1,3 +1,4 @@
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,13 +42,37 @@ inline FindResult FinishFind(const BlockView& view, const KeyHasher& hasher,
       slot.is_empty() ? FindOutcome::kAbsent : FindOutcome::kDamaged, Bytes()};
 }
 
+// Asks for the record that `hash` most likely leads to.
+inline void PrefetchRecord(const BlockView& view, NodeSlot slot,
+                           uint64_t hash) {
+  LeafView leaf;
+  if (slot.kind() != SlotKind::kLeaf ||
+      !LeafView::Open(view, slot.offset(), &leaf)) {
+    return;
+  }
+  const uint32_t mask = MatchTags(leaf.tags(), LeafFingerprint(hash));
+  if (mask == 0) return;
+  const uint32_t index = static_cast<uint32_t>(std::countr_zero(mask));
+  if (index >= leaf.count()) return;
+  const uint32_t begin = leaf.Position(index);
+  const uint32_t end =
+      index + 1 < leaf.count() ? leaf.Position(index + 1) : leaf.bytes();
+  for (uint32_t at = begin; at < end; at += kLineBytes) {
+    PrefetchLine(leaf.data() + at);
+  }
+  PrefetchLine(leaf.data() + end - 1);
+}
+
 // Up to kMultiFindWidth keys.
 void FindGroup(const BlockView& view, const KeyHasher& hasher, NodeSlot root,
                absl::Span<const Bytes> keys, FindResult* out) {
   uint64_t hashes[kMultiFindWidth] = {};
   NodeSlot slots[kMultiFindWidth];
   for (size_t i = 0; i < keys.size(); ++i) hashes[i] = hasher(keys[i]);
-  DescendInStep(view, root, hashes, keys.size(), slots);
+  DescendInStep(view, root, hashes, keys.size(), 1, slots);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    PrefetchRecord(view, slots[i], hashes[i]);
+  }
   for (size_t i = 0; i < keys.size(); ++i) {
     out[i] = FinishFind(view, hasher, slots[i], hashes[i], keys[i]);
   }

@@ -26,7 +26,7 @@ struct FirstRecord {
 };
 static_assert(sizeof(FirstRecord) % kUnitBytes == 0);
 
-// The first 192 KiB: superblock, one commit slot, version 1 with no
+// What the first 192 KiB hold: superblock, one commit slot, version 1 with no
 // collections.
 std::vector<char> MakeImage(uint64_t hash_mask) {
   std::vector<char> image(kInitialFileBytes, 0);
@@ -56,15 +56,23 @@ std::vector<char> MakeImage(uint64_t hash_mask) {
   std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));
 
   const CommitSlot slot = MakeCommitSlot(
-      0, CommitSlotFields{1, 1, offset, hash, 1, kInitialFileBytes}, uuid);
+      0, CommitSlotFields{1, 1, offset, hash, 1, kSegmentBytes}, uuid);
   std::memcpy(image.data() + CommitSlotPosition(0), &slot, sizeof(slot));
   return image;
 }
 
 absl::Status WriteImage(const File& file, uint64_t hash_mask) {
   const std::vector<char> image = MakeImage(hash_mask);
-  EVE_RETURN_IF_ERROR(file.Allocate(0, image.size()));
-  EVE_RETURN_IF_ERROR(file.WriteAt(0, image.data(), image.size()));
+  // The slots and the first blocks; between the superblock and the slots a hole
+  // stays. The last page of the segment gives the file its length: a damaged
+  // offset inside the segment then reads zeroes instead of faulting.
+  EVE_RETURN_IF_ERROR(file.Allocate(kCommitSlotsOffset,
+                                    kInitialFileBytes - kCommitSlotsOffset));
+  EVE_RETURN_IF_ERROR(file.Allocate(kSegmentBytes - kPageBytes, kPageBytes));
+  EVE_RETURN_IF_ERROR(file.WriteAt(0, image.data(), kPageBytes));
+  EVE_RETURN_IF_ERROR(file.WriteAt(kCommitSlotsOffset,
+                                   image.data() + kCommitSlotsOffset,
+                                   image.size() - kCommitSlotsOffset));
   EVE_STEP("create.written");
   return file.Sync();
 }

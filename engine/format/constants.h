@@ -48,6 +48,7 @@ inline constexpr uint64_t kCommitSlotBytes = kPageBytes;
 inline constexpr uint64_t kFirstBlockOffset =
     kCommitSlotsOffset + kCommitSlotCount * kCommitSlotBytes;
 static_assert(kFirstBlockOffset == 32 * kPageBytes);
+// What is backed below this when a domain is created.
 inline constexpr uint64_t kInitialFileBytes =
     kFirstBlockOffset + kBackingStepBytes;
 static_assert(kInitialFileBytes == 192 << 10);

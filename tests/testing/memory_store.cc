@@ -92,6 +92,13 @@ void MemoryStore::Seal() {
   sealed_bytes_ = used_bytes_;
 }
 
+void MemoryStore::Prefault(uint64_t bytes) {
+  EVE_CHECK(bytes <= options_.reserve_bytes - used_bytes_, "out of range");
+  for (uint64_t at = 0; at < bytes; at += kPageBytes) {
+    base_[used_bytes_ + at] = 0;
+  }
+}
+
 void MemoryStore::Rewind(const Mark& mark) {
   EVE_CHECK(mark.used_bytes >= sealed_bytes_, "sealed since");
   used_bytes_ = mark.used_bytes;

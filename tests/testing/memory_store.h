@@ -54,6 +54,10 @@ class MemoryStore : public NodeStore {
   Mark TakeMark() const { return {used_bytes_, live_bytes_, live_}; }
   void Rewind(const Mark& mark);
 
+  // Makes the kernel provide the next `bytes` now, and not while a benchmark
+  // measures something else.
+  void Prefault(uint64_t bytes);
+
   // The `n`-th call of Allocate() from now on fails, and those after it; 0
   // takes that back.
   void FailAt(uint64_t n) { fail_at_ = n; }
