@@ -73,7 +73,7 @@ ABSL_FLAG(std::string, db, "",
           "directory of the databases, kept afterwards; empty: one below the "
           "directory for temporary files, removed afterwards");
 ABSL_FLAG(bool, use_existing_db, false, "keep and use what is in --db");
-ABSL_FLAG(bool, settle, false,
+ABSL_FLAG(bool, settle, true,
           "before reads, untimed: flush memtables and end compactions, which "
           "makes RocksDB's reads about twice as fast");
 ABSL_FLAG(int32_t, repeat, 1, "turns of each engine");
