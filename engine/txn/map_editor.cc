@@ -35,6 +35,12 @@ EditContext MapEditor::Context() const {
                      record_.entry.id};
 }
 
+void MapEditor::Reset() {
+  buried_.clear();
+  pending_.clear();
+  bytes_.Clear();
+}
+
 absl::Status MapEditor::Flush() {
   if (pending_.empty()) return absl::OkStatus();
   absl::Status status = HamtApply(Context(), absl::MakeSpan(pending_), root_);
@@ -116,7 +122,7 @@ absl::StatusOr<MapView> MapEditor::View() {
 }
 
 MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref) {
-  return transaction.Edit(ref);
+  return transaction.Edit(ref.name, ref.id);
 }
 
 // A null editor stands for an error that the transaction holds; the closure's

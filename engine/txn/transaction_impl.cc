@@ -8,6 +8,12 @@
 #include "util/status_macros.h"
 
 namespace eve::internal {
+namespace {
+
+// Editors kept with their buffers between transactions.
+constexpr size_t kIdleEditorsMax = 8;
+
+}  // namespace
 
 Bytes PendingBytes::Copy(Bytes bytes) {
   used_ += bytes.size();
@@ -18,7 +24,8 @@ Bytes PendingBytes::Copy(Bytes bytes) {
   }
   if (current_ == chunks_.size()) {
     const size_t size = std::max(kChunkBytes, bytes.size());
-    chunks_.push_back(Chunk{std::make_unique<char[]>(size), size});
+    chunks_.push_back(
+        Chunk{std::make_unique_for_overwrite<char[]>(size), size});
   }
   char* to = chunks_[current_].data.get() + at_;
   if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
@@ -43,36 +50,42 @@ void TransactionImpl::Begin(PinnedRoot base, int attempt) {
   next_collection_ = base_.record().next_collection;
 }
 
-MapEditor* TransactionImpl::Edit(const CollectionRef& ref) {
+std::unique_ptr<MapEditor> TransactionImpl::TakeEditor() {
+  if (idle_editors_.empty()) return std::make_unique<MapEditor>(this);
+  std::unique_ptr<MapEditor> editor = std::move(idle_editors_.back());
+  idle_editors_.pop_back();
+  return editor;
+}
+
+MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
   for (const auto& editor : editors_) {
-    if (editor->ref_.name == ref.name && editor->ref_.id == ref.id) {
+    if (editor->record_.entry.id == id && editor->record_.name == name) {
       return editor.get();
     }
   }
-  auto editor = std::make_unique<MapEditor>(this, ref);
   absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
-      core_->view, core_->hasher, base_.record().catalog_root, ref.name);
+      core_->view, core_->hasher, base_.record().catalog_root, name);
   if (!bytes.ok()) {
     status_.Update(bytes.status());
     return nullptr;
   }
-  if (bytes->has_value()) {
-    absl::StatusOr<CatalogRecord> record =
-        DecodeCatalogRecord(ref.name, **bytes);
-    if (!record.ok()) {
-      status_.Update(record.status());
-      return nullptr;
-    }
-    editor->base_bytes_ = (*bytes)->ToString();
-    editor->record_ = *std::move(record);
+  absl::StatusOr<CatalogRecord> record =
+      absl::NotFoundError("no such collection");
+  if (bytes->has_value()) record = DecodeCatalogRecord(name, **bytes);
+  if (bytes->has_value() && !record.ok()) {
+    status_.Update(record.status());
+    return nullptr;
   }
-  if (!bytes->has_value() || editor->record_.entry.id != ref.id) {
+  if (!bytes->has_value() || record->entry.id != id) {
     read_catalog_ = true;  // that it is gone is something this run read
     status_.Update(absl::FailedPreconditionError(
-        absl::StrCat("collection '", ref.name,
+        absl::StrCat("collection '", name,
                      "' was dropped; get a new handle from the domain")));
     return nullptr;
   }
+  std::unique_ptr<MapEditor> editor = TakeEditor();
+  editor->base_bytes_.assign((*bytes)->data(), (*bytes)->size());
+  editor->record_ = *std::move(record);
   editor->root_ =
       MapRoot{editor->record_.entry.root, editor->record_.entry.count};
   editors_.push_back(std::move(editor));
@@ -137,10 +150,7 @@ absl::Status TransactionImpl::DropCollection(const std::string& name) {
   EVE_ASSIGN_OR_RETURN(CatalogRecord record, DecodeCatalogRecord(name, *bytes));
   // What is buried is the root that this run read: a commit to the collection
   // in between is a conflict.
-  CollectionRef ref;
-  ref.name = name;
-  ref.id = record.entry.id;
-  if (Edit(ref) == nullptr) return status_;
+  if (Edit(name, record.entry.id) == nullptr) return status_;
   changed_names_ = true;
   --collection_delta_;
   name_changes_.push_back({name, ""});
@@ -245,7 +255,7 @@ absl::StatusOr<bool> TransactionImpl::ConflictsWith(
     EVE_ASSIGN_OR_RETURN(
         const std::optional<Bytes> bytes,
         FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
-                         editor->ref_.name));
+                         editor->record_.name));
     // Whole entries, not roots (P3).
     if (!bytes.has_value() || *bytes != Bytes(editor->base_bytes_)) {
       return true;
@@ -261,6 +271,12 @@ void TransactionImpl::Finish(bool committed) {
     attempt_.RewindAll();
   }
   base_.Reset();
+  for (auto& editor : editors_) {
+    editor->Reset();
+    if (idle_editors_.size() < kIdleEditorsMax) {
+      idle_editors_.push_back(std::move(editor));
+    }
+  }
   editors_.clear();
   savepoints_.clear();
   name_changes_.clear();

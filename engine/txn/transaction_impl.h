@@ -49,8 +49,8 @@ class PendingBytes {
 // One map inside a transaction.
 class MapEditor {
  public:
-  MapEditor(TransactionImpl* transaction, const CollectionRef& ref)
-      : transaction_(transaction), ref_(ref) {}
+  explicit MapEditor(TransactionImpl* transaction)
+      : transaction_(transaction) {}
 
   absl::StatusOr<std::optional<Bytes>> Find(Bytes key);
   absl::Status Put(Bytes key, Bytes value);
@@ -63,9 +63,10 @@ class MapEditor {
  private:
   friend class TransactionImpl;
   EditContext Context() const;
+  // Forgets a transaction; the buffers stay for the next.
+  void Reset();
 
   TransactionImpl* transaction_;
-  CollectionRef ref_;
   std::string base_bytes_;  // catalog entry as the base has it
   CatalogRecord record_;
   MapRoot root_;
@@ -85,7 +86,7 @@ class TransactionImpl {
   int attempt_number() const { return attempt_number_; }
 
   // The collection's editor; null, with status() set, if it cannot be used.
-  MapEditor* Edit(const CollectionRef& ref);
+  MapEditor* Edit(const std::string& name, uint32_t id);
   const absl::Status& status() const { return status_; }
 
   absl::StatusOr<Savepoint> Save();
@@ -125,6 +126,7 @@ class TransactionImpl {
     std::string name;
     std::string value;  // empty: erase
   };
+  std::unique_ptr<MapEditor> TakeEditor();
   EditContext CatalogContext();
   void CollectCatalogChanges();
   void CollectEditorChanges(const MapEditor& editor);
@@ -135,6 +137,7 @@ class TransactionImpl {
   int attempt_number_ = 0;
   absl::Status status_;
   std::vector<std::unique_ptr<MapEditor>> editors_;
+  std::vector<std::unique_ptr<MapEditor>> idle_editors_;
   std::vector<Saved> savepoints_;
   uint64_t savepoint_serial_ = 0;
   // Creates and drops; by the API they come alone in a transaction.
