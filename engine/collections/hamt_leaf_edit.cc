@@ -135,7 +135,10 @@ absl::Status TrieEditor::ApplyOne(const Region& region, NodeSlot old, size_t k,
         !UpperBound(leaf, writer_.hasher(), op.hash, &hit.index)) {
       return DamagedBlock(old.offset(), "trie leaf");
     }
-    const uint32_t gone = op.existed ? hit.stored.bytes : 0;
+    const uint32_t gone =
+        op.existed
+            ? static_cast<uint32_t>(kLeafBytesPerRecord) + hit.stored.bytes
+            : 0;
     if (leaf.bytes() + added.LeafBytes() - gone > kLeafBytesMax) {
       return ApplyMany(region, old, {k, k + 1}, slots, change);
     }

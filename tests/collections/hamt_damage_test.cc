@@ -185,6 +185,62 @@ TEST(HamtDamageTest, ANodeOrLeafOutsideTheViewIsDamage) {
   }
 }
 
+// Every field of a leaf or a large record that says how far to read, made to
+// point past the block, which is the last one of the buffer.
+TEST(HamtDamageTest, ALengthThatLeavesTheBlockIsDamage) {
+  struct Fault {
+    const char* what;
+    size_t value_bytes;  // of the only record
+    uint64_t at;         // in the block that is damaged
+    std::string bytes;
+  };
+  // A leaf of one record: tag at 16, position at 17, record at 19.
+  const Fault faults[] = {
+      {"count", 9, 2, std::string("\x64\0", 2)},
+      {"no records", 9, 2, std::string("\0\0", 2)},
+      {"position", 9, 17, "\xFF\xFF"},
+      {"position of the last byte", 9, 17, std::string("\x1F\0", 2)},
+      {"value bytes", 9, 20, "\xFF"},
+      {"size", 9, 4, std::string("\x03\0\0\0", 4)},
+      {"type", 9, 0, "\x01"},
+      {"external where there is no room", 9, 19, "\xFF"},
+      {"record size", 1000, 4, std::string("\xFF\0\0\0", 4)},
+      {"record key bytes", 1000, 24, "\xFF\xFF"},
+      {"record value bytes", 1000, 32, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"},
+  };
+  for (const Fault& fault : faults) {
+    SCOPED_TRACE(fault.what);
+    HamtFixture map;
+    map.Put("k", std::string(fault.value_bytes, 'v'));
+    const NodeSlot root = map.root().slot;
+    const bool large = fault.value_bytes > kInlineRecordBytesMax;
+    const BlockView& old = map.store().view();
+    // The damaged block goes to the end, whichever was written last.
+    const char* leaf = old.At(root.offset());
+    uint64_t block = root.offset().bytes();
+    uint64_t limit = block + old.As<BlockHeader>(root.offset())->bytes();
+    if (large) {
+      ExternalRecord external;
+      std::memcpy(&external, leaf + 19, sizeof(external));
+      block = external.offset().bytes();
+    }
+    std::vector<char> bytes(old.base, old.base + limit);
+    std::memcpy(&bytes[block + fault.at], fault.bytes.data(),
+                fault.bytes.size());
+    const BlockView view{bytes.data(), limit / kUnitBytes};
+    EXPECT_EQ(HamtFind(view, map.hasher(), root, "k").outcome,
+              FindOutcome::kDamaged);
+    const Bytes key = "k";
+    FindResult result;
+    HamtMultiFind(view, map.hasher(), root, absl::MakeConstSpan(&key, 1),
+                  absl::MakeSpan(&result, 1));
+    EXPECT_EQ(result.outcome, FindOutcome::kDamaged);
+    const HamtIterator it(view, root);
+    EXPECT_FALSE(it.Valid());
+    EXPECT_TRUE(it.damaged());
+  }
+}
+
 // A node that leads to itself ends at the greatest depth.
 TEST(HamtDamageTest, ACircleOfNodesIsDamage) {
   HamtFixture map;

@@ -47,6 +47,22 @@ TEST(HamtEditTest, OverwritingWithTheSameSizeInOneTransactionAllocatesNothing) {
   ASSERT_NO_FATAL_FAILURE(map.Check());
 }
 
+// Also in a leaf that is exactly full.
+TEST(HamtEditTest, OverwritingInAFullLeafStaysInPlace) {
+  HamtFixture map;
+  // 16 bytes of header, 8 times 3 + 2 + 1 key byte, and values to 1,024.
+  constexpr size_t kValues = kLeafBytesMax - 16 - 8 * 6;
+  for (int i = 0; i < 8; ++i) {
+    map.Put(std::to_string(i), std::string(kValues / 8, 'v'));
+  }
+  ASSERT_NO_FATAL_FAILURE(map.Check());
+  ASSERT_EQ(map.content().bytes, uint64_t{kLeafBytesMax});
+  const uint64_t before = map.store().allocations();
+  map.Put("5", std::string(kValues / 8, 'w'));
+  EXPECT_EQ(map.store().allocations(), before);
+  ASSERT_NO_FATAL_FAILURE(map.Check());
+}
+
 // Nodes of this transaction are edited, not copied again: after the first, an
 // op costs a leaf, and at times a split.
 TEST(HamtEditTest, ATransactionCopiesEachNodeOnce) {
