@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
@@ -22,6 +23,7 @@ namespace eve {
 namespace {
 
 constexpr absl::Duration kInitTimeout = absl::Seconds(10);
+constexpr absl::Duration kOtherRegionTimeout = absl::Milliseconds(500);
 
 absl::Status CheckRegularFile(const File& file) {
   struct stat info;
@@ -64,6 +66,20 @@ absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
   if (before) return true;
   const uint64_t end = kRegionLockBase + kRegionLockRange;
   return IsRangeLockedByOther(file, own_byte + 1, end - own_byte - 1);
+}
+
+// A process that is closing or dying drops its slot byte and its region byte
+// one after the other; only one that stays is another region's.
+absl::Status AwaitNoOtherRegion(const Core& core) {
+  const absl::Time deadline = absl::Now() + kOtherRegionTimeout;
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(
+        const bool elsewhere,
+        IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
+    if (!elsewhere) return absl::OkStatus();
+    if (absl::Now() >= deadline) return OtherRegionError(core);
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
 absl::Status CheckLiveRegion(const Core& core) {
@@ -165,10 +181,7 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   EVE_ASSIGN_OR_RETURN(attached, ProcessSlots::AnyAttached(lock_file));
   if (attached) return Join(core, in_memory);
   if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
-  EVE_ASSIGN_OR_RETURN(
-      const bool elsewhere,
-      IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
-  if (elsewhere) return OtherRegionError(core);
+  EVE_RETURN_IF_ERROR(AwaitNoOtherRegion(core));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
   EVE_ASSIGN_OR_RETURN(const Recovered recovered,
@@ -293,6 +306,14 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
       Mapping::Map(core.file, core.read_mapping.bytes(),
                    core.read_mapping.bytes(), Mapping::Access::kReadWrite));
   return absl::OkStatus();
+}
+
+void DetachRegion(Core& core) {
+  if (core.slots == nullptr || !core.slots->claimed()) return;
+  // The region byte first: an opener that finds no slot held looks at it next.
+  const absl::StatusOr<FileIdentity> identity = core.region.file().Identity();
+  if (identity.ok()) UnlockByte(core.file, RegionLockByte(core, *identity));
+  core.slots->Release();
 }
 
 absl::Status AttachRegion(const DomainOptions& options, Core& core) {

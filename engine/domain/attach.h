@@ -31,6 +31,9 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
 // Opens the lock file, joins or rebuilds the region, claims a process slot.
 absl::Status AttachRegion(const DomainOptions& options, Core& core);
 
+// Gives the process slot back. The files stay open.
+void DetachRegion(Core& core);
+
 }  // namespace eve
 
 #endif  // EVE_ENGINE_DOMAIN_ATTACH_H_

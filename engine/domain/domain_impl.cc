@@ -66,14 +66,17 @@ DomainImpl::~DomainImpl() {
     background_wake_.notify_all();
     background_.join();
   }
-  if (checkpointer_ == nullptr) return;  // never started, or read-only
+  if (checkpointer_ == nullptr) {  // never started, or read-only
+    DetachRegion(core_);
+    return;
+  }
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
   for (auto& writer : idle_writers_) writer->writer.Release();
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
-  core_.slots->Release();
+  DetachRegion(core_);
 }
 
 void DomainImpl::AbandonInChild() {
