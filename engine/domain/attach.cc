@@ -10,6 +10,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
@@ -22,6 +24,8 @@ namespace eve {
 namespace {
 
 constexpr absl::Duration kInitTimeout = absl::Seconds(10);
+// Well below it: the init byte is held meanwhile.
+constexpr absl::Duration kDyingTimeout = absl::Seconds(1);
 
 absl::Status CheckRegularFile(const File& file) {
   struct stat info;
@@ -56,14 +60,31 @@ absl::Status OtherRegionError(const Core& core) {
                    "Close them all first"));
 }
 
-// True if a process of another region has the file open.
-absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
+// True if a process locks a byte of the data file's region range that is not
+// `own_byte`; 0: any byte of it.
+absl::StatusOr<bool> SeesOtherRegion(const File& file, uint64_t own_byte) {
+  const uint64_t end = kRegionLockBase + kRegionLockRange;
+  if (own_byte == 0) {
+    return IsRangeLockedByOther(file, kRegionLockBase, kRegionLockRange);
+  }
   EVE_ASSIGN_OR_RETURN(
       const bool before,
       IsRangeLockedByOther(file, kRegionLockBase, own_byte - kRegionLockBase));
   if (before) return true;
-  const uint64_t end = kRegionLockBase + kRegionLockRange;
   return IsRangeLockedByOther(file, own_byte + 1, end - own_byte - 1);
+}
+
+// True if a process of another region has the file open. A dying process gives
+// up its files one by one: its slot may be free while the data file's byte is
+// still locked, for as long as the scheduler keeps it from running on.
+absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
+  const absl::Time give_up = absl::Now() + kDyingTimeout;
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(const bool other, SeesOtherRegion(file, own_byte));
+    if (!other || absl::Now() >= give_up) return other;
+    EVE_STEP("open.other_region");
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
 absl::Status CheckLiveRegion(const Core& core) {
@@ -165,9 +186,8 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   EVE_ASSIGN_OR_RETURN(attached, ProcessSlots::AnyAttached(lock_file));
   if (attached) return Join(core, in_memory);
   if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
-  EVE_ASSIGN_OR_RETURN(
-      const bool elsewhere,
-      IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
+  EVE_ASSIGN_OR_RETURN(const bool elsewhere,
+                       HasOtherRegion(core.file, /*own_byte=*/0));
   if (elsewhere) return OtherRegionError(core);
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
