@@ -186,6 +186,12 @@ bool SegmentSource::PrepareOne() {
   claims_prepared_for_.store(claims, std::memory_order_relaxed);
   std::optional<uint32_t> segment = table_->TryClaimFree();
   if (!segment.has_value()) {
+    // After a recovery every segment that was ever filled counts as sealed,
+    // however dead: look before growing, as Claim() does.
+    if (reclaim) reclaim();
+    segment = table_->TryClaimFree();
+  }
+  if (!segment.has_value()) {
     if (!Grow(1).ok()) return false;  // the writer that needs it will report
     segment = table_->TryClaimFree();
     if (!segment.has_value()) return false;

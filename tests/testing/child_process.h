@@ -18,9 +18,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +55,15 @@ class ChildProcess {
     }
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  // As Wait(), if it has ended; nothing if it has not.
+  std::optional<int> TryWait() {
+    siginfo_t info{};
+    EVE_CHECK(::waitid(P_PID, static_cast<id_t>(pid_), &info,
+                       WEXITED | WNOHANG | WNOWAIT) == 0,
+              "the child is not waited for twice");
+    if (info.si_pid == 0) return std::nullopt;
+    return Wait();
   }
   // Waits until the child has stopped itself (SIGSTOP).
   void AwaitStopped() {

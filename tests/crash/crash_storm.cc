@@ -1,0 +1,260 @@
+// Processes of all kinds on one domain, killed and stopped at random.
+//
+//   crash_storm [--seconds=N | --rounds=N] [--seed=S] [--processes=P]
+//
+// The parent never opens the domain. A round lets the workers make some
+// progress, kills or stops some of them, now and then all at once, and has a
+// fresh process check everything that was promised. Prints the seed; exits
+// with 1, and leaves the file, if a promise was broken.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "tests/crash/storm_check.h"
+#include "tests/crash/storm_worker.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/temp_dir.h"
+#include "util/clock.h"
+#include "util/random.h"
+
+namespace eve::testing {
+namespace {
+
+// No progress for so long is a hang, on the slowest machine.
+constexpr int kHangMillis = 120'000;
+
+struct Flags {
+  uint64_t seconds = 60;
+  uint64_t rounds = 0;
+  uint64_t seed = MonotonicNanos() % 1'000'000'007;
+  uint64_t processes = 6;
+};
+
+bool ParseFlags(int argc, char** argv, Flags* flags) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    uint64_t* value =
+        absl::ConsumePrefix(&argument, "--seconds=")     ? &flags->seconds
+        : absl::ConsumePrefix(&argument, "--rounds=")    ? &flags->rounds
+        : absl::ConsumePrefix(&argument, "--seed=")      ? &flags->seed
+        : absl::ConsumePrefix(&argument, "--processes=") ? &flags->processes
+                                                         : nullptr;
+    if (value == nullptr || !absl::SimpleAtoi(argument, value)) return false;
+  }
+  return flags->processes >= 3 && flags->processes <= kStormWorkersMax;
+}
+
+class Storm {
+ public:
+  Storm(const Flags& flags, const std::string& path)
+      : flags_(flags), random_(flags.seed), workers_(flags.processes) {
+    EVE_CHECK(::pipe2(progress_, O_CLOEXEC | O_NONBLOCK) == 0, "a pipe");
+    setup_.path = path;
+    setup_.ledger = &*ledger_;
+    setup_.workers = static_cast<int>(flags.processes);
+    setup_.progress_fd = progress_[1];
+  }
+
+  bool Run() {
+    const uint64_t end = MonotonicNanos() + flags_.seconds * kNanosPerSecond;
+    while (flags_.rounds > 0 ? rounds_ < flags_.rounds
+                             : MonotonicNanos() < end) {
+      ++rounds_;
+      if (!RunRound()) return false;
+    }
+    return KillAll() && Check(/*is_alone=*/true);
+  }
+
+  void PrintCounts() const {
+    std::cout << "crash_storm: seed " << flags_.seed << ": " << rounds_
+              << " rounds, " << kills_ << " kills (" << kills_of_all_
+              << " times all at once), " << stops_ << " stops, "
+              << ledger_->commits.load() << " commits" << std::endl;
+  }
+
+ private:
+  struct Worker {
+    std::optional<ChildProcess> process;
+    bool is_stopped = false;
+  };
+
+  StormRole RoleOf(size_t index) const {
+    if (index == 0) return StormRole::kReader;
+    return index % 3 == 1 ? StormRole::kOpener : StormRole::kWriter;
+  }
+
+  void Start(size_t index) {
+    setup_.ledger->is_inside[index] = false;
+    const uint64_t seed = random_.Next();
+    const pid_t parent = ::getpid();
+    workers_[index].is_stopped = false;
+    workers_[index].process.emplace([this, index, seed, parent] {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != parent) return 1;
+      const int number = static_cast<int>(index);
+      const absl::Status wrong =
+          RunStormWorker(setup_, RoleOf(index), number, seed);
+      std::cerr << absl::StrCat("worker ", index, ": ", wrong.ToString(), "\n");
+      return 1;
+    });
+  }
+
+  // False if it ended by itself, with something found wrong.
+  bool Reap(Worker& worker, int ended) {
+    worker.process.reset();
+    ++kills_;
+    if (ended == -SIGKILL) return true;
+    std::cerr << "a worker ended with " << ended << std::endl;
+    return false;
+  }
+
+  bool Kill(Worker& worker) {
+    worker.process->Signal(SIGKILL);
+    return Reap(worker, worker.process->Wait());
+  }
+
+  // Workers that died at a step of their own are replaced.
+  bool ReplaceDead() {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (workers_[i].process.has_value()) {
+        const std::optional<int> ended = workers_[i].process->TryWait();
+        if (!ended.has_value()) continue;
+        if (!Reap(workers_[i], *ended)) return false;
+      }
+      Start(i);
+    }
+    return true;
+  }
+
+  bool AwaitCommits(uint64_t count) {
+    char bytes[4096];
+    // What the last round left behind is no progress.
+    while (::read(progress_[0], bytes, sizeof(bytes)) > 0) {
+    }
+    uint64_t seen = 0;
+    uint64_t moved = MonotonicNanos();
+    while (seen < count) {
+      pollfd wait{progress_[0], POLLIN, 0};
+      if (::poll(&wait, 1, 20) > 0) {
+        const ssize_t got = ::read(progress_[0], bytes, sizeof(bytes));
+        if (got > 0) seen += static_cast<uint64_t>(got);
+        moved = MonotonicNanos();
+      }
+      if (!ReplaceDead()) return false;
+      if (MonotonicNanos() - moved > kHangMillis * kNanosPerMilli) {
+        std::cerr << "no commit for " << kHangMillis << " ms" << std::endl;
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool KillAll() {
+    for (Worker& worker : workers_) {
+      if (worker.process.has_value()) worker.process->Signal(SIGKILL);
+    }
+    for (Worker& worker : workers_) {
+      if (worker.process.has_value() && !Reap(worker, worker.process->Wait())) {
+        return false;
+      }
+    }
+    ++kills_of_all_;
+    return true;
+  }
+
+  bool DisturbOne() {
+    const size_t index = random_.Uniform(workers_.size());
+    Worker& worker = workers_[index];
+    if (!worker.process.has_value()) return true;
+    if (worker.is_stopped && random_.OneIn(2)) {
+      worker.process->Signal(SIGCONT);
+      worker.is_stopped = false;
+      return true;
+    }
+    // Never everybody: somebody must make the progress that is waited for.
+    const bool may_stop = index % 2 == 0 && setup_.ledger->is_inside[index];
+    if (!worker.is_stopped && may_stop && !random_.OneIn(4)) {
+      worker.process->Signal(SIGSTOP);
+      worker.is_stopped = true;
+      ++stops_;
+      return true;
+    }
+    return Kill(worker);
+  }
+
+  bool RunRound() {
+    if (!ReplaceDead() || !AwaitCommits(1 + random_.Uniform(150))) {
+      return false;
+    }
+    // Away from the end of the commit that was waited for.
+    for (uint64_t i = random_.Uniform(200); i > 0; --i) ::sched_yield();
+    if (random_.OneIn(5)) return KillAll() && Check(/*is_alone=*/true);
+    for (uint64_t i = random_.Uniform(4); i > 0; --i) {
+      if (!DisturbOne()) return false;
+    }
+    return Check(/*is_alone=*/false);
+  }
+
+  bool Check(bool is_alone) {
+    ChildProcess child([&] {
+      const absl::Status checked = CheckStorm(setup_, is_alone);
+      if (checked.ok()) return 0;
+      std::cerr << "round " << rounds_ << ": " << checked << std::endl;
+      return 1;
+    });
+    return child.Wait() == 0;
+  }
+
+  const Flags flags_;
+  Random random_;
+  mutable SharedValue<Ledger> ledger_;
+  StormSetup setup_;
+  int progress_[2];
+  std::vector<Worker> workers_;
+  uint64_t rounds_ = 0;
+  uint64_t kills_ = 0;
+  uint64_t kills_of_all_ = 0;
+  uint64_t stops_ = 0;
+};
+
+int RunMain(int argc, char** argv) {
+  Flags flags;
+  if (!ParseFlags(argc, argv, &flags)) {
+    std::cerr << "usage: crash_storm [--seconds=N | --rounds=N] [--seed=S] "
+                 "[--processes=P], P from 3 to "
+              << kStormWorkersMax << std::endl;
+    return 2;
+  }
+  std::cout << "crash_storm: --seed=" << flags.seed
+            << " --processes=" << flags.processes << std::endl;
+  auto dir = std::make_unique<TempDir>();
+  bool passed = false;
+  {
+    Storm storm(flags, dir->File("storm.eve"));
+    passed = storm.Run();
+    storm.PrintCounts();
+  }
+  if (passed) return 0;
+  std::cerr << "crash_storm: FAILED, the domain is kept in " << dir->path()
+            << std::endl;
+  static_cast<void>(dir.release());
+  return 1;
+}
+
+}  // namespace
+}  // namespace eve::testing
+
+int main(int argc, char** argv) { return eve::testing::RunMain(argc, argv); }

@@ -1,0 +1,203 @@
+#include "tests/crash/storm_worker.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/testing/child_process.h"
+#include "util/random.h"
+#include "util/status_macros.h"
+
+namespace eve::testing {
+namespace {
+
+using Texts = Map<std::string, std::string>;
+
+// Snapshots that a reader holds while the others go on.
+constexpr int kHeldSnapshots = 8;
+constexpr uint64_t kHugeValueBytes = 3 << 20;
+
+struct Opened {
+  Domain domain;
+  StormNumbers a;
+  StormNumbers b;
+};
+
+absl::StatusOr<Opened> OpenStorm(const StormSetup& setup) {
+  EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(setup.path));
+  EVE_ASSIGN_OR_RETURN(StormNumbers a, domain.Collection<StormNumbers>("a"));
+  EVE_ASSIGN_OR_RETURN(StormNumbers b, domain.Collection<StormNumbers>("b"));
+  return Opened{std::move(domain), std::move(a), std::move(b)};
+}
+
+// The commit in flight at the last death may be there: then it stays.
+absl::StatusOr<int64_t> FindOwnCount(const StormSetup& setup, Opened& opened,
+                                     int index) {
+  const int64_t acknowledged = setup.ledger->acknowledged[index];
+  EVE_ASSIGN_OR_RETURN(const Snapshot now, opened.domain.Now());
+  const int64_t found = opened.a.At(now).Find(StormKey(index)).value_or(0);
+  if (found < acknowledged || found > acknowledged + 1) {
+    return absl::DataLossError(absl::StrCat("worker ", index, " was promised ",
+                                            acknowledged, ", finds ", found));
+  }
+  setup.ledger->acknowledged[index] = found;
+  return found;
+}
+
+absl::Status CommitNext(const StormSetup& setup, Opened& opened, int index,
+                        int64_t next, Durability durability) {
+  const std::string key = StormKey(index);
+  SwapOptions options;
+  options.durability = durability;
+  EVE_ASSIGN_OR_RETURN(
+      const Commit done,
+      opened.domain.Swap(
+          [&](Transaction& txn) -> absl::Status {
+            auto in_a = opened.a.In(txn);
+            auto in_b = opened.b.In(txn);
+            if (in_a.Find(key).value_or(0) != next - 1) {
+              return absl::DataLossError("a commit is lost or doubled");
+            }
+            const int64_t total = in_a.Find("total").value_or(0) + 1;
+            EVE_RETURN_IF_ERROR(in_a.Put(key, next));
+            EVE_RETURN_IF_ERROR(in_a.Put("total", total));
+            EVE_RETURN_IF_ERROR(in_b.Put(key, next));
+            return in_b.Put("total", total);
+          },
+          options));
+  static_cast<void>(done);
+  setup.ledger->acknowledged[index] = next;
+  setup.ledger->commits.fetch_add(1);
+  const char byte = 0;
+  // A full pipe means that the parent knows of enough progress.
+  if (::write(setup.progress_fd, &byte, 1) < 0) return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+// Another worker may drop the collection in between.
+absl::Status IgnoreDropped(absl::Status status) {
+  if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) {
+    return absl::OkStatus();
+  }
+  return status;
+}
+
+absl::Status Churn(Opened& opened, Random& random) {
+  Domain& domain = opened.domain;
+  const uint64_t kind = random.Uniform(20);
+  if (kind == 0) return domain.Reclaim();
+  if (kind == 1) return domain.Sync();
+  if (kind == 2) return IgnoreDropped(domain.Drop("scratch"));
+  EVE_ASSIGN_OR_RETURN(Texts scratch, domain.Collection<Texts>("scratch"));
+  const uint64_t bytes =
+      random.OneIn(200) ? kHugeValueBytes : random.Uniform(20'000);
+  const std::string key = absl::StrCat(random.Uniform(40));
+  if (kind == 3) return IgnoreDropped(scratch.Erase(key).status());
+  return IgnoreDropped(
+      scratch.Put(key, std::string(bytes, static_cast<char>(kind))));
+}
+
+// `count` commits with other work in between; 0: until something is wrong.
+absl::Status Write(const StormSetup& setup, Opened& opened, int index,
+                   uint64_t count, Random& random) {
+  EVE_ASSIGN_OR_RETURN(int64_t last, FindOwnCount(setup, opened, index));
+  for (uint64_t i = 0; count == 0 || i < count; ++i) {
+    const Durability durability =
+        random.OneIn(100) ? Durability::kSync : Durability::kCheckpoint;
+    EVE_RETURN_IF_ERROR(CommitNext(setup, opened, index, ++last, durability));
+    if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(opened, random));
+  }
+  return absl::OkStatus();
+}
+
+// Old snapshots stay what they were, new ones never go back.
+absl::Status Read(const StormSetup& setup, Opened& opened, Random& random) {
+  struct Held {
+    Snapshot snapshot;
+    int64_t sum;
+  };
+  std::vector<Held> held;
+  uint64_t last_version = 0;
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(Snapshot now, opened.domain.Now());
+    if (now.version() < last_version) {
+      return absl::DataLossError("versions went back");
+    }
+    last_version = now.version();
+    int64_t sum = 0;
+    EVE_RETURN_IF_ERROR(CheckStormSums(setup, now, opened.a, opened.b, &sum));
+    if (held.size() < kHeldSnapshots) {
+      held.push_back({std::move(now), sum});
+    } else {
+      Held& old = held[random.Uniform(held.size())];
+      int64_t again = 0;
+      EVE_RETURN_IF_ERROR(
+          CheckStormSums(setup, old.snapshot, opened.a, opened.b, &again));
+      if (again != old.sum) {
+        return absl::DataLossError(
+            absl::StrCat("version ", old.snapshot.version(), " had total ",
+                         old.sum, ", now it has ", again));
+      }
+      if (random.OneIn(50)) old = {std::move(now), sum};
+    }
+    ::sched_yield();
+  }
+}
+
+absl::Status OpenAndClose(const StormSetup& setup, int index, Random& random) {
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup));
+    EVE_RETURN_IF_ERROR(
+        Write(setup, opened, index, 1 + random.Uniform(4), random));
+    if (random.OneIn(2)) EVE_RETURN_IF_ERROR(opened.domain.Close());
+  }
+}
+
+}  // namespace
+
+std::string StormKey(int worker) { return absl::StrCat("worker", worker); }
+
+absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
+                            const StormNumbers& a, const StormNumbers& b,
+                            int64_t* sum) {
+  const auto in_a = a.At(snapshot);
+  const auto in_b = b.At(snapshot);
+  int64_t added = 0;
+  for (int worker = 0; worker < setup.workers; ++worker) {
+    const int64_t own = in_a.Find(StormKey(worker)).value_or(0);
+    if (in_b.Find(StormKey(worker)).value_or(0) != own) {
+      return absl::DataLossError("the two collections disagree on a worker");
+    }
+    added += own;
+  }
+  *sum = in_a.Find("total").value_or(0);
+  if (in_b.Find("total").value_or(0) != *sum) {
+    return absl::DataLossError("the two collections disagree on the total");
+  }
+  if (added != *sum) {
+    return absl::DataLossError(absl::StrCat("version ", snapshot.version(),
+                                            ": total ", *sum,
+                                            ", the workers add up to ", added));
+  }
+  return snapshot.status();
+}
+
+absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
+                            uint64_t seed) {
+  Random random(seed);
+  // Half of them die at a step of their own, where a signal seldom hits.
+  if (random.OneIn(2)) {
+    SignalSelfAt(1 + random.Uniform(random.OneIn(2) ? 200 : 5000), SIGKILL);
+  }
+  if (role == StormRole::kOpener) return OpenAndClose(setup, index, random);
+  EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup));
+  setup.ledger->is_inside[index] = true;
+  if (role == StormRole::kReader) return Read(setup, opened, random);
+  return Write(setup, opened, index, 0, random);
+}
+
+}  // namespace eve::testing

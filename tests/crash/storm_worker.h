@@ -1,0 +1,57 @@
+// What the processes of a crash storm do, and what they were promised.
+//
+// Every worker owns a key. A commit raises it by one, raises a shared total by
+// one, and writes both into two collections, in one transaction: whatever a
+// snapshot shows, the keys add up to the total and the collections agree.
+//
+// Threads:    one per process, beside the engine's own.
+// Processes:  Ledger lives in memory shared by all of them and their parent.
+// Owns:       nothing.
+// Lifetime:   the ledger outlives the processes.
+// Errors:     printed; a worker's exit code is then not 0.
+// Cost:       small transactions.
+#ifndef EVE_TESTS_CRASH_STORM_WORKER_H_
+#define EVE_TESTS_CRASH_STORM_WORKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "eve/eve.h"
+
+namespace eve::testing {
+
+inline constexpr int kStormWorkersMax = 64;
+using StormNumbers = Map<std::string, int64_t>;
+
+struct Ledger {
+  // Per worker, over all its lives: the newest commit it knows to be visible.
+  std::atomic<int64_t> acknowledged[kStormWorkersMax];
+  // Whether it may be stopped: it holds nothing that openers wait for.
+  std::atomic<bool> is_inside[kStormWorkersMax];
+  std::atomic<uint64_t> commits;
+};
+
+struct StormSetup {
+  std::string path;
+  Ledger* ledger = nullptr;
+  int workers = 0;
+  int progress_fd = -1;  // a byte for every commit
+};
+
+enum class StormRole { kWriter, kReader, kOpener };
+
+// Runs until it is killed. Returns only with what it found wrong.
+absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
+                            uint64_t seed);
+
+std::string StormKey(int worker);
+// Sum and agreement of one snapshot; sets `sum` to the total.
+absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
+                            const StormNumbers& a, const StormNumbers& b,
+                            int64_t* sum);
+
+}  // namespace eve::testing
+
+#endif  // EVE_TESTS_CRASH_STORM_WORKER_H_
