@@ -177,7 +177,12 @@ TEST_F(ModelTest, RandomOperationsAgreeWithTheModel) {
   Open();
   if (HasFatalFailure()) return;
   std::vector<std::pair<Snapshot, Models>> held;
-  for (int round = 0; round < 250; ++round) {
+#if defined(__SANITIZE_THREAD__)
+  constexpr int kRounds = 40;
+#else
+  constexpr int kRounds = 250;
+#endif
+  for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     RunTransaction();
     const uint64_t dice = random_.Uniform(100);

@@ -73,6 +73,7 @@ absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
 
 absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
   claims_.fetch_add(1, std::memory_order_relaxed);
+  bool has_reclaimed = false;
   while (true) {
     if (std::optional<uint32_t> first = table_->TryClaimRun(length)) {
       for (uint32_t i = 0; i < length; ++i) {
@@ -86,6 +87,11 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
         }
       }
       return *first;
+    }
+    if (!has_reclaimed && reclaim) {
+      has_reclaimed = true;
+      reclaim();
+      continue;
     }
     EVE_RETURN_IF_ERROR(Grow(length));
   }

@@ -104,16 +104,16 @@ uint64_t DrawNonce() {
   return nonce | 1;
 }
 
-// A slot that neither of the two newest roots needs.
-uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots) {
+// A slot that neither the two newest roots nor the chosen one need.
+uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots, uint32_t chosen) {
   for (uint32_t index = 0; index < kCommitSlotCount; ++index) {
-    bool is_needed = false;
+    bool is_needed = index == chosen;
     for (size_t i = 0; i < slots.size() && i < 2; ++i) {
       is_needed |= slots[i].slot_index == index;
     }
     if (!is_needed) return index;
   }
-  return 0;  // unreachable: sixteen slots, two needed
+  return 0;  // unreachable: sixteen slots, three needed
 }
 
 }  // namespace
@@ -160,6 +160,7 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
           BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
               slot.record_hash) {
         candidate->note = reasons;
+        candidate->slot = slot.slot_index;
         return candidate;
       }
     }
@@ -246,6 +247,7 @@ absl::Status ResetWords(const RecoveryContext& context,
   }
   const uint64_t segments = std::max<uint64_t>(
       chosen.rows.size(), SegmentsForBytes(context.file_bytes));
+  EVE_RETURN_IF_ERROR(region.ClearSegmentStates());
   EVE_RETURN_IF_ERROR(region.EnsureSegmentStates(segments));
   ProcessSlots no_slots(&region);
   SegmentTable table(&region, &no_slots);
@@ -303,6 +305,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
   EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
+  const uint32_t durable_slot = chosen.slot;
   Recovered result;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   if (std::optional<RootCandidate> live =
@@ -327,7 +330,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   result.root = chosen.record;
   result.version = chosen.version;
   EVE_STEP("recover.chosen");
-  const uint32_t spare = PickSpareSlot(slots);
+  const uint32_t spare = PickSpareSlot(slots, durable_slot);
   EVE_RETURN_IF_ERROR(
       WriteRecoverySlot(context, chosen, result.incarnation, spare));
   EVE_STEP("recover.checkpointed");

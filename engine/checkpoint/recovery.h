@@ -49,9 +49,10 @@ struct RecoveryContext {
 struct RootCandidate {
   Offset record;
   uint64_t version = 0;
-  std::vector<AccountingRow> rows;  // exact
-  bool is_live = false;             // from the region, not from a slot
-  std::string note;                 // why newer slots were rejected
+  std::vector<AccountingRow> rows;   // exact
+  bool is_live = false;              // from the region, not from a slot
+  uint32_t slot = kCommitSlotCount;  // that names it, if one does
+  std::string note;                  // why newer slots were rejected
 };
 
 // The valid slots, newest (incarnation, version) first.

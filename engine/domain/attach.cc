@@ -217,6 +217,11 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
         ": was not closed; its newest commits need recovery, which "
         "a read-only open does not do. Open it for writing once"));
   }
+  core.recovery_note =
+      absl::StrCat("durable version ", durable.version, durable.note);
+  if (!durable.note.empty()) {
+    EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
+  }
   core.frozen_root = durable.record;
   return absl::OkStatus();
 }

@@ -14,11 +14,19 @@ namespace {
 
 constexpr uint64_t kFoldInBackground = 512;
 constexpr uint64_t kRetireSlice = 4096;
+constexpr uint64_t kTicksBetweenLooks = 50;
 
 }  // namespace
 
 absl::StatusOr<bool> DomainImpl::RetireGraveyards() {
   if (!may_have_graveyards_.exchange(false)) return false;
+  const absl::StatusOr<bool> any = RetireSliceOfEach();
+  // Until all is retired it may be there, whatever went wrong on the way.
+  if (!any.ok() || *any) may_have_graveyards_ = true;
+  return any;
+}
+
+absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
@@ -46,7 +54,6 @@ absl::StatusOr<bool> DomainImpl::RetireGraveyards() {
         options);
     if (!done.ok()) return done.status();
   }
-  if (any) may_have_graveyards_ = true;
   return any;
 }
 
@@ -58,6 +65,7 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
       Fold(core_, writer->transaction.attempt(), fold_at_least);
   ReturnWriter(std::move(writer));
   if (!folded.ok()) return folded.status();
+  std::lock_guard collect_lock(collect_mutex_);
   EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
   return retired || *folded || freed > 0;
 }
@@ -73,10 +81,9 @@ absl::Status DomainImpl::Reclaim() {
 }
 
 void DomainImpl::ReclaimBeforeGrowth() {
-  // The pass that needs the room may be a fold itself; freeing needs none.
-  std::unique_lock lock(reclaim_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return;
-  // An error here is met again, and reported, by whoever reclaims next.
+  // Freeing allocates nothing, so a fold that needs room may come here too. An
+  // error is met again, and reported, by whoever reclaims next.
+  std::lock_guard lock(collect_mutex_);
   collector_->FreeSegments().IgnoreError();
 }
 
@@ -93,10 +100,15 @@ void DomainImpl::BackgroundTick(bool is_due) {
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
+  // Another process may have died before it retired what it dropped.
+  if (is_due && ++ticks_ % kTicksBetweenLooks == 0) {
+    may_have_graveyards_ = true;
+    reclaimed_version_ = 0;
+  }
   const uint64_t version = root->version();
   const uint64_t unfolded = version - root->record().folded_version;
   root->Reset();
-  // Errors stay in the domain: the next Sync, Swap or Reclaim meets them.
+  // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   if (unfolded >= kFoldInBackground) {
     ReclaimPass(kFoldInBackground / 2).IgnoreError();
   } else if (is_due && reclaimed_version_ != version) {

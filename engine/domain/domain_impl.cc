@@ -125,6 +125,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   }
   ReturnWriter(std::move(writer));
   if (!result.ok()) return result.status();
+  if (result->left_graveyard) may_have_graveyards_ = true;
   if (result->unfolded >= kFoldSoon && result->unfolded % 256 == 0) {
     WakeBackground();
   }
@@ -224,7 +225,6 @@ absl::Status DomainImpl::Drop(std::string_view name) {
         return transaction.DropCollection(std::string(name));
       },
       {});
-  may_have_graveyards_ = true;
   return done.status();
 }
 

@@ -78,6 +78,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Folds, frees and retires dropped collections, once.
   absl::StatusOr<bool> ReclaimPass(uint64_t fold_at_least);
   absl::StatusOr<bool> RetireGraveyards();
+  absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
   void WakeBackground();
   void RunBackground();
@@ -92,6 +93,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;
 
   std::mutex reclaim_mutex_;  // one pass at a time in this process
+  std::mutex collect_mutex_;  // inside it: the collector's memory
+  uint64_t ticks_ = 0;        // the background thread's
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<uint64_t> reclaimed_version_{0};
 

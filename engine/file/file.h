@@ -52,6 +52,8 @@ class File {
   // Backs [offset, offset + size) with disk space and extends the file when it
   // is shorter. Never shrinks, never writes over data, may be repeated.
   absl::Status Allocate(uint64_t offset, uint64_t size) const;
+  // Gives the space of [offset, offset + size) back; it reads zeroes then.
+  absl::Status PunchHole(uint64_t offset, uint64_t size) const;
   // fdatasync. A failure is final: the kernel forgets which pages it lost.
   absl::Status Datasync() const;
   absl::Status Sync() const;

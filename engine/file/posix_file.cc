@@ -141,6 +141,19 @@ absl::Status File::Allocate(uint64_t offset, uint64_t size) const {
   return absl::OkStatus();
 }
 
+absl::Status File::PunchHole(uint64_t offset, uint64_t size) const {
+  if (int error = EVE_FAULT("file.punch"); error != 0) {
+    return Error(error, "punch", offset, size);
+  }
+  while (::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     static_cast<off_t>(offset),
+                     static_cast<off_t>(size)) != 0) {
+    if (errno == EINTR) continue;
+    return Error(errno, "punch", offset, size);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status File::Datasync() const {
   if (int error = EVE_FAULT("file.datasync"); error != 0) {
     return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));

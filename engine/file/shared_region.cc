@@ -1,5 +1,6 @@
 #include "engine/file/shared_region.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "util/align.h"
@@ -18,6 +19,13 @@ absl::StatusOr<SharedRegion> SharedRegion::Map(File lock_file, bool writable) {
                                     writable ? Mapping::Access::kReadWrite
                                              : Mapping::Access::kReadOnly));
   return region;
+}
+
+absl::Status SharedRegion::ClearSegmentStates() const {
+  EVE_ASSIGN_OR_RETURN(const uint64_t size, file_.Size());
+  if (size <= kSegmentStatesOffset) return absl::OkStatus();
+  const uint64_t end = std::min(size, kReaderCellsOffset);
+  return file_.PunchHole(kSegmentStatesOffset, end - kSegmentStatesOffset);
 }
 
 absl::Status SharedRegion::EnsureSegmentStates(uint64_t segments) const {

@@ -48,6 +48,9 @@ class SharedRegion {
                                sizeof(ReaderCell));
   }
 
+  // All state words become 0. For the first opener: those beyond its file are
+  // of a former, larger one.
+  absl::Status ClearSegmentStates() const;
   // Backs the state words of segments below `segments`.
   absl::Status EnsureSegmentStates(uint64_t segments) const;
   // Backs the first `cells` cells of a process.

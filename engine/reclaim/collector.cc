@@ -17,19 +17,17 @@ constexpr uint32_t kWorthUnits = kSegmentUnits / 8;
 
 }  // namespace
 
-std::vector<uint32_t> Collector::TakeOverDeadClaims() {
-  std::vector<uint32_t> taken;
+void Collector::TakeOverDeadClaims() {
   const uint32_t capacity = core_->table->capacity();
   for (uint32_t segment = 0; segment < capacity; ++segment) {
     const SegmentWord seen = core_->table->Load(segment);
     if (!core_->table->IsOwnerDead(seen)) continue;
-    if (core_->table->TryTakeOver(segment, seen)) taken.push_back(segment);
+    if (core_->table->TryTakeOver(segment, seen)) taken_.push_back(segment);
   }
-  return taken;
 }
 
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
-  const std::vector<uint32_t> taken = TakeOverDeadClaims();
+  TakeOverDeadClaims();
   EVE_STEP("collect.taken_over");
   std::vector<SegmentWord> words(core_->table->capacity());
   for (uint32_t i = 0; i < words.size(); ++i) words[i] = core_->table->Load(i);
@@ -39,18 +37,18 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   const Rows rows =
       root.ok() ? ReadExactRows(core_->view, root->offset(), core_->salt)
                 : Rows(root.status());
-  for (const uint32_t segment : taken) {
+  // On an error they stay claimed, for the next pass to release.
+  if (!rows.ok()) return rows.status();
+  for (const uint32_t segment : taken_) {
     // Never committed to: free. A row without live bytes may be that of the
     // former life (P7): the reuse rule has the last word on it.
-    const bool has_fill = !rows.ok() || (segment < rows->size() &&
-                                         (*rows)[segment].fill_units > 0);
-    if (has_fill) {
+    if (segment < rows->size() && (*rows)[segment].fill_units > 0) {
       core_->table->ReleaseSealed(segment);
     } else {
       core_->table->ReleaseFree(segment);
     }
   }
-  if (!rows.ok()) return rows.status();
+  taken_.clear();
   EVE_STEP("collect.accounted");
   // Readers without a slot have no pins: while one is attached nothing is
   // freed (P25).

@@ -45,11 +45,12 @@ class Collector {
   absl::StatusOr<uint64_t> FreeSegments();
 
  private:
-  std::vector<uint32_t> TakeOverDeadClaims();
+  void TakeOverDeadClaims();
 
   Core* core_;
   ReadDurable read_durable_;
   RangePinMemory range_pins_;
+  std::vector<uint32_t> taken_;  // taken over, not yet released
 };
 
 // The committed fill of a segment that the caller has claimed from the sealed

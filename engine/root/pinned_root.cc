@@ -6,6 +6,17 @@
 
 namespace eve {
 
+namespace {
+
+absl::Status BeyondReserve(uint64_t segments) {
+  return absl::UnavailableError(absl::StrCat(
+      "the domain has grown to ", segments, " segments of ", kSegmentBytes,
+      " bytes, beyond the address space that this process could reserve; "
+      "raise ulimit -v and reopen"));
+}
+
+}  // namespace
+
 absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
                                                  ReaderCells* cells,
                                                  const BlockView& view) {
@@ -20,10 +31,7 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
     if (offset.units + sizeof(CommitRecord) / kUnitBytes > view.limit_units) {
       cells->Unpin(cell);
       cells->Release(cell);
-      return absl::UnavailableError(absl::StrCat(
-          "the domain has grown to offset ", offset.bytes(),
-          ", beyond the address space that this process could reserve; raise "
-          "ulimit -v and reopen"));
+      return BeyondReserve(offset.segment() + 1);
     }
     // Bytes may be stale if the range was revoked; then FinishPin fails and
     // they are forgotten (P1).
@@ -38,6 +46,11 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
                                               ": found version ", version));
     }
     if (!cells->FinishPin(cell, version)) continue;
+    if (uint64_t{record->segment_count} * kSegmentUnits > view.limit_units) {
+      cells->Unpin(cell);
+      cells->Release(cell);
+      return BeyondReserve(record->segment_count);
+    }
     EVE_STEP("pin.exact");
     PinnedRoot pinned;
     pinned.cells_ = cells;

@@ -24,6 +24,11 @@ absl::Status SnapshotImpl::Take() {
   EVE_ASSIGN_OR_RETURN(const ChainRecord read,
                        ReadRecord(core_->view, record_offset_, core_->salt));
   record_ = read.record;
+  if (uint64_t{record_->segment_count} * kSegmentUnits >
+      core_->view.limit_units) {
+    return absl::UnavailableError(
+        core_->path + ": beyond the address space this process could reserve");
+  }
   return absl::OkStatus();
 }
 

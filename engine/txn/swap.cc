@@ -12,11 +12,30 @@
 namespace eve::internal {
 namespace {
 
+absl::Status CheckDeadline(const SwapOptions& options, int attempts) {
+  if (options.deadline != absl::InfiniteFuture() &&
+      absl::Now() >= options.deadline) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("deadline passed after ", attempts, " attempts"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLimits(const SwapOptions& options, int attempts) {
+  if (options.max_attempts > 0 && attempts >= options.max_attempts) {
+    return absl::AbortedError(
+        absl::StrCat("other writers won all ", attempts,
+                     " attempts; raise SwapOptions::max_attempts"));
+  }
+  return CheckDeadline(options, attempts);
+}
+
 enum class Outcome { kPublished, kConflict };
 
 // Publishes a prepared run on `base`, restamping as long as the winners change
 // nothing that it read.
 absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
+                                const SwapOptions& options, Backoff& backoff,
                                 SwapResult& result) {
   Core& core = transaction.core();
   PinnedRoot winner;  // a second cell: the base stays pinned as well (P3)
@@ -40,23 +59,11 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
                          transaction.ConflictsWith(next.record()));
     if (conflict) return Outcome::kConflict;
     CountInSlot(core.slots->own().restamps);
+    EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     transaction.attempt().RewindToData();
+    backoff.Wait();
     winner = std::move(next);
   }
-}
-
-absl::Status CheckLimits(const SwapOptions& options, int attempts) {
-  if (options.max_attempts > 0 && attempts >= options.max_attempts) {
-    return absl::AbortedError(
-        absl::StrCat("other writers won all ", attempts,
-                     " attempts; raise SwapOptions::max_attempts"));
-  }
-  if (options.deadline != absl::InfiniteFuture() &&
-      absl::Now() >= options.deadline) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("deadline passed after ", attempts, " attempts"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -88,13 +95,16 @@ absl::StatusOr<SwapResult> RunSwap(
       if (!status.ok()) return status;
       return result;
     }
-    absl::StatusOr<Outcome> outcome = Publish(transaction, result);
+    const bool left_graveyard = transaction.leaves_graveyard();
+    absl::StatusOr<Outcome> outcome =
+        Publish(transaction, options, backoff, result);
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);
       CountInSlot(core.slots->own().bytes_committed,
                   transaction.attempt().bytes_written());
       transaction.Finish(/*committed=*/true);
       result.published = true;
+      result.left_graveyard = left_graveyard;
       return result;
     }
     transaction.Finish(/*committed=*/false);

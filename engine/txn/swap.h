@@ -22,6 +22,7 @@ namespace eve::internal {
 struct SwapResult {
   Commit commit;
   bool published = false;
+  bool left_graveyard = false;  // blocks to retire in slices
   uint64_t unfolded = 0;  // commits that the accounting does not cover yet
 };
 

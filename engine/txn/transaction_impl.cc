@@ -264,6 +264,13 @@ absl::StatusOr<bool> TransactionImpl::ConflictsWith(
   return false;
 }
 
+bool TransactionImpl::leaves_graveyard() const {
+  for (const CatalogChange& change : changes_) {
+    if (change.name.front() == '\0' && !change.value.empty()) return true;
+  }
+  return false;
+}
+
 void TransactionImpl::Finish(bool committed) {
   if (committed) {
     attempt_.Committed();

@@ -107,6 +107,9 @@ class TransactionImpl {
   // Whether `newest` changed a collection that this run read or wrote.
   absl::StatusOr<bool> ConflictsWith(const CommitRecord& newest) const;
 
+  // Whether the prepared run drops or clears anything.
+  bool leaves_graveyard() const;
+
   // The run is over, published or not.
   void Finish(bool committed);
   Attempt& attempt() { return attempt_; }

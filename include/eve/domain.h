@@ -36,7 +36,8 @@ class Domain {
 
   // Opens the domain at `path`, creates it if `options` allow, or joins the
   // processes that have it open. Opening a file twice in a process gives the
-  // same instance, with the options of the first.
+  // same instance, with the options of the first: later ones are not looked at,
+  // but a read-only instance is not given to somebody who wants to write.
   //
   //   kNotFound            missing, and options.create is false
   //   kInvalidArgument     not a domain, a directory, or a bad option
@@ -72,6 +73,10 @@ class Domain {
   // the transaction die when it returns. If `fn` returns an error, nothing is
   // published and that error is returned as is. OK means visible to all
   // processes; durable as options say.
+  //
+  // Under kSync the commit is published before it is flushed: kUnavailable then
+  // says that it is visible but may not survive a power failure. Do not repeat
+  // it.
   //
   // Lock-free, not wait-free: someone always progresses.
   //

@@ -379,6 +379,25 @@ TEST_F(RecoveryTest, ManyCreatorsMakeOneDomain) {
   EXPECT_EQ(map.Get("n").value(), 12);
 }
 
+// A lock file of a larger, removed domain says nothing about a new one.
+TEST_F(RecoveryTest, LockFileOfALargerDomainDoesNotMakeASmallOneGrow) {
+  {
+    DomainOptions options = Quiet();
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, options));
+    using Strings = Map<std::string, std::string>;
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("big"));
+    for (int i = 0; i < 40; ++i) {
+      ASSERT_OK(map.Put(std::to_string(i), std::string(1 << 20, 'x')));
+    }
+    ASSERT_GT(domain.Stats().value().segments, 40u);
+    ASSERT_OK(domain.Close());
+  }
+  std::filesystem::remove(path_);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  for (int64_t n = 0; n < 5000; ++n) Write(domain, n);
+  EXPECT_LT(domain.Stats().value().segments, 8u);
+}
+
 // An empty domain is small, and grows by itself.
 TEST_F(RecoveryTest, EmptyDomainIsSmall) {
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
