@@ -88,7 +88,7 @@ class Attempt : public NodeStore {
   void CollectFills(bool after_data, std::vector<Delta>& out) const;
   static void CollectRetires(const RetireTally& tally, std::vector<Delta>& out);
   // Hashes the blocks of each fill, stores their checksums and sets the sums.
-  // Blocks at `skip` and `skip_too` are left out.
+  // The block at `skip` is left out: it will hold these sums.
   void HashFills(std::vector<Delta>& fills, Offset skip);
   void HashBlock(Offset offset, uint64_t* hash);
   absl::Status SpillDeltas();
