@@ -5,6 +5,7 @@
 
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -59,6 +60,27 @@ TEST_F(DomainTest, ContentSurvivesCloseAndReopen) {
   for (int i = 0; i < 1000; ++i) {
     EXPECT_EQ(map.Get("key" + std::to_string(i)).value(), std::to_string(i));
   }
+}
+
+// A segment that was left half full is gone on with, and what does not fit its
+// rest goes elsewhere. Each session meets the rest that the one before left.
+TEST_F(DomainTest, ReopenedSegmentsAreNeverFilledBeyondTheirEnd) {
+  constexpr int kSessions = 60;
+  const auto value_of = [](int session) {
+    return std::string(300'000 + 3000 * session, static_cast<char>(session));
+  };
+  for (int session = 0; session < kSessions; ++session) {
+    Domain domain = Open();
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    ASSERT_OK(map.Put(std::to_string(session), value_of(session)));
+    ASSERT_OK(domain.Close());
+  }
+  Domain domain = Open();
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  for (int session = 0; session < kSessions; ++session) {
+    EXPECT_EQ(map.Get(std::to_string(session)).value(), value_of(session));
+  }
+  testing::ExpectCleanCheck(dir_.File("shop.eve"), domain);
 }
 
 TEST_F(DomainTest, SwapIsAtomicOverCollections) {

@@ -10,8 +10,9 @@ namespace eve {
 absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
   const uint64_t units = UnitsForBytes(bytes);
   if (units * kUnitBytes > kRunThresholdBytes) return AllocateRun(units);
-  if (active_[stream] < 0 ||
-      extents_[active_[stream]].to_units + units > kSegmentUnits) {
+  // Again and again: a reopened segment may have less room than this needs.
+  while (active_[stream] < 0 ||
+         extents_[active_[stream]].to_units + units > kSegmentUnits) {
     EVE_RETURN_IF_ERROR(OpenSegment(stream));
   }
   WrittenExtent& extent = extents_[active_[stream]];
