@@ -84,7 +84,12 @@ void DomainImpl::ReclaimBeforeGrowth() {
   // Freeing allocates nothing, so a fold that needs room may come here too. An
   // error is met again, and reported, by whoever reclaims next.
   std::lock_guard lock(collect_mutex_);
-  collector_->FreeSegments().IgnoreError();
+  const absl::StatusOr<uint64_t> freed = collector_->FreeSegments();
+  // A reader between the steps of its first pin protects everything. Growing
+  // for that would be for ever; the reader only has to begin its pin again.
+  if (freed.ok() && *freed == 0 && collector_->met_range_pins()) {
+    collector_->FreeSegments().IgnoreError();
+  }
 }
 
 void DomainImpl::WakeBackground() {

@@ -43,6 +43,9 @@ class Collector {
 
   // Returns how many segments became free.
   absl::StatusOr<uint64_t> FreeSegments();
+  // Whether that met range pins for the first time. The next call revokes what
+  // is left of them (P1).
+  bool met_range_pins() const { return !range_pins_.seen.empty(); }
 
  private:
   void TakeOverDeadClaims();

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <thread>
+#include <vector>
 
 #include "engine/alloc/segment_table.h"
 #include "engine/domain/registry.h"
@@ -113,6 +114,35 @@ TEST_F(PinsTest, SecondMeetingRevokesARangePin) {
   EXPECT_EQ(third.exact, std::vector<uint64_t>{5});
   cells.Unpin(cell);
   cells.Release(cell);
+}
+
+// P1, when space runs out: a range pin that this collector has never met is
+// met twice before the file grows for it. A storm of processes, each with a
+// collector of its own, grew the file without bound.
+TEST_F(PinsTest, FileDoesNotGrowForARangePin) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  const auto overwrite = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      ASSERT_OK(map.Put("k", std::string(400'000, static_cast<char>(i))));
+    }
+  };
+  overwrite(100);
+  ASSERT_OK_AND_ASSIGN(const DomainStats before, domain_.Stats());
+  ReaderCells& cells = *core().cells;
+  // As in a process that has just begun: the cell has seen no version yet.
+  std::vector<uint32_t> taken;
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_OK_AND_ASSIGN(const uint32_t next, cells.Acquire());
+    taken.push_back(next);
+  }
+  const uint32_t cell = taken.back();
+  cells.BeginPin(cell);
+  overwrite(100);
+  ASSERT_OK_AND_ASSIGN(const DomainStats after, domain_.Stats());
+  EXPECT_EQ(after.segments, before.segments);
+  EXPECT_FALSE(cells.FinishPin(cell, 5)) << "nothing met the pin";
+  cells.Unpin(cell);
+  for (const uint32_t each : taken) cells.Release(each);
 }
 
 // P1, from outside: a reader held between the steps costs no space, and then
