@@ -75,6 +75,8 @@ struct EditContext {
   KeyHasher hasher;
   uint32_t collection = 0;
   Stream leaf_stream = Stream::kLeaves;
+  // Of trees only: inline values begin at multiples of 8 bytes.
+  bool align_values = false;
 };
 
 // Applies `ops` as if one after the other: a later op on the same key sees

@@ -79,13 +79,19 @@ enum class BlockType : uint8_t {
   kDeltaList = 6,  // deltas that did not fit their commit record
   kAccountingLeaf = 7,
   kAccountingNode = 8,
+  kTreeLeaf = 9,
+  kTreeNode = 10,
+  kTreeValue = 11,  // a value too large for its tree leaf
 };
-inline constexpr uint8_t kBlockTypeMax = 8;
+inline constexpr uint8_t kBlockTypeMax = 11;
 
 // PERSISTED: what a collection is. Never renumber.
 enum class CollectionKind : uint8_t {
   kInvalid = 0,
   kMap = 1,
+  kOrderedMap = 2,
+  kSortedSet = 3,  // a tree of keys with empty values
+  kMultiMap = 4,   // a tree of keys and values joined, with empty values
   // A former root whose blocks are still being retired, in slices.
   kGraveyard = 255,
 };
