@@ -45,8 +45,8 @@ class TreeCursor {
   void Prev();
   // Valid until the cursor moves.
   Bytes key() const;
-  // Valid as long as the root's pin.
-  Bytes value() const;
+  // Valid as long as the root's pin. Empty, and damaged(), if its block is.
+  Bytes value();
 
  private:
   struct Level {
@@ -54,17 +54,18 @@ class TreeCursor {
     uint32_t index = 0;  // of the child that the path goes on with
   };
 
+  enum class Edge : uint8_t { kFirst, kLast };
+
   void Reset();
   void Damaged();
-  // Both enter what `slot` leads to, down to a leaf, and stand on nothing yet.
-  bool Descend(TreeSlot slot, Bytes key);
-  enum class Edge : uint8_t { kFirst, kLast };
-  bool DescendToEdge(TreeSlot slot, Edge edge);
+  bool LeadsToNode(TreeSlot slot) const;
   bool EnterNode(TreeSlot slot, Level& level);
   bool EnterLeaf(TreeSlot slot);
-  void StandOn(uint32_t index);
-  void StepToLeaf(int direction);
-  void PrefetchNextLeaf() const;
+  // Both go down to a leaf, and leave index_ to the caller.
+  bool Descend(Bytes key);
+  bool DescendToEdge(TreeSlot slot, Edge edge);
+  void StepToLeaf(Edge side);
+  void PrefetchSibling(Edge side) const;
 
   BlockView view_;
   TreeSlot root_;
@@ -74,9 +75,9 @@ class TreeCursor {
   TreeLeafView leaf_;
   uint32_t index_ = 0;  // of the record in the leaf
   uint32_t count_ = 0;  // records of the leaf; 0: stands nowhere
-  // The key's bytes: the prefix of the leaf, then what key() copied.
-  mutable std::unique_ptr<char[]> long_key_;
-  mutable char short_key_[64];
+  // The prefix of the leaf's keys, and behind it what key() copies there.
+  std::unique_ptr<char[]> key_buffer_;
+  size_t key_room_ = 0;
 };
 
 }  // namespace eve

@@ -36,6 +36,7 @@ inline constexpr uint32_t kTreeNodeBytesMax = 1024;
 // Smaller ones look for a neighbour to merge with.
 inline constexpr uint32_t kTreeLeafBytesMin = kTreeLeafBytesMax / 4;
 inline constexpr uint32_t kTreeNodeChildrenMin = 8;
+inline constexpr uint32_t kTreeNodeChildrenMax = 4096;
 // A value with more bytes than this gets a block of its own.
 inline constexpr uint32_t kTreeInlineValueBytesMax = 512;
 
@@ -95,9 +96,8 @@ inline constexpr uint16_t kTreeNodeLong = 1;  // separators may exceed 8 bytes
 
 // PERSISTED. An inner node (kTreeNode; header.depth its level, header.count its
 // children) goes on with
-//   uint64_t heads[count - 1]  the first 8 bytes of each separator behind the
-//                              prefix, zeroes if it is shorter, as a number
-//                              whose highest byte comes first
+//   char heads[count - 1][8]   the first bytes of each separator behind the
+//                              prefix, then zeroes if it is shorter
 //   TreeSlot slots[count]
 //   uint64_t counts[count]     records below each slot, if the level is above 1
 // and, if not long,

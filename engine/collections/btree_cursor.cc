@@ -1,0 +1,217 @@
+#include "engine/collections/btree_cursor.h"
+
+#include <cstring>
+
+namespace eve {
+namespace {
+
+// Of the next leaf while this one is read: most of it.
+constexpr uint32_t kAheadLines = 24;
+
+}  // namespace
+
+TreeCursor::TreeCursor(const BlockView& view, NodeSlot root)
+    : view_(view), root_{root.word} {}
+
+void TreeCursor::Reset() {
+  depth_ = 0;
+  count_ = index_ = 0;
+}
+
+void TreeCursor::Damaged() {
+  Reset();
+  damaged_ = true;
+}
+
+bool TreeCursor::EnterNode(TreeSlot slot, Level& level) {
+  const uint32_t expected = depth_ == 0 ? TreeNodeView::kAnyLevel
+                                        : path_[depth_ - 1].node.level() - 1;
+  if (depth_ == kTreeLevelsMax ||
+      !TreeNodeView::Open(view_, slot.offset(), expected, &level.node)) {
+    Damaged();
+    return false;
+  }
+  ++depth_;
+  return true;
+}
+
+bool TreeCursor::EnterLeaf(TreeSlot slot) {
+  if (!TreeLeafView::Open(view_, slot.offset(), &leaf_)) {
+    Damaged();
+    return false;
+  }
+  count_ = leaf_.count();
+  const Bytes prefix = leaf_.prefix();
+  if (prefix.empty()) return true;
+  const size_t longest = prefix.size() + leaf_.LongestSuffix();
+  if (longest > key_room_) {
+    key_buffer_ = std::make_unique<char[]>(longest);
+    key_room_ = longest;
+  }
+  std::memcpy(key_buffer_.get(), prefix.data(), prefix.size());
+  return true;
+}
+
+// What a slot leads to: nodes, or the leaf that ends the path.
+bool TreeCursor::LeadsToNode(TreeSlot slot) const {
+  if (depth_ > 0) return path_[depth_ - 1].node.level() > 1;
+  return view_.Contains(slot.offset()) &&
+         view_.As<BlockHeader>(slot.offset())->type ==
+             static_cast<uint8_t>(BlockType::kTreeNode);
+}
+
+bool TreeCursor::Descend(Bytes key) {
+  Reset();
+  if (root_.is_empty()) return false;
+  TreeSlot slot = root_;
+  while (LeadsToNode(slot)) {
+    Level& level = path_[depth_];
+    if (!EnterNode(slot, level)) return false;
+    level.index = level.node.ChildFor(key);
+    slot = level.node.slot(level.index);
+  }
+  return EnterLeaf(slot);
+}
+
+bool TreeCursor::DescendToEdge(TreeSlot slot, Edge edge) {
+  while (LeadsToNode(slot)) {
+    Level& level = path_[depth_];
+    if (!EnterNode(slot, level)) return false;
+    level.index = edge == Edge::kFirst ? 0 : level.node.count() - 1;
+    slot = level.node.slot(level.index);
+  }
+  return EnterLeaf(slot);
+}
+
+void TreeCursor::SeekToFirst() {
+  Reset();
+  if (root_.is_empty() || !DescendToEdge(root_, Edge::kFirst)) return;
+  index_ = 0;
+  PrefetchSibling(Edge::kLast);
+}
+
+void TreeCursor::SeekToLast() {
+  Reset();
+  if (root_.is_empty() || !DescendToEdge(root_, Edge::kLast)) return;
+  index_ = count_ - 1;
+  PrefetchSibling(Edge::kFirst);
+}
+
+// A leaf's keys may all be less than the one that led to it: then the first
+// key that is not stands in the next leaf.
+void TreeCursor::SeekAtLeast(Bytes key) {
+  if (!Descend(key)) return;
+  bool equal;
+  index_ = leaf_.LowerBound(key, &equal);
+  if (index_ == count_) {
+    StepToLeaf(Edge::kFirst);
+  } else {
+    PrefetchSibling(Edge::kLast);
+  }
+}
+
+void TreeCursor::SeekAbove(Bytes key) {
+  if (!Descend(key)) return;
+  bool equal;
+  index_ = leaf_.LowerBound(key, &equal);
+  if (equal) ++index_;
+  if (index_ == count_) StepToLeaf(Edge::kFirst);
+}
+
+void TreeCursor::SeekAtMost(Bytes key) {
+  if (!Descend(key)) return;
+  bool equal;
+  index_ = leaf_.LowerBound(key, &equal);
+  if (equal) return;
+  if (index_ == 0) return StepToLeaf(Edge::kLast);
+  --index_;
+}
+
+void TreeCursor::SeekBelow(Bytes key) {
+  if (!Descend(key)) return;
+  bool equal;
+  index_ = leaf_.LowerBound(key, &equal);
+  if (index_ == 0) return StepToLeaf(Edge::kLast);
+  --index_;
+}
+
+void TreeCursor::SeekToRank(uint64_t rank) {
+  Reset();
+  if (root_.is_empty()) return;
+  TreeSlot slot = root_;
+  while (LeadsToNode(slot)) {
+    Level& level = path_[depth_];
+    if (!EnterNode(slot, level)) return;
+    uint32_t child = 0;
+    while (child + 1 < level.node.count() &&
+           rank >= level.node.RecordsBelow(child)) {
+      rank -= level.node.RecordsBelow(child++);
+    }
+    level.index = child;
+    slot = level.node.slot(child);
+  }
+  if (!EnterLeaf(slot)) return;
+  if (rank >= count_) return Reset();
+  index_ = static_cast<uint32_t>(rank);
+}
+
+// To the neighbouring leaf; `side` is where one stands in it: its first record
+// when going forward, its last when going back.
+void TreeCursor::StepToLeaf(Edge side) {
+  const bool forward = side == Edge::kFirst;
+  while (depth_ > 0) {
+    Level& level = path_[depth_ - 1];
+    const bool at_edge =
+        forward ? level.index + 1 >= level.node.count() : level.index == 0;
+    if (!at_edge) {
+      level.index += forward ? 1 : -1;
+      if (!DescendToEdge(level.node.slot(level.index), side)) return;
+      index_ = forward ? 0 : count_ - 1;
+      PrefetchSibling(forward ? Edge::kLast : Edge::kFirst);
+      return;
+    }
+    --depth_;
+  }
+  Reset();
+}
+
+// Asks for the leaf next to this one on `side`, if both hang in one node.
+void TreeCursor::PrefetchSibling(Edge side) const {
+  if (depth_ == 0) return;
+  const Level& level = path_[depth_ - 1];
+  const bool forward = side == Edge::kLast;
+  if (forward ? level.index + 1 >= level.node.count() : level.index == 0) {
+    return;
+  }
+  const TreeSlot slot = level.node.slot(level.index + (forward ? 1 : -1));
+  if (!view_.Contains(slot.offset())) return;
+  PrefetchLines(view_.At(slot.offset()), kAheadLines);
+}
+
+void TreeCursor::Next() {
+  if (++index_ == count_) StepToLeaf(Edge::kFirst);
+}
+
+void TreeCursor::Prev() {
+  if (index_ == 0) return StepToLeaf(Edge::kLast);
+  --index_;
+}
+
+Bytes TreeCursor::key() const {
+  const Bytes suffix = leaf_.Suffix(index_);
+  const size_t prefix = leaf_.prefix().size();
+  if (prefix == 0) return suffix;
+  char* const key = key_buffer_.get();
+  if (!suffix.empty()) {
+    std::memcpy(key + prefix, suffix.data(), suffix.size());
+  }
+  return Bytes(key, prefix + suffix.size());
+}
+
+Bytes TreeCursor::value() {
+  Bytes value;
+  if (!leaf_.Value(view_, index_, &value)) damaged_ = true;
+  return value;
+}
+
+}  // namespace eve

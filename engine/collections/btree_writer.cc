@@ -1,0 +1,401 @@
+#include "engine/collections/btree_writer.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "util/check.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// Ends and areas above this need 32 bits; the 16th bit marks external values.
+constexpr uint64_t kNarrowAreaMax = 0x7FFF;
+
+// What a leaf of some records will look like. Records are added in order.
+class LeafPlan {
+ public:
+  explicit LeafPlan(bool aligned) : aligned_(aligned) {}
+
+  void Add(const TreeRecord& record) {
+    const size_t key = record.key.size();
+    if (count_ == 0) {
+      first_ = &record.key;
+      prefix_ = std::min<size_t>(key, kTreePrefixBytesMax);
+      key_bytes_ = key;
+      value_bytes_ = record.value.size();
+      external_ = record.external;
+    } else {
+      prefix_ = std::min(prefix_, CommonPrefix(*first_, record.key));
+    }
+    same_keys_ &= key == key_bytes_;
+    same_values_ &= record.value.size() == value_bytes_ &&
+                    record.external == external_;
+    key_sum_ += key;
+    value_end_ = ValueBegin() + record.value.size();
+    ++count_;
+  }
+
+  uint64_t ValueBegin() const {
+    return aligned_ ? AlignUp(value_end_, kTreeValueAlign) : value_end_;
+  }
+  uint64_t key_area() const { return key_sum_ - count_ * prefix_; }
+  uint64_t value_area() const { return value_end_; }
+  bool uniform_keys() const {
+    return same_keys_ && key_bytes_ - prefix_ < kTreeVaries;
+  }
+  bool uniform_values() const {
+    return same_values_ && value_bytes_ < kTreeVaries;
+  }
+  bool wide() const {
+    return key_area() > kNarrowAreaMax || value_area() > kNarrowAreaMax;
+  }
+  uint32_t end_bytes() const { return wide() ? 4 : 2; }
+  uint64_t KeysAt() const {
+    return sizeof(TreeLeaf) + prefix_ +
+           (uniform_keys() ? 0 : count_ * end_bytes()) +
+           (uniform_values() ? 0 : count_ * end_bytes());
+  }
+  uint64_t ValuesAt() const {
+    const uint64_t at = KeysAt() + key_area();
+    return aligned_ ? AlignUp(at, kTreeValueAlign) : at;
+  }
+  uint64_t bytes() const { return ValuesAt() + value_area(); }
+  uint64_t count() const { return count_; }
+  size_t prefix() const { return prefix_; }
+
+  TreeLeaf Head(const BlockHeader& header) const {
+    TreeLeaf head{};
+    head.header = header;
+    head.prefix_bytes = static_cast<uint16_t>(prefix_);
+    head.key_bytes = uniform_keys()
+                         ? static_cast<uint16_t>(key_bytes_ - prefix_)
+                         : kTreeVaries;
+    head.value_bytes =
+        uniform_values() ? static_cast<uint16_t>(value_bytes_) : kTreeVaries;
+    head.flags = 0;
+    if (wide()) head.flags |= kTreeLeafWide;
+    if (uniform_values() && external_) head.flags |= kTreeLeafExternal;
+    if (aligned_) head.flags |= kTreeLeafAligned;
+    return head;
+  }
+
+ private:
+  const bool aligned_;
+  const KeyPieces* first_ = nullptr;
+  uint64_t count_ = 0;
+  size_t prefix_ = 0;
+  size_t key_bytes_ = 0;
+  size_t value_bytes_ = 0;
+  bool external_ = false;
+  bool same_keys_ = true;
+  bool same_values_ = true;
+  uint64_t key_sum_ = 0;
+  uint64_t value_end_ = 0;
+};
+
+char* StoreEnd(uint64_t end, uint32_t end_bytes, char* to) {
+  // Little-endian: the low bytes come first.
+  std::memcpy(to, &end, end_bytes);
+  return to + end_bytes;
+}
+
+// Everything behind the head.
+void FillLeaf(absl::Span<const TreeRecord> records, const LeafPlan& plan,
+              bool aligned, char* block) {
+  const KeyPieces prefix = records.front().key.Truncated(plan.prefix());
+  char* ends = prefix.CopyFrom(0, block + sizeof(TreeLeaf));
+  const uint32_t end_bytes = plan.end_bytes();
+  if (!plan.uniform_keys()) {
+    uint64_t end = 0;
+    for (const TreeRecord& record : records) {
+      end += record.key.size() - plan.prefix();
+      ends = StoreEnd(end, end_bytes, ends);
+    }
+  }
+  char* const keys = block + plan.KeysAt();
+  char* const values = block + plan.ValuesAt();
+  std::memset(keys + plan.key_area(), 0, values - (keys + plan.key_area()));
+  const uint64_t external_bit = uint64_t{1} << (8 * end_bytes - 1);
+  char* key = keys;
+  uint64_t at = 0;
+  for (const TreeRecord& record : records) {
+    key = record.key.CopyFrom(plan.prefix(), key);
+    const uint64_t begin = aligned ? AlignUp(at, kTreeValueAlign) : at;
+    std::memset(values + at, 0, begin - at);
+    if (!record.value.empty()) {
+      std::memcpy(values + begin, record.value.data(), record.value.size());
+    }
+    at = begin + record.value.size();
+    if (plan.uniform_values()) continue;
+    ends = StoreEnd(at | (record.external ? external_bit : 0), end_bytes, ends);
+  }
+}
+
+// What a node of some children will look like.
+class NodePlan {
+ public:
+  explicit NodePlan(uint32_t level) : level_(level) {}
+
+  // The first child's separator does not count.
+  void Add(const TreeChild& child) {
+    if (count_ == 1) {
+      first_ = &child.separator;
+      prefix_ = std::min<size_t>(child.separator.size(), kTreePrefixBytesMax);
+    } else if (count_ > 1) {
+      prefix_ = std::min(prefix_, CommonPrefix(*first_, child.separator));
+    }
+    if (count_ > 0) {
+      sum_ += child.separator.size();
+      longest_ = std::max(longest_, child.separator.size());
+    }
+    records_ += child.records;
+    ++count_;
+  }
+
+  bool is_long() const { return longest_ - prefix_ > 8; }
+  uint64_t tail_bytes() const { return sum_ - (count_ - 1) * prefix_; }
+  uint64_t SlotsAt() const { return sizeof(TreeNode) + 8 * (count_ - 1); }
+  uint64_t SizesAt() const {
+    return SlotsAt() + 8 * count_ * (level_ > 1 ? 2 : 1);
+  }
+  uint64_t PrefixAt() const {
+    return SizesAt() + (count_ - 1) * (is_long() ? sizeof(uint32_t) : 1);
+  }
+  uint64_t bytes() const {
+    return PrefixAt() + prefix_ + (is_long() ? tail_bytes() : 0);
+  }
+  uint64_t count() const { return count_; }
+  size_t prefix() const { return prefix_; }
+  uint64_t records() const { return records_; }
+
+ private:
+  const uint32_t level_;
+  const KeyPieces* first_ = nullptr;
+  uint64_t count_ = 0;
+  size_t prefix_ = 0;
+  uint64_t sum_ = 0;
+  size_t longest_ = 0;
+  uint64_t records_ = 0;
+};
+
+void FillNode(absl::Span<const TreeChild> children, uint32_t level,
+              const NodePlan& plan, char* block) {
+  char* head = block + sizeof(TreeNode);
+  char* slot = block + plan.SlotsAt();
+  char* count = slot + 8 * children.size();
+  char* size = block + plan.SizesAt();
+  char* tail = block + plan.PrefixAt();
+  if (children.size() > 1) {
+    tail = children[1].separator.Truncated(plan.prefix()).CopyFrom(0, tail);
+  }
+  uint64_t end = 0;
+  for (size_t i = 0; i < children.size(); ++i) {
+    const TreeChild& child = children[i];
+    std::memcpy(slot + 8 * i, &child.slot, sizeof(child.slot));
+    if (level > 1) std::memcpy(count + 8 * i, &child.records, 8);
+    if (i == 0) continue;
+    const size_t rest = child.separator.size() - plan.prefix();
+    std::memset(head, 0, 8);
+    child.separator.Truncated(plan.prefix() + std::min<size_t>(rest, 8))
+        .CopyFrom(plan.prefix(), head);
+    head += 8;
+    if (!plan.is_long()) {
+      *size++ = static_cast<char>(rest);
+      continue;
+    }
+    end += rest;
+    size = StoreEnd(end, sizeof(uint32_t), size);
+    tail = child.separator.CopyFrom(plan.prefix(), tail);
+  }
+}
+
+// Where to stop so that `parts` chunks of about the same size come out; at
+// least one item stays on each side.
+template <class Item, class Plan>
+size_t EvenChunk(absl::Span<const Item> items, uint64_t parts, Plan plan) {
+  Plan whole = plan;
+  for (const Item& item : items) whole.Add(item);
+  const uint64_t goal = whole.bytes() / parts;
+  size_t n = 0;
+  while (n + 1 < items.size() && plan.bytes() < goal) plan.Add(items[n++]);
+  return std::max<size_t>(n, 1);
+}
+
+// Cuts `items` into chunks that fit `bytes_max`, or are as short as can be.
+template <class Item, class Plan, class Write>
+absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
+                         uint64_t bytes_max, size_t least, size_t most,
+                         TreeWriter::Packing packing, Write write) {
+  while (!items.empty()) {
+    Plan plan = empty;
+    size_t fits = 0;
+    while (fits < items.size() && fits < most) {
+      plan.Add(items[fits]);
+      if (plan.bytes() > bytes_max && fits >= least) break;
+      ++fits;
+    }
+    size_t n = fits;
+    if (fits < items.size() && packing == TreeWriter::Packing::kEven) {
+      Plan whole = empty;
+      for (const Item& item : items) whole.Add(item);
+      const uint64_t parts =
+          std::max<uint64_t>(2, (whole.bytes() + bytes_max - 1) / bytes_max);
+      n = std::min(fits, EvenChunk(items, parts, empty));
+    }
+    // Neither this chunk nor the rest may be shorter than `least`.
+    n = std::max(n, std::min(least, items.size()));
+    if (n < items.size() && items.size() - n < least) {
+      n = items.size() >= 2 * least ? items.size() - least : items.size();
+    }
+    EVE_RETURN_IF_ERROR(write(items.subspan(0, n)));
+    items = items.subspan(n);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DamagedTree(Offset offset, const char* what) {
+  return absl::DataLossError(absl::StrCat("offset ", offset.bytes(),
+                                          ": expected a ", what,
+                                          ", found other bytes"));
+}
+
+absl::Status TreeWriter::RetireExternal(Offset offset) {
+  const BlockHeader* header =
+      view().Block(offset, BlockType::kTreeValue, sizeof(TreeValue));
+  if (header == nullptr) return DamagedTree(offset, "tree value");
+  Retire(offset, header->bytes());
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::NewBlockOf(BlockType type, uint32_t level,
+                                    uint32_t count, uint64_t bytes,
+                                    NewBlock* block) {
+  const bool is_node = type == BlockType::kTreeNode;
+  EVE_ASSIGN_OR_RETURN(
+      *block,
+      context_.store->Allocate(is_node ? Stream::kNodes : context_.leaf_stream,
+                               bytes));
+  const BlockHeader header =
+      MakeBlockHeader(type, static_cast<uint8_t>(level),
+                      static_cast<uint16_t>(count), bytes, context_.collection);
+  std::memcpy(block->data, &header, sizeof(header));
+  std::memset(block->data + bytes, 0, header.bytes() - bytes);
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::PlaceValue(Bytes value, uint64_t* word,
+                                    TreeRecord* record) {
+  record->value = value;
+  record->external = value.size() > kTreeInlineValueBytesMax;
+  if (!record->external) return absl::OkStatus();
+  NewBlock block;
+  EVE_RETURN_IF_ERROR(NewBlockOf(BlockType::kTreeValue, 0, 0,
+                                 sizeof(TreeValue) + value.size(), &block));
+  const uint64_t size = value.size();
+  std::memcpy(block.data + offsetof(TreeValue, value_bytes), &size,
+              sizeof(size));
+  std::memcpy(block.data + sizeof(TreeValue), value.data(), value.size());
+  *word = block.offset.units;
+  const void* bytes = word;
+  record->value = Bytes(static_cast<const char*>(bytes), sizeof(*word));
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
+                                   const KeyPieces& separator,
+                                   std::vector<TreeChild>& out) {
+  const bool aligned = context_.align_values;
+  LeafPlan plan(aligned);
+  for (const TreeRecord& record : records) plan.Add(record);
+  NewBlock block;
+  EVE_RETURN_IF_ERROR(NewBlockOf(BlockType::kTreeLeaf, 0,
+                                 static_cast<uint32_t>(records.size()),
+                                 plan.bytes(), &block));
+  BlockHeader header;
+  std::memcpy(&header, block.data, sizeof(header));
+  const TreeLeaf head = plan.Head(header);
+  std::memcpy(block.data, &head, sizeof(head));
+  FillLeaf(records, plan, aligned, block.data);
+  TreeChild child;
+  child.slot = TreeSlot::Make(block.offset, records.size());
+  child.records = records.size();
+  child.separator = separator;
+  child.is_small = plan.bytes() < kTreeLeafBytesMin;
+  out.push_back(child);
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::WriteLeaves(absl::Span<const TreeRecord> records,
+                                     const KeyPieces& separator,
+                                     Packing packing,
+                                     std::vector<TreeChild>& out) {
+  const TreeRecord* last = nullptr;  // of the leaf before
+  return CutAndWrite(
+      records, LeafPlan(context_.align_values), kTreeLeafBytesMax, /*least=*/1,
+      kTreeLeafRecordsMax, packing,
+      [&](absl::Span<const TreeRecord> chunk) -> absl::Status {
+        KeyPieces low = separator;
+        if (last != nullptr) {
+          // The shortest that tells the two apart.
+          const KeyPieces& first = chunk.front().key;
+          low = first.Truncated(CommonPrefix(last->key, first) + 1);
+        }
+        last = &chunk.back();
+        return WriteLeaf(chunk, low, out);
+      });
+}
+
+absl::Status TreeWriter::WriteNode(absl::Span<const TreeChild> children,
+                                   uint32_t level,
+                                   std::vector<TreeChild>& out) {
+  NodePlan plan(level);
+  for (const TreeChild& child : children) plan.Add(child);
+  NewBlock block;
+  EVE_RETURN_IF_ERROR(NewBlockOf(BlockType::kTreeNode, level,
+                                 static_cast<uint32_t>(children.size()),
+                                 plan.bytes(), &block));
+  TreeNode head{};
+  std::memcpy(&head.header, block.data, sizeof(head.header));
+  head.prefix_bytes = static_cast<uint16_t>(plan.prefix());
+  head.flags = plan.is_long() ? kTreeNodeLong : 0;
+  std::memcpy(block.data, &head, sizeof(head));
+  FillNode(children, level, plan, block.data);
+  TreeChild node;
+  node.slot = TreeSlot::Make(block.offset, 0);
+  node.records = plan.records();
+  node.separator = children.front().separator;
+  node.is_small = children.size() < kTreeNodeChildrenMin;
+  out.push_back(node);
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::WriteNodes(absl::Span<const TreeChild> children,
+                                    uint32_t level, Packing packing,
+                                    std::vector<TreeChild>& out) {
+  if (level > kTreeLevelsMax) {
+    return absl::ResourceExhaustedError("an ordered map of too many levels");
+  }
+  // Two children at least, or the keys would never be told apart.
+  return CutAndWrite(children, NodePlan(level), kTreeNodeBytesMax, /*least=*/2,
+                     kTreeNodeChildrenMax, packing,
+                     [&](absl::Span<const TreeChild> chunk) {
+                       return WriteNode(chunk, level, out);
+                     });
+}
+
+absl::Status TreeWriter::WriteRoot(std::vector<TreeChild>& children,
+                                   uint32_t level, Packing packing,
+                                   TreeSlot* root) {
+  while (children.size() > 1) {
+    std::vector<TreeChild> above;
+    EVE_RETURN_IF_ERROR(WriteNodes(children, ++level, packing, above));
+    children = std::move(above);
+  }
+  *root = children.empty() ? TreeSlot{} : children.front().slot;
+  return absl::OkStatus();
+}
+
+}  // namespace eve
