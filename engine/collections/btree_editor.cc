@@ -184,8 +184,7 @@ absl::Status TreeEditor::FinishNode(const Place& place,
   }
   EVE_RETURN_IF_ERROR(MergeSmall(children, place.level - 1));
   const size_t before = out.size();
-  EVE_RETURN_IF_ERROR(
-      writer_.WriteNodes(children, place.level, packing, out));
+  EVE_RETURN_IF_ERROR(writer_.WriteNodes(children, place.level, packing, out));
   // Only what shrinks looks for a neighbour.
   if (children.size() >= node.count()) {
     for (size_t i = before; i < out.size(); ++i) out[i].is_small = false;
@@ -234,10 +233,10 @@ absl::Status TreeEditor::MergeSmall(Children& children, uint32_t level) {
       if (merged || left >= children.size() - 1) continue;
       Children pair;
       EVE_RETURN_IF_ERROR(
-          level == 0 ? MergeLeaves(children[left], children[left + 1], pair,
-                                   &merged)
-                     : MergeNodes(children[left], children[left + 1], level,
-                                  pair, &merged));
+          level == 0
+              ? MergeLeaves(children[left], children[left + 1], pair, &merged)
+              : MergeNodes(children[left], children[left + 1], level, pair,
+                           &merged));
       if (!merged) continue;
       children.erase(children.begin() + left, children.begin() + left + 2);
       children.insert(children.begin() + left, pair.begin(), pair.end());
@@ -265,8 +264,8 @@ absl::Status TreeEditor::MergeLeaves(const TreeChild& left,
   }
   std::vector<TreeRecord> records;
   for (const TreeLeafView& view : views) view.AppendAll(records);
-  EVE_RETURN_IF_ERROR(writer_.WriteLeaves(
-      records, left.separator, TreeWriter::Packing::kEven, out));
+  EVE_RETURN_IF_ERROR(writer_.WriteLeaves(records, left.separator,
+                                          TreeWriter::Packing::kEven, out));
   for (TreeChild& child : out) child.is_small = false;
   for (int i = 0; i < 2; ++i) {
     writer_.Retire(children[i]->slot.offset(), views[i].bytes());
@@ -295,15 +294,18 @@ absl::Status TreeEditor::MergeNodes(const TreeChild& left,
     for (uint32_t i = 0; i < node.count(); ++i) {
       children.push_back(Unchanged(ChildOf(place, node, i)));
     }
+    // What an only child has missed so far: a neighbour.
+    children.back().is_small |= node.count() == 1;
   }
+  EVE_RETURN_IF_ERROR(MergeSmall(children, level - 1));
   // A node of one child must have more, whatever that takes.
   if (bytes > kTreeNodeBytesMax * 3 / 4 && fewest > 1) return absl::OkStatus();
   EVE_RETURN_IF_ERROR(
       writer_.WriteNodes(children, level, TreeWriter::Packing::kEven, out));
-  for (TreeChild& child : out) child.is_small = false;
+  // Two small ones may have had nothing but one child together.
+  for (TreeChild& child : out) child.is_small = children.size() == 1;
   for (const TreeChild* child : {&left, &right}) {
-    const auto* header =
-        writer_.view().As<BlockHeader>(child->slot.offset());
+    const auto* header = writer_.view().As<BlockHeader>(child->slot.offset());
     writer_.Retire(child->slot.offset(), header->bytes());
   }
   *merged = true;

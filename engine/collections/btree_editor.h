@@ -89,8 +89,8 @@ class TreeEditor {
 
   // Fills records_ with the leaf's records and what the ops make of them.
   // `*changed` is false if they leave all as it is.
-  absl::Status MergeLeaf(const TreeLeafView& leaf,
-                         absl::Span<MapOp* const> ops, bool* changed);
+  absl::Status MergeLeaf(const TreeLeafView& leaf, absl::Span<MapOp* const> ops,
+                         bool* changed);
   // Runs the ops on one key; `stored`, if not null, is its record.
   absl::Status RunOps(absl::Span<MapOp* const> ops, const TreeRecord* stored,
                       bool* changed);

@@ -57,9 +57,8 @@ absl::Status TreeEditor::EraseInLeaf(const Place& place, const KeyRange& range,
   }
   bool equal;
   const uint32_t begin = from_set ? leaf.LowerBound(range.from, &equal) : 0;
-  const uint32_t end = range.to.has_value()
-                           ? leaf.LowerBound(*range.to, &equal)
-                           : leaf.count();
+  const uint32_t end =
+      range.to.has_value() ? leaf.LowerBound(*range.to, &equal) : leaf.count();
   if (begin >= end) {
     out.push_back(Unchanged(place));
     return absl::OkStatus();
@@ -121,8 +120,8 @@ absl::Status TreeEditor::Bury(const Place& place, const TreeNodeView& node,
   }
   if (children.size() > 1) {
     Children above;
-    EVE_RETURN_IF_ERROR(writer_.WriteNodes(
-        children, place.level, TreeWriter::Packing::kFull, above));
+    EVE_RETURN_IF_ERROR(writer_.WriteNodes(children, place.level,
+                                           TreeWriter::Packing::kFull, above));
     children = std::move(above);
   }
   for (const TreeChild& child : children) {

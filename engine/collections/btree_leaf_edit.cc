@@ -38,9 +38,8 @@ absl::Status TreeEditor::ApplyToLeaf(const Place& place,
   }
   // Keys that come after all others are likely to be followed by more.
   bool equal = false;
-  const bool appends =
-      place.is_last &&
-      leaf.LowerBound(ops.front()->key, &equal) == leaf.count();
+  const bool appends = place.is_last && leaf.LowerBound(ops.front()->key,
+                                                        &equal) == leaf.count();
   return RewriteLeaf(
       place, leaf,
       appends ? TreeWriter::Packing::kFull : TreeWriter::Packing::kEven, out);
@@ -108,8 +107,8 @@ absl::Status TreeEditor::RunOps(absl::Span<MapOp* const> ops,
   if (written != nullptr) {
     TreeRecord record;
     record.key.tail = ops.front()->key;
-    EVE_RETURN_IF_ERROR(writer_.PlaceValue(
-        written->value, &words_.emplace_back(), &record));
+    EVE_RETURN_IF_ERROR(
+        writer_.PlaceValue(written->value, &words_.emplace_back(), &record));
     records_.push_back(record);
   }
   *changed |= exists || stored != nullptr;
@@ -210,7 +209,8 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
 absl::Status TreeEditor::PatchUniform(const Place& place,
                                       const TreeLeafView& leaf, uint32_t index,
                                       const TreeRecord* record, Children& out) {
-  const uint32_t count = record != nullptr ? leaf.count() + 1 : leaf.count() - 1;
+  const uint32_t count =
+      record != nullptr ? leaf.count() + 1 : leaf.count() - 1;
   const uint32_t skipped = record != nullptr ? 0 : 1;
   const size_t key_bytes = leaf.key_bytes();
   const size_t stride = leaf.value_stride();

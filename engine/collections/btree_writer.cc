@@ -29,8 +29,8 @@ class LeafPlan {
       prefix_ = std::min(prefix_, CommonPrefix(*first_, record.key));
     }
     same_keys_ &= key == key_bytes_;
-    same_values_ &= record.value.size() == value_bytes_ &&
-                    record.external == external_;
+    same_values_ &=
+        record.value.size() == value_bytes_ && record.external == external_;
     key_sum_ += key;
     value_end_ = ValueBegin() + record.value.size();
     ++count_;
@@ -257,9 +257,8 @@ absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
 }  // namespace
 
 absl::Status DamagedTree(Offset offset, const char* what) {
-  return absl::DataLossError(absl::StrCat("offset ", offset.bytes(),
-                                          ": expected a ", what,
-                                          ", found other bytes"));
+  return absl::DataLossError(absl::StrCat(
+      "offset ", offset.bytes(), ": expected a ", what, ", found other bytes"));
 }
 
 absl::Status TreeWriter::RetireExternal(Offset offset) {
@@ -275,9 +274,8 @@ absl::Status TreeWriter::NewBlockOf(BlockType type, uint32_t level,
                                     NewBlock* block) {
   const bool is_node = type == BlockType::kTreeNode;
   EVE_ASSIGN_OR_RETURN(
-      *block,
-      context_.store->Allocate(is_node ? Stream::kNodes : context_.leaf_stream,
-                               bytes));
+      *block, context_.store->Allocate(
+                  is_node ? Stream::kNodes : context_.leaf_stream, bytes));
   const BlockHeader header =
       MakeBlockHeader(type, static_cast<uint8_t>(level),
                       static_cast<uint16_t>(count), bytes, context_.collection);

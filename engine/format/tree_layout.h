@@ -66,7 +66,7 @@ inline constexpr uint16_t kTreeVaries = 0xFFFF;
 // PERSISTED: bits of TreeLeaf::flags.
 inline constexpr uint16_t kTreeLeafWide = 1;      // ends have 32 bits, not 16
 inline constexpr uint16_t kTreeLeafExternal = 2;  // all values are external
-inline constexpr uint16_t kTreeLeafAligned = 4;   // values begin at 8-byte steps
+inline constexpr uint16_t kTreeLeafAligned = 4;  // values begin at 8-byte steps
 
 // PERSISTED. A leaf (kTreeLeaf; depth 0, header.count > 0 its records) goes on
 // with

@@ -117,8 +117,8 @@ class TreeFixture {
     if (is_there) {
       ASSERT_TRUE(found.value == Bytes(at->second));
     }
-    const uint64_t rank = static_cast<uint64_t>(
-        std::distance(model_.begin(), at));
+    const uint64_t rank =
+        static_cast<uint64_t>(std::distance(model_.begin(), at));
     ASSERT_EQ(TreeRank(store_.view(), root_.slot, key), rank);
     TreeCursor cursor = Cursor();
     cursor.SeekAtLeast(key);

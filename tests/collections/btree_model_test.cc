@@ -70,9 +70,10 @@ std::vector<Shape> Shapes() {
          return key;
        },
        [](Random& random) { return RandomBytes(random, 8); }, 150, 1000, true},
-      {"values of a few sizes, aligned",
-       Number,
-       [](Random& random) { return RandomBytes(random, random.Uniform(4) * 5); },
+      {"values of a few sizes, aligned", Number,
+       [](Random& random) {
+         return RandomBytes(random, random.Uniform(4) * 5);
+       },
        150, 300, true},
       {"sets", Number, [](Random&) { return std::string(); }, 200, 400, false},
       {"values of a kilobyte", Number,
@@ -104,7 +105,7 @@ TEST_P(TreeModelTest, StaysEqualToAnOrderedMap) {
         random.OneIn(3) ? 1 : 1 + random.Uniform(shape.batch_max);
     for (uint64_t i = 0; i < count; ++i) {
       const bool erases = random.Uniform(10) < (grows ? 2u : 8u);
-      const MapOpKind kind = erases           ? MapOpKind::kErase
+      const MapOpKind kind = erases            ? MapOpKind::kErase
                              : random.OneIn(4) ? MapOpKind::kInsert
                                                : MapOpKind::kPut;
       ops.push_back({kind, shape.key(random),
