@@ -1,4 +1,4 @@
-// Domain and the one-op forms of Map: thin over DomainImpl.
+// Domain and the one-op forms of collections: thin over DomainImpl.
 
 #include "eve/domain.h"
 
@@ -6,10 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/collections/hamt_map.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/domain/registry.h"
-#include "eve/map.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -70,8 +68,9 @@ absl::StatusOr<std::vector<CollectionInfo>> Domain::Collections() const {
   std::vector<CollectionInfo> infos;
   for (const CatalogRecord& record : records) {
     if (record.IsGraveyard()) continue;
-    infos.push_back(CollectionInfo{record.name, "map", record.key_type,
-                                   record.value_type, record.entry.count});
+    infos.push_back(
+        CollectionInfo{record.name, std::string(KindName(record.entry.kind)),
+                       record.key_type, record.value_type, record.entry.count});
   }
   std::sort(infos.begin(), infos.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -29,6 +29,14 @@ absl::Status CheckName(std::string_view name) {
   return absl::OkStatus();
 }
 
+// "map<string, int64>", as in `eve stat`.
+std::string TypeOf(const CatalogRecord& record) {
+  const std::string_view kind = KindName(record.entry.kind);
+  return absl::StrCat(absl::string_view(kind.data(), kind.size()), "<",
+                      record.key_type, record.value_type.empty() ? "" : ", ",
+                      record.value_type, ">");
+}
+
 }  // namespace
 
 absl::Status DomainImpl::Start(const std::string& path) {
@@ -143,22 +151,21 @@ absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {
 }
 
 absl::StatusOr<std::optional<CollectionRef>> DomainImpl::FindCollection(
-    const PinnedRoot& root, std::string_view name, uint8_t kind,
-    const std::string& key_type, const std::string& value_type) {
+    const CommitRecord& root, const CatalogRecord& wanted) {
   EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
                        FindCatalogBytes(core_.view, core_.hasher,
-                                        root.record().catalog_root, name));
+                                        root.catalog_root, wanted.name));
   if (!bytes.has_value()) return std::nullopt;
-  EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
-                       DecodeCatalogRecord(name, *bytes));
-  if (record.entry.kind != kind || record.key_type != key_type ||
-      record.value_type != value_type) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "collection '", std::string(name), "' holds ", record.key_type, " -> ",
-        record.value_type, " (kind ", record.entry.kind, "), asked for ",
-        key_type, " -> ", value_type, " (kind ", kind, ")"));
+  EVE_ASSIGN_OR_RETURN(const CatalogRecord found,
+                       DecodeCatalogRecord(wanted.name, *bytes));
+  if (found.entry.kind != wanted.entry.kind ||
+      found.key_type != wanted.key_type ||
+      found.value_type != wanted.value_type) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("collection '", wanted.name, "' is ", TypeOf(found),
+                     ", asked for ", TypeOf(wanted)));
   }
-  return CollectionRef{shared_from_this(), std::string(name), record.entry.id};
+  return CollectionRef{shared_from_this(), wanted.name, found.entry.id};
 }
 
 absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
@@ -166,51 +173,40 @@ absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
     std::string value_type) {
   EVE_RETURN_IF_ERROR(core_.CheckUsable());
   EVE_RETURN_IF_ERROR(CheckName(name));
-  const auto kind = static_cast<uint8_t>(
-      kind_name == "map" ? CollectionKind::kMap : CollectionKind::kInvalid);
+  const CollectionKind kind = KindOfName(kind_name);
+  if (kind == CollectionKind::kInvalid) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no kind of collection is called '", std::string(kind_name), "'"));
+  }
+  CatalogRecord wanted;
+  wanted.name = std::string(name);
+  wanted.entry.kind = static_cast<uint8_t>(kind);
+  wanted.key_type = std::move(key_type);
+  wanted.value_type = std::move(value_type);
   if (core_.read_only) {
     SnapshotImpl snapshot(nullptr, &core_);
     EVE_RETURN_IF_ERROR(snapshot.Take());
-    EVE_ASSIGN_OR_RETURN(
-        const std::optional<Bytes> bytes,
-        FindCatalogBytes(core_.view, core_.hasher,
-                         snapshot.record().catalog_root, name));
-    if (!bytes.has_value()) {
-      return absl::NotFoundError(
-          absl::StrCat("no collection '", std::string(name), "'"));
-    }
-    EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
-                         DecodeCatalogRecord(name, *bytes));
-    if (record.entry.kind != kind || record.key_type != key_type ||
-        record.value_type != value_type) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("collection '", std::string(name), "' holds ",
-                       record.key_type, " -> ", record.value_type,
-                       ", asked for ", key_type, " -> ", value_type));
-    }
-    return CollectionRef{shared_from_this(), std::string(name),
-                         record.entry.id};
+    EVE_ASSIGN_OR_RETURN(std::optional<CollectionRef> found,
+                         FindCollection(snapshot.record(), wanted));
+    if (found.has_value()) return *std::move(found);
+    return absl::NotFoundError(
+        absl::StrCat("no collection '", wanted.name, "'"));
   }
   CollectionRef ref;
   SwapOptions quick;
   quick.durability = Durability::kNone;
   absl::StatusOr<Commit> done = Swap(
       [&](TransactionImpl& transaction) -> absl::Status {
-        EVE_ASSIGN_OR_RETURN(std::optional<CollectionRef> found,
-                             FindCollection(transaction.base(), name, kind,
-                                            key_type, value_type));
+        EVE_ASSIGN_OR_RETURN(
+            std::optional<CollectionRef> found,
+            FindCollection(transaction.base().record(), wanted));
         if (found.has_value()) {
           ref = *std::move(found);
           return absl::OkStatus();
         }
-        CatalogRecord record;
-        record.name = std::string(name);
-        record.entry.kind = kind;
-        record.key_type = key_type;
-        record.value_type = value_type;
         EVE_ASSIGN_OR_RETURN(const uint32_t id,
-                             transaction.CreateCollection(std::move(record)));
-        ref = CollectionRef{shared_from_this(), std::string(name), id};
+                             transaction.CreateCollection(wanted));
+        ref = CollectionRef{shared_from_this(), wanted.name, id};
         return absl::OkStatus();
       },
       quick);

@@ -73,8 +73,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void ReturnWriter(std::unique_ptr<WriterContext> writer);
   absl::Status CheckWritable() const;
   absl::StatusOr<std::optional<CollectionRef>> FindCollection(
-      const PinnedRoot& root, std::string_view name, uint8_t kind,
-      const std::string& key_type, const std::string& value_type);
+      const CommitRecord& root, const CatalogRecord& wanted);
   // Folds, frees and retires dropped collections, once.
   absl::StatusOr<bool> ReclaimPass(uint64_t fold_at_least);
   absl::StatusOr<bool> RetireGraveyards();

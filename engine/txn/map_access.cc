@@ -1,14 +1,17 @@
-// Reading maps through a snapshot: the bytes behind Map<K, V>::Reader.
+// Reading through a snapshot: the bytes behind the readers of collections.
 
 #include "eve/internal/map_access.h"
 
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "engine/collections/btree.h"
 #include "engine/collections/hamt_iterator.h"
-#include "engine/collections/hamt_map.h"
 #include "engine/collections/hamt_verify.h"
 #include "engine/txn/snapshot_impl.h"
+#include "engine/txn/structure.h"
+#include "engine/txn/transaction_impl.h"
+#include "eve/internal/ordered_access.h"
 
 namespace eve::internal {
 namespace {
@@ -19,12 +22,17 @@ BlockView ViewOf(const MapView& map) {
 
 KeyHasher HasherOf(const MapView& map) { return KeyHasher{map.seed, map.mask}; }
 
-void NoteDamage(const MapView& map) {
-  if (map.snapshot != nullptr) map.snapshot->MarkDamaged();
+Structure StructureOfView(const MapView& map) {
+  return map.ordered ? Structure::kTree : Structure::kTrie;
+}
+
+FindResult FindInView(const MapView& map, Bytes key) {
+  return FindIn(StructureOfView(map), ViewOf(map), HasherOf(map),
+                NodeSlot{map.root}, key);
 }
 
 absl::Status DamagedRead(const MapView& map) {
-  NoteDamage(map);
+  NoteDamagedRead(map);
   return absl::DataLossError(
       absl::StrCat("damaged bytes below the map root at offset ",
                    NodeSlot{map.root}.offset().bytes(), "; run eve check"));
@@ -37,21 +45,19 @@ MapView OpenMap(const SnapshotImpl& snapshot, const CollectionRef& ref) {
 }
 
 std::optional<Bytes> FindInMap(const MapView& map, Bytes key) {
-  const FindResult found =
-      HamtFind(ViewOf(map), HasherOf(map), NodeSlot{map.root}, key);
+  const FindResult found = FindInView(map, key);
   if (found.outcome == FindOutcome::kFound) return found.value;
-  if (found.outcome == FindOutcome::kDamaged) NoteDamage(map);
+  if (found.outcome == FindOutcome::kDamaged) NoteDamagedRead(map);
   return std::nullopt;
 }
 
 absl::StatusOr<Bytes> GetInMap(const MapView& map, Bytes key) {
-  if (map.verify_salt != 0 &&
+  if (map.verify_salt != 0 && !map.ordered &&
       !HamtVerifyPath(ViewOf(map), HasherOf(map), NodeSlot{map.root}, key,
                       map.verify_salt)) {
     return DamagedRead(map);
   }
-  const FindResult found =
-      HamtFind(ViewOf(map), HasherOf(map), NodeSlot{map.root}, key);
+  const FindResult found = FindInView(map, key);
   if (found.outcome == FindOutcome::kFound) return found.value;
   if (found.outcome == FindOutcome::kDamaged) return DamagedRead(map);
   return KeyNotFound();
@@ -63,14 +69,15 @@ void MultiFindInMap(const MapView& map, absl::Span<const Bytes> keys,
   FindResult found[kGroup];
   for (size_t done = 0; done < keys.size(); done += kGroup) {
     const size_t n = std::min(kGroup, keys.size() - done);
-    HamtMultiFind(ViewOf(map), HasherOf(map), NodeSlot{map.root},
-                  keys.subspan(done, n), absl::MakeSpan(found, n));
+    MultiFindIn(StructureOfView(map), ViewOf(map), HasherOf(map),
+                NodeSlot{map.root}, keys.subspan(done, n),
+                absl::MakeSpan(found, n));
     for (size_t i = 0; i < n; ++i) {
       if (found[i].outcome == FindOutcome::kFound) {
         out[done + i] = found[i].value;
       } else {
         out[done + i] = std::nullopt;
-        if (found[i].outcome == FindOutcome::kDamaged) NoteDamage(map);
+        if (found[i].outcome == FindOutcome::kDamaged) NoteDamagedRead(map);
       }
     }
   }
@@ -86,9 +93,26 @@ absl::Status KeyNotFound() {
   return absl::Status(absl::StatusCode::kNotFound, "");
 }
 
+void NoteDamagedRead(const MapView& map) {
+  if (map.snapshot != nullptr) map.snapshot->MarkDamaged();
+  if (map.editor != nullptr) map.editor->MarkDamaged();
+}
+
+absl::StatusOr<uint64_t> RankInMap(const MapView& map, Bytes key) {
+  const std::optional<uint64_t> rank =
+      TreeRank(ViewOf(map), NodeSlot{map.root}, key);
+  if (!rank.has_value()) return DamagedRead(map);
+  return *rank;
+}
+
+absl::Status StatusOfReads(const MapView& map) {
+  if (map.editor != nullptr) return map.editor->status();
+  return map.snapshot == nullptr ? absl::OkStatus() : map.snapshot->status();
+}
+
 struct MapCursor::State {
   HamtIterator it;
-  const SnapshotImpl* snapshot;
+  MapView map;
 };
 
 MapCursor::MapCursor() = default;
@@ -98,22 +122,24 @@ MapCursor::~MapCursor() = default;
 
 MapCursor::MapCursor(const MapView& map)
     : state_(std::make_unique<State>(
-          State{HamtIterator(ViewOf(map), NodeSlot{map.root}), map.snapshot})) {
-  if (state_->it.damaged()) NoteDamage(map);
+          State{HamtIterator(ViewOf(map), NodeSlot{map.root}), map})) {
+  Show();
 }
 
-bool MapCursor::AtEnd() const {
-  return state_ == nullptr || !state_->it.Valid();
+void MapCursor::Show() {
+  const HamtIterator& it = state_->it;
+  at_end_ = !it.Valid();
+  if (!at_end_) {
+    key_ = it.key();
+    value_ = it.value();
+  } else if (it.damaged()) {
+    NoteDamagedRead(state_->map);
+  }
 }
 
 void MapCursor::Next() {
   state_->it.Next();
-  if (state_->it.damaged() && state_->snapshot != nullptr) {
-    state_->snapshot->MarkDamaged();
-  }
+  Show();
 }
-
-Bytes MapCursor::key() const { return state_->it.key(); }
-Bytes MapCursor::value() const { return state_->it.value(); }
 
 }  // namespace eve::internal

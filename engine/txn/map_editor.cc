@@ -1,7 +1,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/collections/btree.h"
 #include "engine/txn/transaction_impl.h"
+#include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -14,11 +16,12 @@ constexpr size_t kPendingBytesMax = 8 << 20;
 // Larger values are not copied but applied at once.
 constexpr size_t kCopiedValueMax = 64 << 10;
 
-absl::Status CheckSizes(Bytes key, Bytes value) {
+absl::Status CheckSizes(CollectionKind kind, Bytes key, Bytes value) {
   if (key.size() > kKeyBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("key of ", key.size(), " bytes; at most ", kKeyBytesMax,
-                     " are allowed"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        kind == CollectionKind::kMultiMap ? "key and value of together "
+                                          : "key of ",
+        key.size(), " bytes; at most ", kKeyBytesMax, " are allowed"));
   }
   if (value.size() > kValueBytesMax) {
     return absl::InvalidArgumentError(
@@ -43,7 +46,8 @@ void MapEditor::Reset() {
 
 absl::Status MapEditor::Flush() {
   if (pending_.empty()) return absl::OkStatus();
-  absl::Status status = HamtApply(Context(), absl::MakeSpan(pending_), root_);
+  absl::Status status =
+      ApplyTo(structure(), Context(), absl::MakeSpan(pending_), root_);
   pending_.clear();
   bytes_.Clear();
   transaction_->status_.Update(status);
@@ -52,23 +56,29 @@ absl::Status MapEditor::Flush() {
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
   EVE_RETURN_IF_ERROR(Flush());
-  const FindResult found = HamtFind(
-      transaction_->core().view, transaction_->core().hasher, root_.slot, key);
+  const FindResult found = FindIn(structure(), transaction_->core().view,
+                                  transaction_->core().hasher, root_.slot, key);
   if (found.outcome == FindOutcome::kDamaged) {
-    absl::Status status = absl::DataLossError(absl::StrCat(
-        "collection '", record_.name, "' is damaged; run eve check"));
-    transaction_->status_.Update(status);
-    return status;
+    MarkDamaged();
+    return transaction_->status_;
   }
   if (found.outcome == FindOutcome::kAbsent) return std::nullopt;
   return found.value;
 }
 
+void MapEditor::MarkDamaged() {
+  transaction_->status_.Update(absl::DataLossError(absl::StrCat(
+      "collection '", record_.name, "' is damaged; run eve check")));
+}
+
+const absl::Status& MapEditor::status() const { return transaction_->status_; }
+
 absl::Status MapEditor::Put(Bytes key, Bytes value) {
-  EVE_RETURN_IF_ERROR(CheckSizes(key, value));
+  EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   if (value.size() > kCopiedValueMax) {
     return Apply(MapOpKind::kPut, key, value).status();
   }
+  ++writes_;
   MapOp op{};
   op.kind = MapOpKind::kPut;
   op.key = bytes_.Copy(key);
@@ -81,13 +91,15 @@ absl::Status MapEditor::Put(Bytes key, Bytes value) {
 }
 
 absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
-  EVE_RETURN_IF_ERROR(CheckSizes(key, value));
+  EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   EVE_RETURN_IF_ERROR(Flush());
+  ++writes_;
   MapOp op{};
   op.kind = kind;
   op.key = key;
   op.value = value;
-  absl::Status status = HamtApply(Context(), absl::MakeSpan(&op, 1), root_);
+  absl::Status status =
+      ApplyTo(structure(), Context(), absl::MakeSpan(&op, 1), root_);
   if (!status.ok()) {
     transaction_->status_.Update(status);
     return status;
@@ -95,7 +107,22 @@ absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
   return op.existed;
 }
 
+absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
+  EVE_RETURN_IF_ERROR(Flush());
+  if (range.to.has_value() && !(range.from < *range.to)) return 0;
+  ++writes_;
+  uint64_t erased = 0;
+  absl::Status status =
+      TreeEraseRange(Context(), range, root_, &erased, buried_);
+  if (!status.ok()) {
+    transaction_->status_.Update(status);
+    return status;
+  }
+  return erased;
+}
+
 absl::Status MapEditor::Clear() {
+  ++writes_;
   pending_.clear();
   bytes_.Clear();
   if (!root_.slot.is_empty()) buried_.push_back(root_.slot);
@@ -118,6 +145,8 @@ absl::StatusOr<MapView> MapEditor::View() {
   view.mask = core.hasher.mask;
   view.root = root_.slot.word;
   view.count = root_.count;
+  view.ordered = structure() == Structure::kTree;
+  view.editor = this;
   return view;
 }
 
@@ -167,9 +196,19 @@ absl::StatusOr<uint64_t> SizeOfMap(MapEditor* editor) {
   return editor->Size();
 }
 
+absl::StatusOr<uint64_t> EraseRangeInMap(MapEditor* editor, Bytes from,
+                                         std::optional<Bytes> to) {
+  if (editor == nullptr) return Unusable();
+  return editor->EraseRange(KeyRange{from, to});
+}
+
 absl::StatusOr<MapView> ViewOfMap(MapEditor* editor) {
   if (editor == nullptr) return Unusable();
   return editor->View();
+}
+
+absl::Status StatusOfReads(MapEditor* editor) {
+  return editor == nullptr ? Unusable() : editor->status();
 }
 
 }  // namespace eve::internal

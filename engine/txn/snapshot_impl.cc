@@ -4,6 +4,7 @@
 #include "engine/collections/hamt_verify.h"
 #include "engine/root/accounting.h"
 #include "engine/txn/catalog.h"
+#include "engine/txn/structure.h"
 #include "eve/snapshot.h"
 #include "util/status_macros.h"
 
@@ -30,6 +31,13 @@ absl::Status SnapshotImpl::Take() {
         core_->path + ": beyond the address space this process could reserve");
   }
   return absl::OkStatus();
+}
+
+absl::Status SnapshotImpl::status() const {
+  if (!damaged_) return absl::OkStatus();
+  return absl::DataLossError(
+      core_->path +
+      ": a read through this snapshot met damaged bytes; run eve check");
 }
 
 MapView ViewAt(const Core& core, const CommitRecord& record,
@@ -59,6 +67,7 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
   if (entry.id != ref.id) return view;  // dropped and created anew
   view.root = entry.root.word;
   view.count = entry.count;
+  view.ordered = StructureOf(entry.kind) == Structure::kTree;
   return view;
 }
 
@@ -68,12 +77,7 @@ namespace eve {
 
 uint64_t Snapshot::version() const { return impl_->record().version; }
 
-absl::Status Snapshot::status() const {
-  if (!impl_->damaged()) return absl::OkStatus();
-  return absl::DataLossError(
-      impl_->core().path +
-      ": a read through this snapshot met damaged bytes; run eve check");
-}
+absl::Status Snapshot::status() const { return impl_->status(); }
 
 uint64_t Snapshot::internal_record_offset() const {
   return impl_->record_offset().bytes();

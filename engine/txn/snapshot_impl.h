@@ -37,6 +37,7 @@ class SnapshotImpl {
   const CommitRecord& record() const { return *record_; }
   void MarkDamaged() const { damaged_ = true; }
   bool damaged() const { return damaged_; }
+  absl::Status status() const;
 
  private:
   std::shared_ptr<void> keep_open_;

@@ -114,6 +114,7 @@ absl::Status TransactionImpl::RollBackTo(const Savepoint& savepoint) {
   const Saved& saved = savepoints_.back();
   for (size_t i = 0; i < editors_.size(); ++i) {
     MapEditor& editor = *editors_[i];
+    ++editor.writes_;
     editor.pending_.clear();
     editor.bytes_.Clear();
     if (i < saved.collections.size()) {
@@ -168,7 +169,7 @@ absl::Status TransactionImpl::RetireSlice(const CatalogRecord& graveyard,
   CatalogRecord rest = graveyard;
   const EditContext context{&attempt_, core_->hasher, graveyard.entry.id};
   bool done = false;
-  EVE_RETURN_IF_ERROR(HamtRetireSome(context, budget, rest.entry.root, &done));
+  EVE_RETURN_IF_ERROR(RetireSomeOf(context, budget, rest.entry.root, &done));
   // The slice is renamed with its root, so that two collectors that take the
   // same graveyard meet in the catalog.
   changed_names_ = true;

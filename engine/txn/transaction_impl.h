@@ -5,7 +5,7 @@
 // Owns:       copies of pending keys and values until they are applied.
 // Lifetime:   reused from transaction to transaction by its writer.
 // Errors:     sticky: after a failed write the transaction cannot commit.
-// Cost:       a put is buffered; the trie is touched once a batch.
+// Cost:       a put is buffered; the structure is touched once a batch.
 #ifndef EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
 #define EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
 
@@ -16,11 +16,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/collections/btree.h"
 #include "engine/collections/hamt_map.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/attempt.h"
 #include "engine/txn/catalog.h"
 #include "engine/txn/core.h"
+#include "engine/txn/structure.h"
 #include "eve/internal/map_access.h"
 #include "eve/transaction.h"
 
@@ -46,7 +48,7 @@ class PendingBytes {
   size_t used_ = 0;
 };
 
-// One map inside a transaction.
+// One collection inside a transaction, whatever its kind.
 class MapEditor {
  public:
   explicit MapEditor(TransactionImpl* transaction)
@@ -55,13 +57,25 @@ class MapEditor {
   absl::StatusOr<std::optional<Bytes>> Find(Bytes key);
   absl::Status Put(Bytes key, Bytes value);
   absl::StatusOr<bool> Apply(MapOpKind kind, Bytes key, Bytes value);
+  // REQUIRES: the collection is a tree.
+  absl::StatusOr<uint64_t> EraseRange(const KeyRange& range);
   absl::Status Clear();
   absl::StatusOr<uint64_t> Size();
   absl::StatusOr<MapView> View();
   absl::Status Flush();
 
+  // Grows with every write: who has seen another number looks anew.
+  const uint64_t& writes() const { return writes_; }
+  // A read met damaged bytes: the transaction will fail.
+  void MarkDamaged();
+  const absl::Status& status() const;
+
  private:
   friend class TransactionImpl;
+  CollectionKind collection_kind() const {
+    return static_cast<CollectionKind>(record_.entry.kind);
+  }
+  Structure structure() const { return StructureOf(record_.entry.kind); }
   EditContext Context() const;
   // Forgets a transaction; the buffers stay for the next.
   void Reset();
@@ -70,7 +84,8 @@ class MapEditor {
   std::string base_bytes_;  // catalog entry as the base has it
   CatalogRecord record_;
   MapRoot root_;
-  std::vector<NodeSlot> buried_;  // roots that Clear() replaced
+  uint64_t writes_ = 0;
+  std::vector<NodeSlot> buried_;  // roots that nothing leads to any more
   std::vector<MapOp> pending_;
   PendingBytes bytes_;
 };

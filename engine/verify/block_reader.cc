@@ -36,6 +36,12 @@ const char* NameOf(BlockType type) {
       return "accounting leaf";
     case BlockType::kAccountingNode:
       return "accounting node";
+    case BlockType::kTreeLeaf:
+      return "tree leaf";
+    case BlockType::kTreeNode:
+      return "tree node";
+    case BlockType::kTreeValue:
+      return "tree value";
   }
   return "unknown type";
 }

@@ -136,7 +136,8 @@ Bytes EncodeBits(U bits, Scratch& scratch) {
 
 // Inside a tuple, strings must end before the next member begins and must not
 // upset the order: a zero byte becomes 00 FF, the end is 00 00.
-inline void AppendMember(const std::string& text, Scratch& scratch) {
+inline void AppendMember(Bytes bytes, Scratch& scratch) {
+  const std::string_view text = bytes;
   size_t begin = 0;
   for (size_t zero = text.find('\0'); zero != std::string::npos;
        zero = text.find('\0', begin)) {
@@ -146,6 +147,9 @@ inline void AppendMember(const std::string& text, Scratch& scratch) {
   }
   scratch.Append(text.data() + begin, text.size() - begin);
   scratch.Append("\0\0", 2);
+}
+inline void AppendMember(const std::string& text, Scratch& scratch) {
+  AppendMember(Bytes(text), scratch);
 }
 
 template <class T>

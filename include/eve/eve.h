@@ -13,8 +13,11 @@
 #include "eve/codec.h"
 #include "eve/domain.h"
 #include "eve/map.h"
+#include "eve/multi_map.h"
 #include "eve/options.h"
+#include "eve/ordered_map.h"
 #include "eve/snapshot.h"
+#include "eve/sorted_set.h"
 #include "eve/stats.h"
 #include "eve/transaction.h"
 

@@ -16,9 +16,9 @@ namespace eve {
 
 struct CollectionInfo {
   std::string name;
-  std::string kind;  // "map"
+  std::string kind;  // "map", "ordered_map", "sorted_set" or "multi_map"
   std::string key_type;
-  std::string value_type;
+  std::string value_type;  // empty in sets
   uint64_t count = 0;
 };
 

@@ -1,11 +1,11 @@
-// What the Map template calls: byte-level access, implemented in the engine.
+// What the collection templates call: access to bytes, done by the engine.
 //
-// Threads:    as the Map.
-// Processes:  as the Map.
+// Threads:    as the collections.
+// Processes:  as the collections.
 // Owns:       a MapCursor owns its position; CollectionRef keeps the domain.
 // Lifetime:   MapView is valid while its snapshot or transaction is.
-// Errors:     as the Map.
-// Cost:       as the Map.
+// Errors:     as the collections.
+// Cost:       as the collections.
 #ifndef EVE_INTERNAL_MAP_ACCESS_H_
 #define EVE_INTERNAL_MAP_ACCESS_H_
 
@@ -46,9 +46,12 @@ struct MapView {
   uint64_t root = 0;
   uint64_t count = 0;
   const SnapshotImpl* snapshot = nullptr;  // told of damage; may be null
+  MapEditor* editor = nullptr;             // likewise
   uint64_t verify_salt = 0;                // 0: do not verify leaves
+  bool ordered = false;                    // a tree of keys, not of hashes
 };
 
+// Walks a hash map. One call a record; all else is inline.
 class MapCursor {
  public:
   MapCursor();  // at the end
@@ -56,13 +59,17 @@ class MapCursor {
   MapCursor(MapCursor&&) noexcept;
   MapCursor& operator=(MapCursor&&) noexcept;
   ~MapCursor();
-  bool AtEnd() const;
+  bool AtEnd() const { return at_end_; }
   void Next();
-  Bytes key() const;
-  Bytes value() const;
+  Bytes key() const { return key_; }
+  Bytes value() const { return value_; }
 
  private:
   struct State;
+  void Show();
+  Bytes key_;
+  Bytes value_;
+  bool at_end_ = true;
   std::unique_ptr<State> state_;
 };
 
@@ -71,6 +78,7 @@ std::optional<Bytes> FindInMap(const MapView& view, Bytes key);
 absl::StatusOr<Bytes> GetInMap(const MapView& view, Bytes key);
 void MultiFindInMap(const MapView& view, absl::Span<const Bytes> keys,
                     absl::Span<std::optional<Bytes>> out);
+void NoteDamagedRead(const MapView& view);
 absl::Status UndecodableValue();
 absl::Status KeyNotFound();
 
