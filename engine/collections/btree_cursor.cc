@@ -41,14 +41,20 @@ bool TreeCursor::EnterLeaf(TreeSlot slot) {
     return false;
   }
   count_ = leaf_.count();
+  has_plain_values_ = leaf_.has_uniform_values() && !leaf_.all_external();
   const Bytes prefix = leaf_.prefix();
+  // Reading a word at the last key must not leave the block.
+  copies_words_ = !prefix.empty() && leaf_.has_uniform_keys() &&
+                  leaf_.key_bytes() <= 8 && leaf_.value_area_bytes() >= 8;
   if (prefix.empty()) return true;
-  const size_t longest = prefix.size() + leaf_.LongestSuffix();
+  const size_t longest = prefix.size() + leaf_.LongestSuffix() + 8;
   if (longest > key_room_) {
-    key_buffer_ = std::make_unique<char[]>(longest);
+    key_buffer_ = std::make_unique_for_overwrite<char[]>(longest);
     key_room_ = longest;
   }
   std::memcpy(key_buffer_.get(), prefix.data(), prefix.size());
+  suffix_ = key_buffer_.get() + prefix.size();
+  key_size_ = prefix.size() + leaf_.key_bytes();
   return true;
 }
 
@@ -188,27 +194,15 @@ void TreeCursor::PrefetchSibling(Edge side) const {
   PrefetchLines(view_.At(slot.offset()), kAheadLines);
 }
 
-void TreeCursor::Next() {
-  if (++index_ == count_) StepToLeaf(Edge::kFirst);
-}
-
-void TreeCursor::Prev() {
-  if (index_ == 0) return StepToLeaf(Edge::kLast);
-  --index_;
-}
-
-Bytes TreeCursor::key() const {
+Bytes TreeCursor::AssembleKey() const {
   const Bytes suffix = leaf_.Suffix(index_);
   const size_t prefix = leaf_.prefix().size();
   if (prefix == 0) return suffix;
-  char* const key = key_buffer_.get();
-  if (!suffix.empty()) {
-    std::memcpy(key + prefix, suffix.data(), suffix.size());
-  }
-  return Bytes(key, prefix + suffix.size());
+  if (!suffix.empty()) std::memcpy(suffix_, suffix.data(), suffix.size());
+  return Bytes(key_buffer_.get(), prefix + suffix.size());
 }
 
-Bytes TreeCursor::value() {
+Bytes TreeCursor::LoadValue() {
   Bytes value;
   if (!leaf_.Value(view_, index_, &value)) damaged_ = true;
   return value;

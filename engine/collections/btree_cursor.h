@@ -13,6 +13,7 @@
 #define EVE_ENGINE_COLLECTIONS_BTREE_CURSOR_H_
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "engine/collections/btree_node.h"
@@ -41,12 +42,26 @@ class TreeCursor {
   void SeekToRank(uint64_t rank);
 
   // REQUIRES: Valid(), here and below.
-  void Next();
-  void Prev();
+  void Next() {
+    if (++index_ == count_) StepToLeaf(Edge::kFirst);
+  }
+  void Prev() {
+    if (index_ == 0) return StepToLeaf(Edge::kLast);
+    --index_;
+  }
   // Valid until the cursor moves.
-  Bytes key() const;
+  Bytes key() const {
+    if (!copies_words_) return AssembleKey();
+    // A whole word, of which the first key_bytes() count.
+    std::memcpy(suffix_, leaf_.keys() + index_ * leaf_.key_bytes(), 8);
+    return Bytes(key_buffer_.get(), key_size_);
+  }
   // Valid as long as the root's pin. Empty, and damaged(), if its block is.
-  Bytes value();
+  Bytes value() {
+    if (!has_plain_values_) return LoadValue();
+    return Bytes(leaf_.values() + index_ * leaf_.value_stride(),
+                 leaf_.value_bytes());
+  }
 
  private:
   struct Level {
@@ -65,6 +80,8 @@ class TreeCursor {
   bool Descend(Bytes key);
   bool DescendToEdge(TreeSlot slot, Edge edge);
   void StepToLeaf(Edge side);
+  Bytes AssembleKey() const;
+  Bytes LoadValue();
   void PrefetchSibling(Edge side) const;
 
   BlockView view_;
@@ -73,11 +90,15 @@ class TreeCursor {
   uint32_t depth_ = 0;  // levels in use
   Level path_[kTreeLevelsMax];
   TreeLeafView leaf_;
-  uint32_t index_ = 0;  // of the record in the leaf
-  uint32_t count_ = 0;  // records of the leaf; 0: stands nowhere
+  uint32_t index_ = 0;             // of the record in the leaf
+  uint32_t count_ = 0;             // records of the leaf; 0: stands nowhere
+  bool has_plain_values_ = false;  // of one size, all in the leaf
+  bool copies_words_ = false;      // keys of one size, up to 8 bytes
   // The prefix of the leaf's keys, and behind it what key() copies there.
   std::unique_ptr<char[]> key_buffer_;
   size_t key_room_ = 0;
+  char* suffix_ = nullptr;  // in the buffer
+  size_t key_size_ = 0;     // if all have one
 };
 
 }  // namespace eve
