@@ -2,23 +2,38 @@
 //
 // The benchmarks of --benchmarks run in that order on one database:
 //
-//   fillseq           write all --num keys in order, fresh database
+//   fillseq           write all --num keys in order, fresh database; LMDB with
+//                     MDB_APPEND (one worker only)
 //   fillrandom        write all --num keys, each once, in random order, fresh
 //                     database, so that every key exists afterwards
+//   fillseqbatch, fillrandbatch   the same in transactions of 10,000
+//   bulkload          as fillseq, each engine's fastest way: Eve and LMDB in
+//   one
+//                     transaction (MDB_APPEND), RocksDB by a table file that it
+//                     takes in
 //   overwrite         write --writes random keys again
 //   readrandom        look up --reads random keys; after a fill, all are found
 //   readmissing       look up --reads keys that are not there
 //   multireadrandom   look up --reads random keys, 16 per call
-//   deleterandom      delete --writes random keys
-//   readwhilewriting  readrandom beside one thread that overwrites; each reader
-//                     takes a new snapshot every 100 reads; only readers count
+//   readseq, readreverse   step through --reads entries
+//   seekrandom        seek a random key, then --seek_nexts steps; --reads / 5
+//   prefixscan        step through the hundred keys of a random prefix
+//   rangecount        count the keys of a random hundredth of the database
+//   diff              count what 1,000 random overwrites, untimed, changed
+//                     between two snapshots; three times
+//   deleteseq, deleterandom   delete --writes keys
+//   readwhilewriting, seekrandomwhilewriting   beside one thread that
+//                     overwrites; each reader takes a new snapshot every 100
+//                     operations; only readers count
 //   swapcounter       increment one shared counter --writes times
 //
 // Transactions hold 1,000 operations in the fills and 1 elsewhere, unless
 // --batch_size says otherwise. --reads and --writes are totals, shared out to
 // --processes x --threads workers. Reads are warmed up by looking up each 16th
-// key, untimed. Every value read is verified (size, first and last 8 bytes);
-// wrong values, missing keys and disagreeing engines make the run fail.
+// key, untimed. Every value read is verified (size, first and last 8 bytes; in
+// scans each 16th, and the size of all); wrong values, missing keys and
+// disagreeing engines make the run fail. Percentiles of readseq and readreverse
+// are of 1,000 steps each.
 //
 // With --repeat=K the engines take turns, a different one first each time, and
 // the summary shows medians. Each turn is a fresh set of processes, since no
@@ -52,10 +67,14 @@
 
 ABSL_FLAG(std::string, engines, "eve,lmdb,rocksdb", "engines to compare");
 ABSL_FLAG(std::string, benchmarks,
-          "fillseq,fillrandom,readrandom,readmissing,multireadrandom,overwrite,"
-          "readwhilewriting,swapcounter,deleterandom",
+          "fillseq,fillrandom,readrandom,readmissing,multireadrandom,readseq,"
+          "readreverse,seekrandom,rangecount,diff,overwrite,readwhilewriting,"
+          "swapcounter,deleterandom",
           "benchmarks to run, in this order");
-ABSL_FLAG(std::string, collection, "map", "Eve's kind of collection: map");
+ABSL_FLAG(
+    std::string, collection, "ordered",
+    "Eve's kind of collection: ordered, or map (a hash map, for workloads "
+    "that need no order)");
 ABSL_FLAG(int64_t, num, 1000000, "entries of the database");
 ABSL_FLAG(int64_t, reads, -1, "lookups of all workers; -1: --num");
 ABSL_FLAG(int64_t, writes, -1,
@@ -65,6 +84,7 @@ ABSL_FLAG(int32_t, threads, 1, "threads of each process");
 ABSL_FLAG(int32_t, processes, 1, "worker processes");
 ABSL_FLAG(int64_t, batch_size, 0,
           "operations per transaction; 0: 1000 in fills, 1 elsewhere");
+ABSL_FLAG(int32_t, seek_nexts, 10, "steps after each seek");
 ABSL_FLAG(int32_t, key_size, 16, "bytes of a key");
 ABSL_FLAG(int32_t, value_size, 100, "bytes of a value");
 ABSL_FLAG(std::string, durability, "none", "none, checkpoint or sync");
@@ -152,6 +172,14 @@ absl::Status ParseBenchmarks(RunConfig* config) {
       return absl::InvalidArgumentError(
           absl::StrCat("unknown benchmark '", name, "'"));
     }
+    if (workload->IsOrdered() && config->collection == "map") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " needs --collection=ordered"));
+    }
+    if (workload->kind == OpKind::kBulkLoad && config->Workers() != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " needs one thread and one process"));
+    }
     filled = filled || workload->fills;
     if (!filled && workload->kind != OpKind::kCount) {
       return absl::InvalidArgumentError(
@@ -169,9 +197,13 @@ absl::Status ParseConfig(RunConfig* config) {
   config->seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
   config->collection = absl::GetFlag(FLAGS_collection);
   config->durability_name = absl::GetFlag(FLAGS_durability);
-  if (config->collection != "map") {
-    return absl::InvalidArgumentError("--collection must be map");
+  if (config->collection != "ordered" && config->collection != "map") {
+    return absl::InvalidArgumentError("--collection must be ordered or map");
   }
+  if (absl::GetFlag(FLAGS_seek_nexts) < 0) {
+    return absl::InvalidArgumentError("--seek_nexts must not be negative");
+  }
+  config->seek_nexts = static_cast<uint64_t>(absl::GetFlag(FLAGS_seek_nexts));
   if (config->durability_name == "none") {
     config->durability = Durability::kNone;
   } else if (config->durability_name == "checkpoint") {
@@ -238,7 +270,7 @@ Contents ContentsAfter(const Workload& workload, Contents before) {
     return Contents::kSome;
   }
   // How far its writer comes is a matter of speed.
-  if (workload.kind == OpKind::kGetWhileWriting && before == Contents::kSome) {
+  if (workload.HasWriter() && before == Contents::kSome) {
     return Contents::kUnknown;
   }
   return before;
@@ -383,7 +415,7 @@ std::string UsageText() {
   std::string text =
       "runs the same workloads on Eve, LMDB and RocksDB\n\nbenchmarks:\n";
   for (const Workload& workload : AllWorkloads()) {
-    absl::StrAppendFormat(&text, "  %-16s  %s\n", std::string(workload.name),
+    absl::StrAppendFormat(&text, "  %-22s  %s\n", std::string(workload.name),
                           std::string(workload.what));
   }
   return text;

@@ -1,12 +1,14 @@
 #ifndef EVE_DB_BENCH_ENGINE_ADAPTER_H_
 #define EVE_DB_BENCH_ENGINE_ADAPTER_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -29,6 +31,29 @@ struct WriteOp {
   bool erase = false;
 };
 
+struct Entry {
+  std::string_view key;
+  std::string_view value;
+};
+
+// A position in the order of the keys. Each member moves, tells whether it
+// stands on an entry then, and shows that in `*entry`, valid until the next
+// move.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  virtual bool First(Entry* entry) = 0;
+  virtual bool Last(Entry* entry) = 0;
+  // To the first key that is not less.
+  virtual bool Seek(std::string_view key, Entry* entry) = 0;
+  // REQUIRES: stands on an entry.
+  virtual bool Next(Entry* entry) = 0;
+  virtual bool Prev(Entry* entry) = 0;
+};
+
+// How many keys differ in presence or value.
+uint64_t CountDifferences(Cursor& before, Cursor& after);
+
 // What one benchmark thread does with an open engine. All engines pay for the
 // same virtual calls and none sees the keys of a workload in advance.
 //
@@ -46,6 +71,15 @@ class Session {
   // Applies all `ops` in one transaction. A delete of an absent key is OK.
   // REQUIRES: no snapshot is held.
   virtual absl::Status WriteBatch(absl::Span<const WriteOp> ops) = 0;
+
+  // The same for puts of keys above all that are there, in ascending order.
+  virtual absl::Status AppendBatch(absl::Span<const WriteOp> ops) {
+    return WriteBatch(ops);
+  }
+  // Puts what `next` returns until that is empty, in the engine's own way of
+  // loading sorted entries into an empty database.
+  virtual absl::Status BulkLoad(
+      absl::FunctionRef<absl::Span<const WriteOp>()> next) = 0;
 
   // Adds 1 to the little-endian 8-byte counter under `key`, in one transaction
   // that reads and writes. REQUIRES: the key exists; no snapshot is held.
@@ -65,13 +99,24 @@ class Session {
   // REQUIRES: a snapshot is held; spans of the same size <= kMultiGetMax.
   virtual void MultiGet(absl::Span<const std::string_view> keys,
                         absl::Span<std::string_view> values) = 0;
+
+  // On the snapshot, which it does not outlive.
+  virtual std::unique_ptr<Cursor> NewCursor() = 0;
+  // How many keys of the snapshot are in [from, to).
+  virtual uint64_t CountRange(std::string_view from, std::string_view to);
+
+  // Keeps the snapshot as the old one, for CountDiff, while writes go on and a
+  // new one is taken.
+  virtual void KeepOldSnapshot() = 0;
+  // How many keys differ between the old and the present snapshot.
+  virtual uint64_t CountDiff() = 0;
 };
 
 inline constexpr size_t kMultiGetMax = 64;
 
 struct EngineOptions {
   Durability durability = Durability::kNone;
-  std::string collection;     // "map"; an engine of one kind ignores it
+  std::string collection;     // "ordered", "map"; rivals have one kind only
   int sessions_max = 1;       // in all processes together
   bool first_process = true;  // this one runs what needs to run only once
 };

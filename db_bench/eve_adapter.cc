@@ -1,10 +1,12 @@
-// Eve behind the interface of db_bench: one Map of strings in one domain.
+// Eve behind the interface of db_bench: one OrderedMap or Map of strings in
+// one domain.
 
 #include <array>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -15,10 +17,9 @@
 namespace eve::bench {
 namespace {
 
-using BenchMap = eve::Map<std::string, std::string>;
+using HashMap = eve::Map<std::string, std::string>;
+using TreeMap = eve::OrderedMap<std::string, std::string>;
 using BytesView = eve::View<std::string>;
-using BenchReader = decltype(std::declval<const BenchMap&>().At(
-    std::declval<const eve::Snapshot&>()));
 
 constexpr char kCollectionName[] = "bench";
 
@@ -42,7 +43,48 @@ eve::Durability ToEve(Durability durability) {
   return eve::Durability::kSync;
 }
 
+class EveCursor final : public Cursor {
+ public:
+  explicit EveCursor(TreeMap::Cursor cursor) : cursor_(std::move(cursor)) {}
+
+  bool First(Entry* entry) override {
+    cursor_.First();
+    return Show(entry);
+  }
+  bool Last(Entry* entry) override {
+    cursor_.Last();
+    return Show(entry);
+  }
+  bool Seek(std::string_view key, Entry* entry) override {
+    cursor_.Seek(ToBytes(key));
+    return Show(entry);
+  }
+  bool Next(Entry* entry) override {
+    cursor_.Next();
+    return Show(entry);
+  }
+  bool Prev(Entry* entry) override {
+    cursor_.Prev();
+    return Show(entry);
+  }
+
+ private:
+  bool Show(Entry* entry) {
+    if (!cursor_.Valid()) {
+      if (!cursor_.status().ok()) Fatal(cursor_.status().ToString());
+      return false;
+    }
+    entry->key = FromBytes(cursor_.key());
+    entry->value = FromBytes(cursor_.value());
+    return true;
+  }
+  TreeMap::Cursor cursor_;
+};
+
+template <class BenchMap>
 class EveSession final : public Session {
+  static constexpr bool kOrdered = std::is_same_v<BenchMap, TreeMap>;
+
  public:
   EveSession(eve::Domain domain, BenchMap map)
       : domain_(std::move(domain)), map_(std::move(map)) {}
@@ -61,6 +103,56 @@ class EveSession final : public Session {
           return absl::OkStatus();
         })
         .status();
+  }
+
+  absl::Status BulkLoad(
+      absl::FunctionRef<absl::Span<const WriteOp>()> next) override {
+    return domain_
+        .Swap([&](eve::Transaction& txn) -> absl::Status {
+          if (txn.attempt() > 1) {
+            return absl::AbortedError("bulkload: somebody else wrote");
+          }
+          auto writer = map_.In(txn);
+          for (auto ops = next(); !ops.empty(); ops = next()) {
+            for (const WriteOp& op : ops) {
+              absl::Status put = writer.Put(ToBytes(op.key), ToBytes(op.value));
+              if (!put.ok()) return put;
+            }
+          }
+          return absl::OkStatus();
+        })
+        .status();
+  }
+
+  std::unique_ptr<Cursor> NewCursor() override {
+    if constexpr (kOrdered) {
+      return std::make_unique<EveCursor>(reader_->NewCursor());
+    } else {
+      Fatal("a hash map has no order");
+    }
+  }
+  uint64_t CountRange(std::string_view from, std::string_view to) override {
+    if constexpr (kOrdered) {
+      const auto count = reader_->Count(ToBytes(from), ToBytes(to));
+      if (!count.ok()) Fatal(count.status().ToString());
+      return *count;
+    } else {
+      Fatal("a hash map has no order");
+    }
+  }
+  void KeepOldSnapshot() override { old_ = snapshot_; }
+  uint64_t CountDiff() override {
+    uint64_t count = 0;
+    if constexpr (kOrdered) {
+      const absl::Status status = map_.Diff(
+          *old_, *snapshot_,
+          [&count](BytesView, std::optional<BytesView>,
+                   std::optional<BytesView>) { return ++count != 0; });
+      if (!status.ok()) Fatal(status.ToString());
+    } else {
+      Fatal("a hash map has no order");
+    }
+    return count;
   }
 
   absl::Status Increment(std::string_view key) override {
@@ -125,8 +217,10 @@ class EveSession final : public Session {
 
   eve::Domain domain_;
   BenchMap map_;
+  std::optional<eve::Snapshot> old_;
   std::optional<eve::Snapshot> snapshot_;
-  std::optional<BenchReader> reader_;  // after what it is bound to
+  std::optional<typename BenchMap::Reader>
+      reader_;  // after what it is bound to
   std::array<eve::Arg<std::string>, kMultiGetMax> keys_;
   std::array<std::optional<BytesView>, kMultiGetMax> found_;
 };
@@ -134,7 +228,6 @@ class EveSession final : public Session {
 class EveEngine final : public Engine {
  public:
   ~EveEngine() override {
-    map_.reset();
     if (!domain_) return;
     const absl::Status status = domain_->Close();
     if (!status.ok()) Fatal(status.ToString());
@@ -149,26 +242,32 @@ class EveEngine final : public Engine {
         eve::Domain::Open(dir + "/bench.eve", domain_options);
     if (!domain.ok()) return domain.status();
     domain_.emplace(*std::move(domain));
-    absl::StatusOr<BenchMap> map =
-        domain_->Collection<BenchMap>(kCollectionName);
-    if (!map.ok()) return map.status();
-    map_.emplace(*std::move(map));
-    return absl::OkStatus();
+    is_ordered_ = options.collection != "map";
+    // All sessions find it created.
+    return NewSession().status();
   }
 
   absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
-    return std::make_unique<EveSession>(*domain_, *map_);
+    return is_ordered_ ? NewSessionOn<TreeMap>() : NewSessionOn<HashMap>();
   }
 
  private:
+  template <class BenchMap>
+  absl::StatusOr<std::unique_ptr<Session>> NewSessionOn() {
+    absl::StatusOr<BenchMap> map =
+        domain_->Collection<BenchMap>(kCollectionName);
+    if (!map.ok()) return map.status();
+    return std::make_unique<EveSession<BenchMap>>(*domain_, *std::move(map));
+  }
+
   std::optional<eve::Domain> domain_;
-  std::optional<BenchMap> map_;
+  bool is_ordered_ = true;
 };
 
 const EngineRegistration registration({
     .name = "eve",
     .version = "Eve",
-    .settings = "defaults; single puts and deletes through Map::Put and Erase",
+    .settings = "defaults; single puts and deletes through Put and Erase",
     .durability = {"Durability::kNone", "Durability::kCheckpoint every 100 ms",
                    "Durability::kSync"},
     .many_processes = true,

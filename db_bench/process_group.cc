@@ -95,7 +95,7 @@ absl::Status ProcessGroup::Run(int phase) {
     if (!status.ok()) return status;
   }
   const auto workers = static_cast<uint32_t>(config_.Workers());
-  const bool writer = workload.kind == OpKind::kGetWhileWriting;
+  const bool writer = workload.HasWriter();
   const uint32_t threads = workers + (writer ? 1 : 0);
   shared_->ready.store(0, std::memory_order_relaxed);
   shared_->readers_left.store(workers, std::memory_order_relaxed);

@@ -45,7 +45,7 @@ struct ProcessSlot {
 struct SharedState {
   std::atomic<uint32_t> ready;         // threads that wait for `go`
   std::atomic<uint32_t> go;            // phase + 1 that may start
-  std::atomic<uint32_t> readers_left;  // of readwhilewriting
+  std::atomic<uint32_t> readers_left;  // beside a writer
   ProcessSlot slots[kProcessesMax];
   WorkerResult results[];  // one for each worker
 };

@@ -6,6 +6,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/version.h>
 #include <rocksdb/write_batch.h>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
@@ -52,12 +54,87 @@ rocksdb::Options MakeOptions() {
   return options;
 }
 
+class RocksdbCursor final : public Cursor {
+ public:
+  explicit RocksdbCursor(rocksdb::Iterator* iterator) : iterator_(iterator) {}
+
+  bool First(Entry* entry) override {
+    iterator_->SeekToFirst();
+    return Show(entry);
+  }
+  bool Last(Entry* entry) override {
+    iterator_->SeekToLast();
+    return Show(entry);
+  }
+  bool Seek(std::string_view key, Entry* entry) override {
+    iterator_->Seek(ToSlice(key));
+    return Show(entry);
+  }
+  bool Next(Entry* entry) override {
+    iterator_->Next();
+    return Show(entry);
+  }
+  bool Prev(Entry* entry) override {
+    iterator_->Prev();
+    return Show(entry);
+  }
+
+ private:
+  bool Show(Entry* entry) {
+    if (!iterator_->Valid()) {
+      if (!iterator_->status().ok()) Fatal(iterator_->status().ToString());
+      return false;
+    }
+    entry->key = {iterator_->key().data(), iterator_->key().size()};
+    entry->value = {iterator_->value().data(), iterator_->value().size()};
+    return true;
+  }
+  const std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
 class RocksdbSession final : public Session {
  public:
   RocksdbSession(rocksdb::DB* db, const rocksdb::WriteOptions& write_options,
                  absl::Mutex* counter_mutex)
       : db_(db), write_options_(write_options), counter_mutex_(counter_mutex) {}
-  ~RocksdbSession() override { DropSnapshot(); }
+  ~RocksdbSession() override {
+    DropSnapshot();
+    ReleaseOld();
+  }
+
+  // Builds one table file beside the database and takes it in.
+  absl::Status BulkLoad(
+      absl::FunctionRef<absl::Span<const WriteOp>()> next) override {
+    const std::string path = db_->GetName() + "/bulkload.sst";
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), db_->GetOptions());
+    rocksdb::Status status = writer.Open(path);
+    for (auto ops = next(); status.ok() && !ops.empty(); ops = next()) {
+      for (const WriteOp& op : ops) {
+        status = writer.Put(ToSlice(op.key), ToSlice(op.value));
+        if (!status.ok()) break;
+      }
+    }
+    if (status.ok()) status = writer.Finish();
+    rocksdb::IngestExternalFileOptions options;
+    options.move_files = true;
+    if (status.ok()) status = db_->IngestExternalFile({path}, options);
+    return ToStatus(status);
+  }
+
+  std::unique_ptr<Cursor> NewCursor() override {
+    return std::make_unique<RocksdbCursor>(db_->NewIterator(read_options_));
+  }
+  void KeepOldSnapshot() override {
+    ReleaseOld();
+    old_ = std::exchange(read_options_.snapshot, nullptr);
+  }
+  uint64_t CountDiff() override {
+    rocksdb::ReadOptions old_options;
+    old_options.snapshot = old_;
+    RocksdbCursor before(db_->NewIterator(old_options));
+    RocksdbCursor after(db_->NewIterator(read_options_));
+    return CountDifferences(before, after);
+  }
 
   absl::Status WriteBatch(absl::Span<const WriteOp> ops) override {
     batch_.Clear();
@@ -134,7 +211,13 @@ class RocksdbSession final : public Session {
   }
 
  private:
+  void ReleaseOld() {
+    if (old_ != nullptr) db_->ReleaseSnapshot(old_);
+    old_ = nullptr;
+  }
+
   rocksdb::DB* const db_;
+  const rocksdb::Snapshot* old_ = nullptr;
   const rocksdb::WriteOptions write_options_;
   absl::Mutex* const counter_mutex_;
   rocksdb::ReadOptions read_options_;

@@ -14,6 +14,8 @@ out=$work/out
 json=$work/results.json
 all=fillseq,fillrandom,readrandom,readmissing,multireadrandom,overwrite
 all+=,readwhilewriting,swapcounter,deleterandom,readrandom
+ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom
+ordered+=,seekrandomwhilewriting,prefixscan,rangecount,diff,deleteseq,readseq
 
 fail() {
   echo "FAILED: $*" >&2
@@ -78,6 +80,21 @@ for durability in checkpoint sync; do
   lines $((count * 10)) "$result"
 done
 
+run 0 --benchmarks=bulkload,$ordered --db="$work/ordered"
+lines $((count * 12)) "$result"
+# Before the deletions all keys are there, and every count is right.
+lines $((count * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+lines $((count * 2)) '^seekrandom.* \(400 of 400 found\)$'
+lines $count '^prefixscan .*\(4 of 4 found\)$'
+lines $count '^rangecount .*\(500 of 500 found\)$'
+lines $count '^diff .*\(3 of 3 found\)$'
+run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
+lines $((count * 11)) "$result"
+run 0 --benchmarks=$all --collection=map --db="$work/map"
+lines $((count * 10)) "$result"
+
+run 2 --benchmarks=fillseq,readseq --collection=map
+run 2 --benchmarks=bulkload --threads=2
 run 2 --benchmarks=nosuch
 run 2 --benchmarks=readrandom
 run 2 --durability=nosuch

@@ -8,137 +8,29 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "db_bench/worker_parts.h"
 
 namespace eve::bench {
 namespace {
 
 constexpr uint64_t kWarmUpStride = 16;
 
-// A worker's part of `total` operations: [begin, end).
-struct Share {
-  uint64_t begin;
-  uint64_t end;
-};
-
-Share ShareOf(uint64_t total, int worker, int workers) {
-  const uint64_t w = static_cast<uint64_t>(worker);
-  const uint64_t n = static_cast<uint64_t>(workers);
-  return {total * w / n, total * (w + 1) / n};
-}
-
-// The same for all engines, different for each benchmark and worker.
-uint64_t StreamSeed(const WorkerTask& task) {
-  return task.config->seed * 1000003 +
-         static_cast<uint64_t>(task.phase) * 1009 +
-         static_cast<uint64_t>(task.worker);
-}
-
-// Times operations back to back: the end of one is the start of the next, so
-// each costs one clock call and the latencies add up to the elapsed time.
-class Stopwatch {
- public:
-  explicit Stopwatch(WorkerResult* result) : result_(result) {
-    last_ = result_->start_nanos = NowNanos();
-  }
-  ~Stopwatch() { result_->end_nanos = last_; }
-
-  void Lap() {
-    const uint64_t now = NowNanos();
-    result_->latencies.Add(now - last_);
-    last_ = now;
-  }
-
- private:
-  WorkerResult* result_;
-  uint64_t last_;
-};
-
-// Draws the keys of one workload.
-class KeySource {
- public:
-  explicit KeySource(const WorkerTask& task)
-      : order_(task.workload->order),
-        num_(task.config->num),
-        random_(StreamSeed(task)),
-        permutation_(task.config->num, task.config->seed) {}
-
-  // `i` counts the operations of all workers.
-  uint64_t Index(uint64_t i) {
-    switch (order_) {
-      case KeyOrder::kSequential:
-        return i;
-      case KeyOrder::kPermutation:
-        return permutation_(i);
-      case KeyOrder::kUniform:
-        return random_.Uniform(num_);
-    }
-    return 0;
-  }
-
- private:
-  const KeyOrder order_;
-  const uint64_t num_;
-  Random random_;
-  const Permutation permutation_;
-};
-
-// One transaction's operations and the bytes they point to.
-class WriteBuffer {
- public:
-  WriteBuffer(const WorkerTask& task, uint64_t batch)
-      : task_(task),
-        key_size_(task.config->key_size),
-        value_size_(task.config->value_size),
-        keys_(batch * key_size_),
-        values_(batch * value_size_),
-        ops_(batch) {}
-
-  absl::Span<const WriteOp> Fill(KeySource& keys, uint64_t begin,
-                                 uint64_t end) {
-    const bool erase = task_.workload->kind == OpKind::kDelete;
-    const uint64_t generation = static_cast<uint64_t>(task_.phase) + 1;
-    for (uint64_t i = begin; i < end; ++i) {
-      const uint64_t slot = i - begin;
-      const uint64_t index = keys.Index(i);
-      char* key = &keys_[slot * key_size_];
-      FormatKey(index, /*absent=*/false, key_size_, key);
-      WriteOp& op = ops_[slot];
-      op.key = {key, key_size_};
-      op.erase = erase;
-      if (erase) continue;
-      char* value = &values_[slot * value_size_];
-      task_.values->Make(index, generation, value);
-      op.value = {value, value_size_};
-    }
-    return absl::MakeConstSpan(ops_.data(), end - begin);
-  }
-
-  uint64_t BytesPerOp() const {
-    const bool erase = task_.workload->kind == OpKind::kDelete;
-    return key_size_ + (erase ? 0 : value_size_);
-  }
-
- private:
-  const WorkerTask& task_;
-  const size_t key_size_;
-  const size_t value_size_;
-  std::vector<char> keys_;
-  std::vector<char> values_;
-  std::vector<WriteOp> ops_;
-};
-
 absl::Status RunWrites(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const uint64_t batch = config.BatchOf(*task.workload);
   const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
                               config.Workers());
+  // Shares of several workers are not written in one order.
+  const bool appends =
+      task.workload->kind == OpKind::kAppend && config.Workers() == 1;
   KeySource keys(task);
   WriteBuffer buffer(task, batch);
   Stopwatch watch(task.result);
   for (uint64_t begin = share.begin; begin < share.end; begin += batch) {
     const uint64_t end = std::min(share.end, begin + batch);
-    absl::Status status =
-        task.session->WriteBatch(buffer.Fill(keys, begin, end));
+    const absl::Span<const WriteOp> ops = buffer.Fill(keys, begin, end);
+    absl::Status status = appends ? task.session->AppendBatch(ops)
+                                  : task.session->WriteBatch(ops);
     if (!status.ok()) return status;
     watch.Lap();
   }
@@ -147,12 +39,27 @@ absl::Status RunWrites(const WorkerTask& task) {
   return absl::OkStatus();
 }
 
-void CountFound(const WorkerTask& task, uint64_t index,
-                std::string_view value) {
-  WorkerResult& result = *task.result;
-  ++result.found;
-  result.bytes += task.config->key_size + value.size();
-  if (!task.values->Verify(index, value)) ++result.verify_failures;
+// One transaction of everything; its duration is one lap.
+absl::Status RunBulkLoad(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const uint64_t batch = config.BatchOf(*task.workload);
+  if (config.Workers() != 1) {
+    return absl::InvalidArgumentError("bulkload has one worker");
+  }
+  KeySource keys(task);
+  WriteBuffer buffer(task, batch);
+  Stopwatch watch(task.result);
+  uint64_t begin = 0;
+  absl::Status status = task.session->BulkLoad([&] {
+    const uint64_t from = begin;
+    begin = std::min(config.num, begin + batch);
+    return buffer.Fill(keys, from, begin);
+  });
+  if (!status.ok()) return status;
+  watch.Lap();
+  task.result->operations = config.num;
+  task.result->bytes = config.num * buffer.BytesPerOp();
+  return absl::OkStatus();
 }
 
 absl::Status RunReads(const WorkerTask& task) {
@@ -255,14 +162,18 @@ absl::Status WarmUp(const WorkerTask& task) {
     FormatKey(i, /*absent=*/false, key.size(), key.data());
     task.session->Get({key.data(), key.size()}, &value);
   }
+  if (task.workload->kind == OpKind::kDiff) return PrepareDiff(task);
   return task.session->TakeSnapshot();
 }
 
 absl::Status RunTask(const WorkerTask& task) {
   switch (task.workload->kind) {
     case OpKind::kPut:
+    case OpKind::kAppend:
     case OpKind::kDelete:
       return RunWrites(task);
+    case OpKind::kBulkLoad:
+      return RunBulkLoad(task);
     case OpKind::kGet:
     case OpKind::kGetWhileWriting:
       return RunReads(task);
@@ -270,8 +181,9 @@ absl::Status RunTask(const WorkerTask& task) {
       return RunMultiReads(task);
     case OpKind::kCount:
       return RunIncrements(task);
+    default:
+      return RunOrderedTask(task);
   }
-  return absl::InternalError("unknown kind of workload");
 }
 
 absl::Status OverwriteWhileRead(const WorkerTask& task,

@@ -91,7 +91,7 @@ class WorkerProcess {
     for (int i = 0; i < config_.threads; ++i) {
       threads.emplace_back([this, phase, i] { RunThread(phase, i); });
     }
-    if (workload.kind == OpKind::kGetWhileWriting && process_ == 0) {
+    if (workload.HasWriter() && process_ == 0) {
       threads.emplace_back([this, phase] { RunWriterThread(phase); });
     }
     for (std::thread& thread : threads) thread.join();

@@ -12,10 +12,16 @@ constexpr uint64_t kValueSeed = 0x6576655f62656e63;
 constexpr size_t kNoiseBytes = size_t{1} << 20;
 
 constexpr Workload kWorkloads[] = {
-    {"fillseq", OpKind::kPut, KeyOrder::kSequential, 1000, true, false,
+    {"fillseq", OpKind::kAppend, KeyOrder::kSequential, 1000, true, false,
      "write all keys in order into a fresh database"},
+    {"fillseqbatch", OpKind::kAppend, KeyOrder::kSequential, 10000, true, false,
+     "fillseq in transactions of 10,000"},
+    {"bulkload", OpKind::kBulkLoad, KeyOrder::kSequential, 1000, true, false,
+     "load all keys in order into a fresh database, the engine's fastest way"},
     {"fillrandom", OpKind::kPut, KeyOrder::kPermutation, 1000, true, false,
      "write all keys, each once, in random order into a fresh database"},
+    {"fillrandbatch", OpKind::kPut, KeyOrder::kPermutation, 10000, true, false,
+     "fillrandom in transactions of 10,000"},
     {"overwrite", OpKind::kPut, KeyOrder::kUniform, 1, false, false,
      "write --writes random keys again"},
     {"readrandom", OpKind::kGet, KeyOrder::kUniform, 1, false, false,
@@ -24,6 +30,22 @@ constexpr Workload kWorkloads[] = {
      "look up --reads keys that are not there"},
     {"multireadrandom", OpKind::kMultiGet, KeyOrder::kUniform, 16, false, false,
      "look up --reads random keys, 16 at a time"},
+    {"readseq", OpKind::kScan, KeyOrder::kSequential, 1000, false, false,
+     "step through --reads entries in order"},
+    {"readreverse", OpKind::kScanReverse, KeyOrder::kSequential, 1000, false,
+     false, "step through --reads entries backwards"},
+    {"seekrandom", OpKind::kSeek, KeyOrder::kUniform, 1, false, false,
+     "seek a random key and step on --seek_nexts times"},
+    {"seekrandomwhilewriting", OpKind::kSeekWhileWriting, KeyOrder::kUniform, 1,
+     false, false, "seekrandom beside one overwriting thread"},
+    {"prefixscan", OpKind::kPrefixScan, KeyOrder::kUniform, 1, false, false,
+     "step through the hundred entries with a random prefix"},
+    {"rangecount", OpKind::kRangeCount, KeyOrder::kUniform, 1, false, false,
+     "count the entries in a random hundredth of the keys"},
+    {"diff", OpKind::kDiff, KeyOrder::kUniform, 1, false, false,
+     "find what 1,000 random overwrites changed between two snapshots"},
+    {"deleteseq", OpKind::kDelete, KeyOrder::kSequential, 1, false, false,
+     "delete --writes keys in order"},
     {"deleterandom", OpKind::kDelete, KeyOrder::kUniform, 1, false, false,
      "delete --writes random keys, those already gone included"},
     {"readwhilewriting", OpKind::kGetWhileWriting, KeyOrder::kUniform, 1, false,
@@ -51,15 +73,25 @@ const Workload* FindWorkload(std::string_view name) {
 
 uint64_t RunConfig::BatchOf(const Workload& workload) const {
   // One operation per transaction, or per lookup, is what these are about.
-  if (workload.kind == OpKind::kGet || workload.kind == OpKind::kCount ||
-      workload.kind == OpKind::kGetWhileWriting) {
-    return 1;
-  }
-  if (workload.kind == OpKind::kMultiGet) return workload.default_batch;
+  if (workload.kind == OpKind::kCount) return 1;
+  if (workload.Reads()) return workload.default_batch;
   return batch_size != 0 ? batch_size : workload.default_batch;
 }
 
 uint64_t RunConfig::OperationsOf(const Workload& workload) const {
+  switch (workload.kind) {
+    case OpKind::kSeek:
+    case OpKind::kSeekWhileWriting:
+      return std::max<uint64_t>(1, reads / 5);
+    case OpKind::kPrefixScan:
+      return std::max<uint64_t>(1, reads / 5 / kPrefixEntries);
+    case OpKind::kRangeCount:
+      return std::min<uint64_t>(reads, 500);
+    case OpKind::kDiff:
+      return 3 * static_cast<uint64_t>(Workers());
+    default:
+      break;
+  }
   if (workload.Reads()) return reads;
   return workload.fills ? num : writes;
 }

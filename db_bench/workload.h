@@ -11,7 +11,23 @@
 namespace eve::bench {
 
 // What a benchmark does with the keys it draws.
-enum class OpKind { kPut, kDelete, kGet, kMultiGet, kGetWhileWriting, kCount };
+enum class OpKind {
+  kPut,
+  kAppend,    // puts in ascending order at the end
+  kBulkLoad,  // all of them at once, in the engine's own way
+  kDelete,
+  kGet,
+  kMultiGet,
+  kGetWhileWriting,
+  kScan,         // steps through all entries, forwards
+  kScanReverse,  // and backwards
+  kSeek,         // seeks a key and steps on from there
+  kSeekWhileWriting,
+  kPrefixScan,  // the hundred entries with one prefix
+  kRangeCount,  // counts a hundredth of the entries
+  kDiff,        // two snapshots with 1,000 overwrites in between
+  kCount
+};
 
 // In which order it draws them from [0, num).
 enum class KeyOrder { kSequential, kPermutation, kUniform };
@@ -25,9 +41,17 @@ struct Workload {
   bool absent;             // looks up keys that are never written
   std::string_view what;
 
+  bool IsOrdered() const {
+    return kind >= OpKind::kScan && kind <= OpKind::kDiff;
+  }
   bool Reads() const {
     return kind == OpKind::kGet || kind == OpKind::kMultiGet ||
-           kind == OpKind::kGetWhileWriting;
+           kind == OpKind::kGetWhileWriting || IsOrdered();
+  }
+  // Beside a thread that overwrites.
+  bool HasWriter() const {
+    return kind == OpKind::kGetWhileWriting ||
+           kind == OpKind::kSeekWhileWriting;
   }
 };
 
@@ -42,6 +66,7 @@ struct RunConfig {
   uint64_t reads = 0;
   uint64_t writes = 0;
   uint64_t batch_size = 0;  // 0: the workload's own
+  uint64_t seek_nexts = 10;
   uint64_t seed = 0;
   size_t key_size = 16;
   size_t value_size = 100;
@@ -63,6 +88,9 @@ struct RunConfig {
 inline constexpr size_t kKeySizeMin = 8;
 inline constexpr size_t kValueSizeMin = 16;
 inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
+inline constexpr uint64_t kPrefixEntries = 100;
+inline constexpr uint64_t kRangesPerDatabase = 100;
+inline constexpr uint64_t kDiffWrites = 1000;
 inline constexpr char kCounterName[] = "~counter";
 
 // splitmix64: its finalizer is a bijection, so distinct inputs stay distinct.

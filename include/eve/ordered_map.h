@@ -21,9 +21,13 @@
 #ifndef EVE_ORDERED_MAP_H_
 #define EVE_ORDERED_MAP_H_
 
+#include <optional>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "eve/codec.h"
+#include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
 #include "eve/internal/ordered.h"
 
@@ -76,6 +80,34 @@ class OrderedMap : public internal::OrderedMapHandle<K, V> {
   using Entry = typename internal::EntryDecoder<K, V>::Entry;
   using Cursor = internal::EntryCursor<K, V>;
   using internal::OrderedMapHandle<K, V>::KeyValueHandle;
+
+  // Calls `fn` for each key that the two snapshots do not agree on, in order,
+  // with its values in `before` and `after`, nothing where it is absent, until
+  // it returns false. O(changes * log n): what both share is passed over.
+  absl::Status Diff(const Snapshot& before, const Snapshot& after,
+                    absl::FunctionRef<bool(View<K>, std::optional<View<V>>,
+                                           std::optional<View<V>>)>
+                        fn) const {
+    bool valid = true;
+    const auto decode = [&valid](const std::optional<Bytes>& bytes) {
+      std::optional<View<V>> value;
+      valid = valid && (!bytes.has_value() || Codec<V>::IsValid(*bytes));
+      if (valid && bytes.has_value()) value = Codec<V>::Decode(*bytes);
+      return value;
+    };
+    absl::Status status = internal::DiffMaps(
+        internal::OpenMap(before.impl(), this->ref()),
+        internal::OpenMap(after.impl(), this->ref()),
+        [&](Bytes key, const std::optional<Bytes>& old_bytes,
+            const std::optional<Bytes>& new_bytes) {
+          const auto old_value = decode(old_bytes);
+          const auto new_value = decode(new_bytes);
+          valid = valid && Codec<K>::IsValid(key);
+          return valid && fn(Codec<K>::Decode(key), old_value, new_value);
+        });
+    if (!valid) return internal::UndecodableValue();
+    return status;
+  }
 };
 
 }  // namespace eve

@@ -1,0 +1,237 @@
+// The workloads that need an order of the keys: scans, seeks, counts, diffs.
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "db_bench/worker_parts.h"
+
+namespace eve::bench {
+namespace {
+
+// A look at the clock costs more than a step: one each so many.
+constexpr uint64_t kStepsPerLap = 1000;
+// Every value is looked at, every so many-th is verified in full: to tell
+// which one it is costs as much as several steps.
+constexpr uint64_t kVerifyStride = 16;
+
+uint64_t IndexOf(std::string_view key) {
+  uint64_t index = 0;
+  for (const char digit : key) {
+    index = 10 * index + static_cast<uint64_t>(digit - '0');
+  }
+  return index;
+}
+
+// Sees the entries that a scan passes.
+class EntryChecker {
+ public:
+  explicit EntryChecker(const WorkerTask& task) : task_(task) {}
+
+  // Whether it can be one of the workload's.
+  bool See(const Entry& entry) {
+    const RunConfig& config = *task_.config;
+    if (entry.key.size() != config.key_size ||
+        entry.value.size() != config.value_size) {
+      return false;
+    }
+    uint64_t first, last;
+    std::memcpy(&first, entry.value.data(), sizeof(first));
+    std::memcpy(&last, entry.value.data() + entry.value.size() - sizeof(last),
+                sizeof(last));
+    touched_ ^= first ^ last;
+    task_.result->bytes += entry.key.size() + entry.value.size();
+    if (seen_++ % kVerifyStride == 0 &&
+        !task_.values->Verify(IndexOf(entry.key), entry.value)) {
+      ++task_.result->verify_failures;
+    }
+    return true;
+  }
+  uint64_t touched() const { return touched_; }
+
+ private:
+  const WorkerTask& task_;
+  uint64_t seen_ = 0;
+  uint64_t touched_ = 0;
+};
+
+std::string KeyAt(const RunConfig& config, uint64_t index) {
+  std::string key(config.key_size, '0');
+  FormatKey(index, /*absent=*/false, key.size(), key.data());
+  return key;
+}
+
+absl::Status RunScan(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const bool forward = task.workload->kind == OpKind::kScan;
+  const Share share = ShareOf(config.reads, task.worker, config.Workers());
+  const std::unique_ptr<Cursor> cursor = task.session->NewCursor();
+  const auto begin = [&](Entry* entry) {
+    return forward ? cursor->First(entry) : cursor->Last(entry);
+  };
+  EntryChecker checker(task);
+  Entry entry;
+  // Not everybody starts at the end.
+  bool on = share.begin == 0
+                ? begin(&entry)
+                : cursor->Seek(KeyAt(config, share.begin % config.num), &entry);
+  Stopwatch watch(task.result);
+  for (uint64_t i = share.begin; i < share.end; ++i) {
+    if (!on && !begin(&entry)) break;
+    task.result->found += checker.See(entry);
+    on = forward ? cursor->Next(&entry) : cursor->Prev(&entry);
+    if ((i - share.begin) % kStepsPerLap == kStepsPerLap - 1) watch.Lap();
+  }
+  watch.Lap();
+  task.result->operations = share.end - share.begin;
+  return absl::OkStatus();
+}
+
+absl::Status RunSeeks(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const bool renew = task.workload->HasWriter();
+  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
+                              config.Workers());
+  KeySource keys(task);
+  EntryChecker checker(task);
+  std::vector<char> key(config.key_size);
+  const std::string_view wanted(key.data(), key.size());
+  std::unique_ptr<Cursor> cursor = task.session->NewCursor();
+  int left = kSnapshotReads;
+  Stopwatch watch(task.result);
+  for (uint64_t i = share.begin; i < share.end; ++i) {
+    if (renew && left-- == 0) {
+      cursor.reset();
+      absl::Status status = task.session->TakeSnapshot();
+      if (!status.ok()) return status;
+      cursor = task.session->NewCursor();
+      left = kSnapshotReads - 1;
+    }
+    FormatKey(keys.Index(i), /*absent=*/false, config.key_size, key.data());
+    Entry entry;
+    bool on = cursor->Seek(wanted, &entry);
+    const bool found = on && entry.key == wanted;
+    for (uint64_t step = 0; on && checker.See(entry); ++step) {
+      if (step == config.seek_nexts) break;
+      on = cursor->Next(&entry);
+    }
+    task.result->found += found;
+    watch.Lap();
+  }
+  task.result->operations = share.end - share.begin;
+  return absl::OkStatus();
+}
+
+absl::Status RunPrefixScans(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
+                              config.Workers());
+  KeySource keys(task);
+  EntryChecker checker(task);
+  const std::unique_ptr<Cursor> cursor = task.session->NewCursor();
+  Stopwatch watch(task.result);
+  for (uint64_t i = share.begin; i < share.end; ++i) {
+    const uint64_t first = keys.Index(i) / kPrefixEntries * kPrefixEntries;
+    std::string prefix = KeyAt(config, first);
+    prefix.resize(prefix.size() - 2);  // kPrefixEntries is 100
+    Entry entry;
+    uint64_t entries = 0;
+    for (bool on = cursor->Seek(prefix, &entry);
+         on && entry.key.substr(0, prefix.size()) == prefix;
+         on = cursor->Next(&entry)) {
+      entries += checker.See(entry);
+    }
+    task.result->found +=
+        entries == std::min(kPrefixEntries, config.num - first);
+    watch.Lap();
+  }
+  task.result->operations = share.end - share.begin;
+  return absl::OkStatus();
+}
+
+absl::Status RunRangeCounts(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const uint64_t width = std::max<uint64_t>(1, config.num / kRangesPerDatabase);
+  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
+                              config.Workers());
+  KeySource keys(task);
+  Stopwatch watch(task.result);
+  for (uint64_t i = share.begin; i < share.end; ++i) {
+    const uint64_t from = keys.Index(i);
+    const uint64_t to = std::min(config.num, from + width);
+    const uint64_t count =
+        task.session->CountRange(KeyAt(config, from), KeyAt(config, to));
+    task.result->found += count == to - from;
+    watch.Lap();
+  }
+  task.result->operations = share.end - share.begin;
+  return absl::OkStatus();
+}
+
+std::vector<uint64_t> DiffIndexes(const WorkerTask& task) {
+  KeySource keys(task);
+  std::vector<uint64_t> indexes(kDiffWrites);
+  for (uint64_t i = 0; i < kDiffWrites; ++i) indexes[i] = keys.Index(i);
+  std::sort(indexes.begin(), indexes.end());
+  indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+  return indexes;
+}
+
+absl::Status RunDiffs(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
+                              config.Workers());
+  const uint64_t expected = DiffIndexes(task).size();
+  Stopwatch watch(task.result);
+  for (uint64_t i = share.begin; i < share.end; ++i) {
+    const uint64_t count = task.session->CountDiff();
+    // Other workers write in between.
+    task.result->found +=
+        config.Workers() == 1 ? count == expected : count >= expected;
+    watch.Lap();
+  }
+  task.result->operations = share.end - share.begin;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status PrepareDiff(const WorkerTask& task) {
+  const RunConfig& config = *task.config;
+  absl::Status status = task.session->TakeSnapshot();
+  if (!status.ok()) return status;
+  task.session->KeepOldSnapshot();
+  const uint64_t generation = static_cast<uint64_t>(task.phase) + 1;
+  std::vector<char> value(config.value_size);
+  for (const uint64_t index : DiffIndexes(task)) {
+    task.values->Make(index, generation, value.data());
+    const std::string key = KeyAt(config, index);
+    const WriteOp op{key, {value.data(), value.size()}};
+    status = task.session->WriteBatch(absl::MakeConstSpan(&op, 1));
+    if (!status.ok()) return status;
+  }
+  return task.session->TakeSnapshot();
+}
+
+absl::Status RunOrderedTask(const WorkerTask& task) {
+  switch (task.workload->kind) {
+    case OpKind::kScan:
+    case OpKind::kScanReverse:
+      return RunScan(task);
+    case OpKind::kSeek:
+    case OpKind::kSeekWhileWriting:
+      return RunSeeks(task);
+    case OpKind::kPrefixScan:
+      return RunPrefixScans(task);
+    case OpKind::kRangeCount:
+      return RunRangeCounts(task);
+    case OpKind::kDiff:
+      return RunDiffs(task);
+    default:
+      return absl::InternalError("unknown kind of workload");
+  }
+}
+
+}  // namespace eve::bench
