@@ -1,8 +1,5 @@
 // Checkpoints and recovery: what survives the death of all processes, what
 // survives power loss, and who cleans up (P16 to P18, P21 to P24).
-//
-// Power loss is imitated: a copy of the file is another inode, so the live root
-// is not adopted and the copy opens at what its commit slots say.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -16,11 +13,11 @@
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
-#include "engine/format/commit_slot.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/power_loss.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -47,9 +44,7 @@ class RecoveryTest : public ::testing::Test {
     ClearFaultHook();
   }
   std::string Copy(const std::string& name) {
-    const std::string to = dir_.File(name);
-    std::filesystem::copy_file(path_, to);
-    return to;
+    return testing::CopyAfterPowerLoss(path_, dir_.File(name));
   }
   static int64_t Read(Domain& domain) {
     auto map = domain.Collection<Numbers>("m");
@@ -60,20 +55,6 @@ class RecoveryTest : public ::testing::Test {
     auto map = domain.Collection<Numbers>("m");
     ASSERT_OK(map);
     ASSERT_OK(map->Put("n", n));
-  }
-  // Makes the slot with the highest version fail its checksum.
-  static void TearNewestSlot(const std::string& path) {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
-    uint32_t newest = 0;
-    uint64_t version = 0;
-    for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
-      CommitSlot slot;
-      ASSERT_OK(file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot)));
-      if (slot.magic != kCommitSlotMagic || slot.version <= version) continue;
-      newest = i;
-      version = slot.version;
-    }
-    ASSERT_OK(file.WriteAt(CommitSlotPosition(newest) + 100, "torn", 4));
   }
   // A child that commits `n`, syncs, commits `n + 1` and is killed.
   void CommitAndDie(int64_t n) {
@@ -235,7 +216,7 @@ TEST_F(RecoveryTest, EveryStepOfACheckpointLeavesAnOpenableFile) {
     // The page that was being written, torn: the root before must be intact,
     // in whatever slot it is.
     const std::string torn = Copy("torn" + std::to_string(n));
-    TearNewestSlot(torn);
+    testing::TearNewestSlot(torn);
     {
       ASSERT_OK_AND_ASSIGN(Domain opened, Domain::Open(torn, Quiet()));
       EXPECT_EQ(Read(opened), n - 1);
