@@ -349,11 +349,12 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
                        SharedRegion::Map(std::move(lock_file), true));
   core.root = std::make_unique<RootSlot>(&core.region);
   EVE_RETURN_IF_ERROR(JoinOrRecover(core, options.in_memory));
-  core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get());
   SegmentSource::Limits limits;
   limits.max_bytes = options.max_bytes;
   limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
       kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
+  core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get(),
+                                              limits.mapped_segments);
   core.source = std::make_unique<SegmentSource>(&core.region, &core.file,
                                                 core.table.get(), limits);
   return absl::OkStatus();
