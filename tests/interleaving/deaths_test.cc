@@ -200,5 +200,41 @@ TEST_F(DeathsTest, SlotFinishedBetweenTwoScansKeepsItsRoot) {
   ExpectRunAfterPowerLoss(map);
 }
 
+// P5: a half-full segment is gone on with where the root says that it ends,
+// read after the claim. Another process may fill it up to then: one that was
+// stopped with an older fill in hand would write over its blocks.
+TEST_F(DeathsTest, FillOfAReopenedSegmentIsReadAfterItsClaim) {
+  {
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+    ASSERT_OK(map.Put("k", "v"));
+  }
+  impl_.reset();
+  ASSERT_OK(domain_.Close());  // releases its segments half-full
+  ChildProcess other([&] {
+    ::raise(SIGSTOP);
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto in_other = domain->Collection<Strings>("m");
+    if (!in_other.ok() || !in_other->Put("other", "o").ok()) return 2;
+    return domain->Close().ok() ? 0 : 3;
+  });
+  other.AwaitStopped();
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  int pins = 0;
+  HeldThread writer([&] { EXPECT_OK(map.Put("mine", "m")); },
+                    [&](std::string_view step) {
+                      // The base first, then the root with the fill.
+                      return step == "pin.exact" && ++pins == 2;
+                    });
+  ASSERT_TRUE(writer.AwaitHeld());
+  other.Signal(SIGCONT);
+  EXPECT_EQ(other.Wait(), 0);
+  writer.LetGo();
+  EXPECT_EQ(map.Get("other").value(), "o");
+  EXPECT_EQ(map.Get("mine").value(), "m");
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
 }  // namespace
 }  // namespace eve

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "engine/alloc/segment_table.h"
+#include "engine/alloc/segment_writer.h"
 #include "engine/domain/registry.h"
 #include "engine/epoch/reader_cells.h"
 #include "engine/file/file_lock.h"
@@ -205,6 +206,20 @@ TEST_F(PinsTest, StaleDecisionCannotFreeARefilledSegment) {
       << "same state, same owner: only the tag tells the lives apart";
   EXPECT_EQ(table.Load(segment).state(), SegmentState::kSealed);
   ASSERT_TRUE(table.TryFree(segment, table.Load(segment)));
+}
+
+// What was published is immutable, although the segment goes on being filled.
+TEST_F(PinsTest, PublishedBlocksAreNotEditedInPlace) {
+  SegmentWriter writer(core().source.get(), core().write_mapping.data());
+  ASSERT_OK_AND_ASSIGN(const Offset first, writer.Allocate(0, 64));
+  EXPECT_TRUE(writer.CanEdit(first));
+  writer.Committed();
+  EXPECT_FALSE(writer.CanEdit(first));
+  ASSERT_OK_AND_ASSIGN(const Offset second, writer.Allocate(0, 64));
+  EXPECT_TRUE(writer.CanEdit(second));
+  EXPECT_FALSE(writer.CanEdit(first));
+  writer.RewindAll();
+  writer.Release();
 }
 
 // P25: while a reader without a process slot is attached, nothing is freed.
