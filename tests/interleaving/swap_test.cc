@@ -164,6 +164,24 @@ TEST_F(SwapTest, LosingAttemptsGiveBackTheirBytes) {
   testing::ExpectCleanCheck(path_, domain_);
 }
 
+// I7: a run that was rolled back gives its segments back at once, although the
+// transaction goes on.
+TEST_F(SwapTest, RolledBackRunsAreGivenBack) {
+  const std::string run(3 << 20, 'r');
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+      const auto savepoint = txn.Savepoint();
+      if (!savepoint.ok()) return savepoint.status();
+      absl::Status put = a_->In(txn).Put("undone", run);
+      if (put.ok()) put = txn.RollBackTo(*savepoint);
+      return put.ok() ? a_->In(txn).Put("k", std::to_string(i)) : put;
+    }));
+  }
+  EXPECT_LE(domain_.Stats().value().segments_claimed, 2u);
+  EXPECT_LT(domain_.Stats().value().segments, 8u);
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
 // P10: two creators of different names must not get the same id by restamping.
 TEST_F(SwapTest, ConcurrentCreatesGetDifferentIds) {
   Interleave([&] { ASSERT_OK(domain_.Collection<Strings>("c")); },
