@@ -244,7 +244,7 @@ TEST_F(RecoveryTest, EveryStepOfACheckpointLeavesAnOpenableFile) {
     // The page that was being written, torn: the root before must be intact,
     // in whatever slot it is.
     const std::string torn = Copy("torn" + std::to_string(n));
-    testing::TearNewestSlot(torn);
+    testing::TearNewestSlots(torn, 1);
     {
       ASSERT_OK_AND_ASSIGN(Domain opened, Domain::Open(torn, Quiet()));
       EXPECT_EQ(Read(opened), n - 1);

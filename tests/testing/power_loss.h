@@ -12,8 +12,11 @@
 
 #include <fcntl.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "engine/file/file.h"
@@ -30,19 +33,19 @@ inline std::string CopyAfterPowerLoss(const std::string& path,
   return to;
 }
 
-// Makes the slot with the highest version fail its checksum.
-inline void TearNewestSlot(const std::string& path) {
+// Makes the `count` slots with the highest versions fail their checksums.
+inline void TearNewestSlots(const std::string& path, size_t count) {
   ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
-  uint32_t newest = 0;
-  uint64_t version = 0;
+  std::map<uint64_t, uint32_t, std::greater<>> slots;  // by version
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     CommitSlot slot;
     ASSERT_OK(file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot)));
-    if (slot.magic != kCommitSlotMagic || slot.version <= version) continue;
-    newest = i;
-    version = slot.version;
+    if (slot.magic == kCommitSlotMagic) slots[slot.version] = i;
   }
-  ASSERT_OK(file.WriteAt(CommitSlotPosition(newest) + 100, "torn", 4));
+  for (const auto& [version, i] : slots) {
+    if (count-- == 0) return;
+    ASSERT_OK(file.WriteAt(CommitSlotPosition(i) + 100, "torn", 4));
+  }
 }
 
 }  // namespace eve::testing
