@@ -139,4 +139,34 @@ expect 3 '' "$eve" get shop.eve fruit empty
 cp whole shop.eve
 expect $sound '*' "$eve" check shop.eve
 
+# A full disk: a clear error, nothing lost, and it works again with more room.
+# Without the right to mount one, a limit on the size of files is what is full.
+mkdir small
+if mount -t tmpfs -o size=12m tmpfs small 2>stderr; then
+  trap 'umount -l small' EXIT
+  limited() { "$@"; }
+  full='No space left on device'
+else
+  limited() { (trap '' XFSZ; ulimit -f 20480; exec "$@"); }
+  full='File too large'
+fi
+head -c 30000000 /dev/zero >bigger
+expect 0 '' limited "$eve" put small/d.eve m first 1
+expect 4 '' limited "$eve" put small/d.eve m huge - <bigger
+grep -q "small/d.eve.*$full" stderr || { cat stderr; failures=$((failures + 1)); }
+expect 1 '' "$eve" get small/d.eve m huge
+[[ $("$eve" get small/d.eve m first) == 1 ]] || failures=$((failures + 1))
+expect 0 '' limited "$eve" put small/d.eve m second 2
+if mountpoint -q small; then
+  dd if=/dev/zero of=small/ballast bs=4096 2>stderr
+  expect 4 '' "$eve" put small/d.eve m big - <big
+  grep -q "small/d.eve.*$full" stderr ||
+    { cat stderr; failures=$((failures + 1)); }
+  rm small/ballast
+fi
+expect 0 '' "$eve" put small/d.eve m big - <big
+"$eve" get small/d.eve m big | cmp - big || failures=$((failures + 1))
+[[ $("$eve" get small/d.eve m second) == 2 ]] || failures=$((failures + 1))
+expect $sound '*' "$eve" check small/d.eve
+
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
