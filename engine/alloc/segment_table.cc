@@ -43,7 +43,7 @@ bool SegmentTable::TryClaimFree(uint32_t segment) {
 }
 
 std::optional<uint32_t> SegmentTable::TryClaimFree() {
-  const uint32_t end = capacity();
+  const uint32_t end = ClaimEnd();
   for (const bool want_backed : {true, false}) {
     for (uint32_t segment = 0; segment < end; ++segment) {
       const SegmentWord seen = Load(segment);
@@ -59,7 +59,7 @@ std::optional<uint32_t> SegmentTable::TryClaimFree() {
 }
 
 std::optional<uint32_t> SegmentTable::TryClaimRun(uint32_t length) {
-  const uint32_t end = capacity();
+  const uint32_t end = ClaimEnd();
   uint32_t first = 0;
   uint32_t claimed = 0;
   for (uint32_t segment = 0; segment < end; ++segment) {

@@ -18,6 +18,7 @@
 #ifndef EVE_ENGINE_ALLOC_SEGMENT_TABLE_H_
 #define EVE_ENGINE_ALLOC_SEGMENT_TABLE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -50,8 +51,11 @@ static_assert(kProcessesMax <= 1024, "the owner has ten bits");
 
 class SegmentTable {
  public:
-  SegmentTable(const SharedRegion* region, const ProcessSlots* slots)
-      : region_(region), slots_(slots) {}
+  // Claims no free segment from `mapped_segments` on: a process with more
+  // addresses may have grown the file beyond what this one can store to.
+  SegmentTable(const SharedRegion* region, const ProcessSlots* slots,
+               uint32_t mapped_segments)
+      : region_(region), slots_(slots), mapped_segments_(mapped_segments) {}
 
   // Segments that the file has room for.
   uint32_t capacity() const;
@@ -65,7 +69,7 @@ class SegmentTable {
   std::optional<uint32_t> TryClaimFree();
   // Claims this one if it is free.
   bool TryClaimFree(uint32_t segment);
-  // Claims `length` free segments in a row, below the capacity.
+  // Claims `length` free segments in a row.
   std::optional<uint32_t> TryClaimRun(uint32_t length);
   // Claims an unowned segment with blocks, to go on at its committed fill. The
   // caller reads the root only after this succeeded.
@@ -92,10 +96,12 @@ class SegmentTable {
  private:
   bool Swap(uint32_t segment, SegmentWord seen, SegmentState state,
             bool backed);
+  uint32_t ClaimEnd() const { return std::min(capacity(), mapped_segments_); }
   void ReleaseOwned(uint32_t segment, SegmentState state);
 
   const SharedRegion* region_;
   const ProcessSlots* slots_;
+  const uint32_t mapped_segments_;
 };
 
 }  // namespace eve

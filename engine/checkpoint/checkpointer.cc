@@ -21,6 +21,7 @@ DurableCandidates ReadDurableCandidates(const SharedRegion& region) {
     const uint64_t version = word.load(std::memory_order_seq_cst);
     if (version != 0) found.pending.push_back(version);
   }
+  EVE_STEP("candidates.pending_read");
   for (SharedWord& word : words.durable) {
     const uint64_t version = word.load(std::memory_order_seq_cst);
     if (version > found.newest) {

@@ -250,7 +250,7 @@ absl::Status ResetWords(const RecoveryContext& context,
   EVE_RETURN_IF_ERROR(region.ClearSegmentStates());
   EVE_RETURN_IF_ERROR(region.EnsureSegmentStates(segments));
   ProcessSlots no_slots(&region);
-  SegmentTable table(&region, &no_slots);
+  SegmentTable table(&region, &no_slots, /*mapped_segments=*/0);
   for (uint32_t i = 0; i < segments; ++i) {
     const bool has_fill =
         i < chosen.rows.size() && chosen.rows[i].fill_units > 0;

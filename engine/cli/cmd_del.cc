@@ -17,8 +17,8 @@ int RunDel(const CommandLine& line) {
   absl::StatusOr<Domain> domain =
       OpenToWrite(words[0], /*create=*/false, *durability);
   if (!domain.ok()) return Fail(domain.status());
-  const absl::StatusOr<std::optional<Strings>> map =
-      FindCollection(*domain, words[1]);
+  const absl::StatusOr<std::optional<OrderedStrings>> map =
+      FindMap(*domain, words[1]);
   if (!map.ok()) return Fail(map.status());
   if (!map->has_value()) return kAbsent;
   const absl::StatusOr<bool> erased = (*map)->Erase(*key);

@@ -14,8 +14,8 @@ int RunGet(const CommandLine& line) {
   if (!key.ok()) return UsageError("get", key.status().message());
   absl::StatusOr<Domain> domain = OpenToRead(words[0]);
   if (!domain.ok()) return Fail(domain.status());
-  const absl::StatusOr<std::optional<Strings>> map =
-      FindCollection(*domain, words[1]);
+  const absl::StatusOr<std::optional<OrderedStrings>> map =
+      FindMap(*domain, words[1]);
   if (!map.ok()) return Fail(map.status());
   if (!map->has_value()) return kAbsent;
   // Through a snapshot: a value of gigabytes is not copied.

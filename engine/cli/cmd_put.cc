@@ -8,6 +8,7 @@
 #include "engine/cli/open.h"
 #include "engine/cli/output.h"
 #include "engine/cli/verbs.h"
+#include "util/status_macros.h"
 
 namespace eve::cli {
 namespace {
@@ -23,6 +24,19 @@ absl::StatusOr<std::string> ReadStandardInput() {
         absl::StrCat("reading the value from stdin: ", std::strerror(errno)));
   }
   return bytes;
+}
+
+// Other types are not written by their bytes: they could be malformed.
+absl::StatusOr<OrderedStrings> OpenToPut(Domain& domain,
+                                         const std::string& name) {
+  EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> found,
+                       FindCollection(domain, name));
+  if (!found.has_value()) return domain.Collection<OrderedStrings>(name);
+  if (found->info.kind == Strings::kKind) {
+    EVE_RETURN_IF_ERROR(domain.Collection<Strings>(name).status());
+    return found->ordered();
+  }
+  return domain.Collection<OrderedStrings>(name);
 }
 
 int RunPut(const CommandLine& line) {
@@ -43,7 +57,7 @@ int RunPut(const CommandLine& line) {
   absl::StatusOr<Domain> domain =
       OpenToWrite(words[0], /*create=*/true, *durability);
   if (!domain.ok()) return Fail(domain.status());
-  absl::StatusOr<Strings> map = domain->Collection<Strings>(words[1]);
+  absl::StatusOr<OrderedStrings> map = OpenToPut(*domain, words[1]);
   absl::Status status = map.ok() ? map->Put(*key, *value) : map.status();
   if (absl::IsInvalidArgument(status)) {
     return UsageError("put", status.message());
@@ -61,8 +75,8 @@ const Verb& PutVerb() {
       .arguments = "DOMAIN COLLECTION KEY VALUE|-",
       .summary = "write one record",
       .help =
-          "Creates the domain and the collection if they are missing. With "
-          "'-' the\nvalue is read from stdin, as it is.",
+          "Creates the domain and the collection, an ordered map, if they are "
+          "missing.\nWith '-' the value is read from stdin, as it is.",
       .words_min = 4,
       .words_max = 4,
       .options = {kHexOption, kDurabilityOption},

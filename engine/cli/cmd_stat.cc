@@ -74,8 +74,9 @@ void PrintText(const DomainStats& stats,
   std::printf("%-18s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
   std::printf("%-18s %zu\n", "collections", infos.size());
   for (const CollectionInfo& info : infos) {
-    std::printf("  %s: %s<%s, %s>, %llu records\n", Escaped(info.name).c_str(),
+    std::printf("  %s: %s<%s%s%s>, %llu records\n", Escaped(info.name).c_str(),
                 info.kind.c_str(), Escaped(info.key_type).c_str(),
+                info.value_type.empty() ? "" : ", ",
                 Escaped(info.value_type).c_str(),
                 static_cast<unsigned long long>(info.count));
   }

@@ -17,9 +17,9 @@ namespace {
 constexpr char kVersion[] = "0.1.0";
 
 const std::vector<const Verb*>& Verbs() {
-  static const auto* const kVerbs =
-      new std::vector<const Verb*>{&PutVerb(),  &GetVerb(),  &DelVerb(),
-                                   &ScanVerb(), &StatVerb(), &CheckVerb()};
+  static const auto* const kVerbs = new std::vector<const Verb*>{
+      &PutVerb(),   &GetVerb(),  &DelVerb(),  &ScanVerb(),
+      &CountVerb(), &StatVerb(), &CheckVerb()};
   return *kVerbs;
 }
 

@@ -9,20 +9,19 @@
 namespace eve::cli {
 namespace {
 
-// Opens a collection with the types that it has; the handle speaks bytes.
-struct AnyMap {
-  static constexpr std::string_view kKind = Strings::kKind;
-  static std::string KeyTypeName() { return key_type; }
-  static std::string ValueTypeName() { return value_type; }
-  explicit AnyMap(internal::CollectionRef ref) : map(std::move(ref)) {}
+// Takes whatever collection Domain opens.
+struct AnyHandle {
+  static std::string KeyTypeName() { return wanted->key_type; }
+  static std::string ValueTypeName() { return wanted->value_type; }
+  explicit AnyHandle(internal::CollectionRef opened) : ref(std::move(opened)) {}
 
-  Strings map;
-  // Of the collection that is being opened; Domain asks for them by type.
-  static thread_local std::string key_type;
-  static thread_local std::string value_type;
+  internal::CollectionRef ref;
+  // Domain asks for these by the type.
+  static thread_local std::string_view kKind;
+  static thread_local const CollectionInfo* wanted;
 };
-thread_local std::string AnyMap::key_type;
-thread_local std::string AnyMap::value_type;
+thread_local std::string_view AnyHandle::kKind;
+thread_local const CollectionInfo* AnyHandle::wanted = nullptr;
 
 }  // namespace
 
@@ -43,18 +42,30 @@ absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
   return Domain::Open(path, options);
 }
 
-absl::StatusOr<std::optional<Strings>> FindCollection(Domain& domain,
-                                                      const std::string& name) {
+absl::StatusOr<std::optional<AnyCollection>> FindCollection(
+    Domain& domain, const std::string& name) {
   EVE_ASSIGN_OR_RETURN(const std::vector<CollectionInfo> infos,
                        domain.Collections());
   for (const CollectionInfo& info : infos) {
     if (info.name != name) continue;
-    AnyMap::key_type = info.key_type;
-    AnyMap::value_type = info.value_type;
-    EVE_ASSIGN_OR_RETURN(AnyMap opened, domain.Collection<AnyMap>(name));
-    return std::optional<Strings>(std::move(opened.map));
+    AnyHandle::kKind = info.kind;
+    AnyHandle::wanted = &info;
+    EVE_ASSIGN_OR_RETURN(AnyHandle opened, domain.Collection<AnyHandle>(name));
+    return AnyCollection{info, std::move(opened.ref)};
   }
-  return std::optional<Strings>();
+  return std::optional<AnyCollection>();
+}
+
+absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,
+                                                      const std::string& name) {
+  EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> found,
+                       FindCollection(domain, name));
+  if (!found.has_value()) return std::optional<OrderedStrings>();
+  if (found->info.kind == MultiMap<std::string, std::string>::kKind) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", name, "' is a multi_map: scan and count work on these"));
+  }
+  return std::optional<OrderedStrings>(found->ordered());
 }
 
 absl::StatusOr<Durability> DurabilityOption(const CommandLine& line) {

@@ -20,15 +20,31 @@
 namespace eve::cli {
 
 using Strings = Map<std::string, std::string>;
+using OrderedStrings = OrderedMap<std::string, std::string>;
+
+// A collection of any kind and types, by its stored bytes.
+struct AnyCollection {
+  CollectionInfo info;
+  internal::CollectionRef ref;
+
+  bool IsOrdered() const { return info.kind != Strings::kKind; }
+  // Only walking one needs to know which; the rest goes by what is stored. A
+  // set has empty values, and so has a multimap, whose keys are its pairs.
+  Strings hashed() const { return Strings(ref); }
+  OrderedStrings ordered() const { return OrderedStrings(ref); }
+};
 
 absl::StatusOr<Domain> OpenToRead(const std::string& path);
 // Creates the file if `create` and it is missing.
 absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
                                    Durability durability);
 
-// The collection of that name, whatever its types: keys and values are given
-// as the bytes that are stored. Nothing if there is none.
-absl::StatusOr<std::optional<Strings>> FindCollection(Domain& domain,
+// The collection of that name. Nothing if there is none.
+absl::StatusOr<std::optional<AnyCollection>> FindCollection(
+    Domain& domain, const std::string& name);
+// The same for verbs that take one key: multimaps are refused, since their
+// stored keys are not what one types.
+absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,
                                                       const std::string& name);
 
 // --durability=none|checkpoint|sync; sync without it: what a command line has

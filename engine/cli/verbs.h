@@ -31,6 +31,7 @@ const Verb& PutVerb();
 const Verb& GetVerb();
 const Verb& DelVerb();
 const Verb& ScanVerb();
+const Verb& CountVerb();
 const Verb& StatVerb();
 const Verb& CheckVerb();
 

@@ -257,6 +257,31 @@ absl::Status AttachReadOnly(Core& core) {
   return absl::OkStatus();
 }
 
+// Both views, of one size.
+absl::Status MapViews(Core& core) {
+  EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
+  EVE_ASSIGN_OR_RETURN(core.read_mapping,
+                       Mapping::Map(core.file, ViewReserveBytes(), size,
+                                    Mapping::Access::kReadOnly));
+  const uint64_t granted = core.read_mapping.bytes();
+  if (granted < ViewReserveBytes()) {
+    // Addresses are short (ulimit -v) and this may be nearly all of them. The
+    // write view is as large, and the region and the program need some too.
+    core.read_mapping = Mapping();
+    EVE_ASSIGN_OR_RETURN(
+        core.read_mapping,
+        Mapping::Map(core.file, granted / 4, size, Mapping::Access::kReadOnly));
+  }
+  core.view = BlockView{core.read_mapping.data(),
+                        core.read_mapping.bytes() / kUnitBytes};
+  if (core.read_only) return absl::OkStatus();
+  EVE_ASSIGN_OR_RETURN(
+      core.write_mapping,
+      Mapping::Map(core.file, core.read_mapping.bytes(),
+                   core.read_mapping.bytes(), Mapping::Access::kReadWrite));
+  return absl::OkStatus();
+}
+
 std::string ResolvePath(const std::string& path) {
   // Through symbolic links, so that all names lead to one lock file.
   char* resolved = ::realpath(path.c_str(), nullptr);
@@ -299,18 +324,7 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
   core.hasher = KeyHasher{core.superblock.hash_seed, core.superblock.hash_mask};
   core.read_only = options.read_only;
   core.verify_reads = options.verify_reads;
-  EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
-  EVE_ASSIGN_OR_RETURN(core.read_mapping,
-                       Mapping::Map(core.file, ViewReserveBytes(), size,
-                                    Mapping::Access::kReadOnly));
-  core.view = BlockView{core.read_mapping.data(),
-                        core.read_mapping.bytes() / kUnitBytes};
-  if (options.read_only) return absl::OkStatus();
-  EVE_ASSIGN_OR_RETURN(
-      core.write_mapping,
-      Mapping::Map(core.file, core.read_mapping.bytes(),
-                   core.read_mapping.bytes(), Mapping::Access::kReadWrite));
-  return absl::OkStatus();
+  return MapViews(core);
 }
 
 void DetachRegion(Core& core) {
@@ -335,11 +349,12 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
                        SharedRegion::Map(std::move(lock_file), true));
   core.root = std::make_unique<RootSlot>(&core.region);
   EVE_RETURN_IF_ERROR(JoinOrRecover(core, options.in_memory));
-  core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get());
   SegmentSource::Limits limits;
   limits.max_bytes = options.max_bytes;
   limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
       kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
+  core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get(),
+                                              limits.mapped_segments);
   core.source = std::make_unique<SegmentSource>(&core.region, &core.file,
                                                 core.table.get(), limits);
   return absl::OkStatus();

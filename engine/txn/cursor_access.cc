@@ -54,6 +54,7 @@ void Show(CursorState& state) {
   if (IsPastStop(state, key)) return LeavePlace(state);
   state.key = key;
   state.value = state.tree.value();
+  if (state.tree.damaged()) return LeavePlace(state);
   state.valid = state.has_place = true;
   if (state.editor != nullptr) {
     state.remembered.assign(key.data(), key.size());
@@ -165,6 +166,7 @@ void RefreshCursor(CursorHead& cursor) {
       state.tree.Valid() && state.tree.key() == Bytes(state.remembered);
   state.key = Bytes(state.remembered);
   state.value = state.valid ? state.tree.value() : Bytes();
+  if (state.tree.damaged()) LeavePlace(state);
 }
 
 absl::Status StatusOfCursor(const CursorHead& cursor) {

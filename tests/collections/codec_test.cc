@@ -82,6 +82,26 @@ TEST(CodecTest, FloatsOrderBySize) {
   EXPECT_TRUE(std::isnan(Codec<double>::Decode(Bytes(Encoded(nan)))));
 }
 
+// The total order of IEEE 754: NaNs lie outside the infinities, by their sign.
+TEST(CodecTest, FloatsHaveATotalOrder) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double tiny = std::numeric_limits<double>::denorm_min();
+  const std::vector<double> ascending = {std::copysign(nan, -1.0),
+                                         -infinity,
+                                         -1.0,
+                                         -tiny,
+                                         -0.0,
+                                         0.0,
+                                         tiny,
+                                         1.0,
+                                         infinity,
+                                         nan};
+  for (size_t i = 1; i < ascending.size(); ++i) {
+    EXPECT_LT(Encoded(ascending[i - 1]), Encoded(ascending[i])) << i;
+  }
+}
+
 TEST(CodecTest, BoolsAndEnumsOrderToo) {
   EXPECT_LT(Encoded(false), Encoded(true));
   EXPECT_TRUE(Codec<bool>::Decode(Bytes("\1", 1)));
@@ -106,6 +126,36 @@ std::string RandomText(Random& random) {
   const char letters[4] = {'\0', '\1', 'a', '\xFF'};
   for (char& c : text) c = letters[random.Uniform(4)];
   return text;
+}
+
+TEST(CodecTest, StringsOrderByTheirBytes) {
+  std::vector<std::string> texts;
+  Random random(5);
+  for (int i = 0; i < 300; ++i) texts.push_back(RandomText(random));
+  for (const std::string& a : texts) {
+    for (const std::string& b : texts) {
+      ASSERT_EQ(a < b, Bytes(a) < Bytes(b));
+      ASSERT_EQ(a == b, Bytes(a) == Bytes(b));
+    }
+  }
+}
+
+// What prefix scans over tuples rest on.
+TEST(CodecTest, LeadingMembersAreAPrefix) {
+  using Key = std::tuple<std::string, int32_t, std::string>;
+  Random random(6);
+  for (int i = 0; i < 200; ++i) {
+    const Key key(RandomText(random), -5, RandomText(random));
+    const std::string whole = Encoded(key);
+    const std::string one = Encoded(std::tuple(std::get<0>(key)));
+    const std::string two = Encoded(std::tuple(std::get<0>(key), -5));
+    ASSERT_TRUE(whole.starts_with(two));
+    ASSERT_TRUE(two.starts_with(one));
+    // And of no other first member.
+    const std::string other = RandomText(random);
+    if (other == std::get<0>(key)) continue;
+    ASSERT_FALSE(whole.starts_with(Encoded(std::tuple(other))));
+  }
 }
 
 TEST(CodecTest, TuplesOrderMemberByMember) {

@@ -20,6 +20,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "util/random.h"
 
 namespace eve {
 namespace {
@@ -68,8 +69,9 @@ absl::Status OpenBoth(Domain& domain, std::optional<Numbers>& a,
 }
 
 // Opens, commits, syncs, folds, frees, closes.
-int RunScenario(const std::string& path, Progress& progress) {
-  absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+int RunScenario(const std::string& path, Progress& progress,
+                const DomainOptions& options = Quiet()) {
+  absl::StatusOr<Domain> domain = Domain::Open(path, options);
   if (!domain.ok()) return 10;
   std::optional<Numbers> a, b;
   if (!OpenBoth(*domain, a, b).ok()) return 11;
@@ -198,6 +200,37 @@ TEST(KillPointsTest, DeathAtEveryStepBesideASurvivor) {
     if (segments != 0) {
       EXPECT_LE(stats.segments, segments + 8);
     }
+  }
+}
+
+// With a background thread the steps come in another order every time, so the
+// one to die at is drawn. Every other round somebody else is attached.
+TEST(KillPointsTest, DeathAtARandomStepWithABackgroundThread) {
+  DomainOptions busy;
+  busy.durability = Durability::kCheckpoint;
+  busy.checkpoint_every = absl::Milliseconds(1);
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    const uint64_t kill_at = 1 + Random(seed).Uniform(500);
+    SCOPED_TRACE("seed " + std::to_string(seed) + ", killed at step " +
+                 std::to_string(kill_at));
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    SharedValue<Progress> progress;
+    Domain domain;
+    if (seed % 2 == 0) {
+      ASSERT_OK_AND_ASSIGN(domain, Domain::Open(path, Quiet()));
+    }
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      return RunScenario(path, *progress, busy);
+    });
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    if (!domain.is_open()) {
+      ASSERT_OK_AND_ASSIGN(domain, Domain::Open(path, Quiet()));
+    }
+    ExpectUsableAndClean(path, domain, *progress);
+    if (HasFailure()) return;
   }
 }
 

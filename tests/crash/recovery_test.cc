@@ -1,8 +1,5 @@
 // Checkpoints and recovery: what survives the death of all processes, what
 // survives power loss, and who cleans up (P16 to P18, P21 to P24).
-//
-// Power loss is imitated: a copy of the file is another inode, so the live root
-// is not adopted and the copy opens at what its commit slots say.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,12 +12,12 @@
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
-#include "engine/file/file_lock.h"
-#include "engine/format/commit_slot.h"
+#include "engine/format/constants.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/power_loss.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -47,9 +44,7 @@ class RecoveryTest : public ::testing::Test {
     ClearFaultHook();
   }
   std::string Copy(const std::string& name) {
-    const std::string to = dir_.File(name);
-    std::filesystem::copy_file(path_, to);
-    return to;
+    return testing::CopyAfterPowerLoss(path_, dir_.File(name));
   }
   static int64_t Read(Domain& domain) {
     auto map = domain.Collection<Numbers>("m");
@@ -60,20 +55,6 @@ class RecoveryTest : public ::testing::Test {
     auto map = domain.Collection<Numbers>("m");
     ASSERT_OK(map);
     ASSERT_OK(map->Put("n", n));
-  }
-  // Makes the slot with the highest version fail its checksum.
-  static void TearNewestSlot(const std::string& path) {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
-    uint32_t newest = 0;
-    uint64_t version = 0;
-    for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
-      CommitSlot slot;
-      ASSERT_OK(file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot)));
-      if (slot.magic != kCommitSlotMagic || slot.version <= version) continue;
-      newest = i;
-      version = slot.version;
-    }
-    ASSERT_OK(file.WriteAt(CommitSlotPosition(newest) + 100, "torn", 4));
   }
   // A child that commits `n`, syncs, commits `n + 1` and is killed.
   void CommitAndDie(int64_t n) {
@@ -149,6 +130,34 @@ TEST_F(RecoveryTest, LiveRootWithALostWriteIsNotAdopted) {
   }
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
   EXPECT_EQ(Read(domain), 1);
+  testing::ExpectCleanCheck(path_, domain);
+}
+
+// P23: the same of a run, which is summed at its head.
+TEST_F(RecoveryTest, LiveRunWithALostWriteIsNotAdopted) {
+  using Strings = Map<std::string, std::string>;
+  const std::string run(3 << 20, 'r');
+  ChildProcess child([&] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("s");
+    if (!map.ok() || !domain->Sync().ok()) return 2;
+    if (!map->Put("k", run).ok()) return 3;
+    ::kill(::getpid(), SIGKILL);
+    return 4;
+  });
+  ASSERT_EQ(child.Wait(), -SIGKILL);
+  {
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK_AND_ASSIGN(const uint64_t size, file.Size());
+    std::string bytes(size, '\0');
+    ASSERT_OK(file.ReadAt(0, bytes.data(), size));
+    const size_t middle = bytes.find(run) + run.size() / 2;
+    ASSERT_OK(file.WriteAt(middle, "lost", 4));
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("s"));
+  EXPECT_CODE(map.Get("k"), absl::StatusCode::kNotFound);
   testing::ExpectCleanCheck(path_, domain);
 }
 
@@ -235,7 +244,7 @@ TEST_F(RecoveryTest, EveryStepOfACheckpointLeavesAnOpenableFile) {
     // The page that was being written, torn: the root before must be intact,
     // in whatever slot it is.
     const std::string torn = Copy("torn" + std::to_string(n));
-    TearNewestSlot(torn);
+    testing::TearNewestSlots(torn, 1);
     {
       ASSERT_OK_AND_ASSIGN(Domain opened, Domain::Open(torn, Quiet()));
       EXPECT_EQ(Read(opened), n - 1);
@@ -299,6 +308,50 @@ TEST_F(RecoveryTest, FailedFlushPoisonsAllProcessesUntilReopened) {
   EXPECT_FALSE(domain.Stats().value().poisoned);
   EXPECT_GE(Read(domain), 1);
   Write(domain, 4);
+  EXPECT_OK(domain.Sync());
+}
+
+// As above, but the data of a fresh checkpoint are what is not flushed: then
+// its slot must not even be written, so nothing can land later.
+TEST_F(RecoveryTest, FailedFirstFlushWritesNoSlot) {
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
+  Write(domain, 1);
+  ASSERT_OK(domain.Sync());
+  const uint64_t durable = domain.durable_version();
+  const auto slots = [&] {
+    std::string pages(kCommitSlotCount * kCommitSlotBytes, '\0');
+    EXPECT_OK(impl->core().file.ReadAt(kCommitSlotsOffset, pages.data(),
+                                       pages.size()));
+    return pages;
+  };
+  const std::string slots_before = slots();
+  Write(domain, 2);
+  int flushes = 0;
+  SetFaultHook([&](std::string_view point) {
+    return point == "file.datasync" && ++flushes == 1 ? EIO : 0;
+  });
+  EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+  // Never retried and believed.
+  EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(flushes, 1);
+  ClearFaultHook();
+  EXPECT_EQ(domain.durable_version(), durable);
+  EXPECT_TRUE(domain.Stats().value().poisoned);
+  EXPECT_TRUE(ReadDurableCandidates(impl->core().region).pending.empty());
+  EXPECT_TRUE(slots() == slots_before);
+  ChildProcess other([&] {
+    auto joined = Domain::Open(path_, Quiet());
+    if (!joined.ok()) return 1;
+    return joined->Sync().code() == absl::StatusCode::kUnavailable ? 0 : 2;
+  });
+  EXPECT_EQ(other.Wait(), 0);
+  impl.reset();
+  EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+  ASSERT_OK_AND_ASSIGN(domain, Domain::Open(path_, Quiet()));
+  EXPECT_FALSE(domain.Stats().value().poisoned);
+  EXPECT_EQ(Read(domain), 1) << "what was not flushed is not trusted";
+  Write(domain, 3);
   EXPECT_OK(domain.Sync());
 }
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "engine/domain/registry.h"
+#include "engine/format/commit_record.h"
 #include "engine/reclaim/fold.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
@@ -98,6 +99,20 @@ TEST_F(SwapTest, DisjointCommitsAreRestampedNotRerun) {
   testing::ExpectCleanCheck(path_, domain_);
 }
 
+// P9: a winner may also be a fold, which retires the accounting nodes and the
+// records that the loser's base still named.
+TEST_F(SwapTest, CommitThatLosesToAFoldTakesOverItsAccounting) {
+  for (int i = 0; i < 20; ++i) ASSERT_OK(a_->Put("k", std::to_string(i)));
+  Interleave([&] { ASSERT_OK(a_->Put("k", "last")); },
+             [&] { ASSERT_OK(domain_.Reclaim()); });
+  EXPECT_EQ(domain_.Stats().value().restamps, 1u);
+  EXPECT_EQ(domain_.Stats().value().conflicts, 0u);
+  EXPECT_EQ(a_->Get("k").value(), "last");
+  testing::ExpectCleanCheck(path_, domain_);
+  ASSERT_OK(domain_.Reclaim());
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
 TEST_F(SwapTest, CommitsToTheSameCollectionRunAgain) {
   int runs = 0;
   Interleave(
@@ -146,6 +161,24 @@ TEST_F(SwapTest, LosingAttemptsGiveBackTheirBytes) {
   ASSERT_OK(domain_.Reclaim());
   EXPECT_LT(domain_.Stats().value().live_bytes, live + (8 << 10));
   EXPECT_LE(domain_.Stats().value().segments, segments + 4);
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// I7: a run that was rolled back gives its segments back at once, although the
+// transaction goes on.
+TEST_F(SwapTest, RolledBackRunsAreGivenBack) {
+  const std::string run(3 << 20, 'r');
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+      const auto savepoint = txn.Savepoint();
+      if (!savepoint.ok()) return savepoint.status();
+      absl::Status put = a_->In(txn).Put("undone", run);
+      if (put.ok()) put = txn.RollBackTo(*savepoint);
+      return put.ok() ? a_->In(txn).Put("k", std::to_string(i)) : put;
+    }));
+  }
+  EXPECT_LE(domain_.Stats().value().segments_claimed, 2u);
+  EXPECT_LT(domain_.Stats().value().segments, 8u);
   testing::ExpectCleanCheck(path_, domain_);
 }
 
@@ -237,6 +270,31 @@ TEST_F(SwapTest, CommitRecordsAreRetiredByFoldsAndKeptForPins) {
   EXPECT_EQ(domain_.Stats().value().live_bytes, live);
   EXPECT_GT(domain_.Stats().value().segments_freed, 0u);
   testing::ExpectCleanCheckAt(path_, old);
+}
+
+// P8, P13: delta lists that did not fit their records are retired with them.
+TEST_F(SwapTest, SpilledDeltasAreRetiredByFolds) {
+  const std::string own_segment(600 << 10, 's');
+  const auto fill_and_empty = [&] {
+    for (const bool put : {true, false}) {
+      ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+        auto writer = a_->In(txn);
+        for (uint32_t i = 0; i <= kInlineDeltasMax; ++i) {
+          const std::string key = std::to_string(i);
+          absl::Status done =
+              put ? writer.Put(key, own_segment) : writer.Erase(key).status();
+          if (!done.ok()) return done;
+        }
+        return absl::OkStatus();
+      }));
+    }
+    ASSERT_OK(domain_.Reclaim());
+  };
+  fill_and_empty();
+  const uint64_t live = domain_.Stats().value().live_bytes;
+  for (int i = 0; i < 3; ++i) fill_and_empty();
+  EXPECT_EQ(domain_.Stats().value().live_bytes, live);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 // P8: a chain of nothing but folds asks for no fold, or Reclaim never ends.

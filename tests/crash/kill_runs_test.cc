@@ -1,0 +1,283 @@
+// A process that dies at any step of what moves whole segments: values that
+// take a run of them, clears, drops, graveyards retired in slices, savepoints
+// rolled back, all under a held snapshot (I7, P5, P7, P13, P14).
+//
+// Method: as kill_points_test. Each stage of the scenario is one commit that
+// also writes its number, so that the number tells the whole content. Of the
+// many steps a sample is taken, with the first and the last of each name.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::SharedValue;
+using testing::SignalSelfAt;
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+using Numbers = Map<std::string, int64_t>;
+
+constexpr int64_t kLastStage = 7;
+// With the values in blocks of their own this is more than one slice.
+constexpr int kManyKeys = 5000;
+constexpr int kFewKeys = 100;
+constexpr uint64_t kStepsMax = 8192;
+constexpr uint64_t kSampled = 120;
+
+struct Progress {
+  std::atomic<int64_t> acknowledged{0};  // commits that returned OK
+  std::atomic<uint64_t> steps{0};
+  char names[kStepsMax][40] = {};
+};
+
+DomainOptions Quiet() {
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  return options;
+}
+
+std::string Run(char fill) { return std::string(3 << 20, fill); }
+
+struct Maps {
+  Numbers state;
+  Strings runs;
+  Strings scratch;
+};
+
+absl::StatusOr<Maps> OpenAll(Domain& domain) {
+  EVE_ASSIGN_OR_RETURN(Numbers state, domain.Collection<Numbers>("state"));
+  EVE_ASSIGN_OR_RETURN(Strings runs, domain.Collection<Strings>("runs"));
+  EVE_ASSIGN_OR_RETURN(Strings scratch, domain.Collection<Strings>("scratch"));
+  return Maps{state, runs, scratch};
+}
+
+absl::Status Refill(Strings::Writer scratch, int keys) {
+  EVE_RETURN_IF_ERROR(scratch.Clear());
+  for (int i = 0; i < keys; ++i) {
+    EVE_RETURN_IF_ERROR(scratch.Put(std::to_string(i), std::string(300, 's')));
+  }
+  return scratch.Put("run", Run('s'));
+}
+
+absl::Status RunStage(Transaction& txn, const Maps& maps, int64_t stage) {
+  auto runs = maps.runs.In(txn);
+  switch (stage) {
+    case 1:  // whatever an earlier round has left
+      EVE_RETURN_IF_ERROR(runs.Clear());
+      EVE_RETURN_IF_ERROR(runs.Put("k", Run('a')));
+      return runs.Put("erased", Run('e'));
+    case 2:
+      return runs.Put("k", Run('b'));
+    case 3:
+      return runs.Erase("erased").status();
+    case 4: {
+      EVE_ASSIGN_OR_RETURN(const Savepoint before, txn.Savepoint());
+      EVE_RETURN_IF_ERROR(runs.Put("k", Run('x')));
+      EVE_RETURN_IF_ERROR(runs.Clear());
+      EVE_RETURN_IF_ERROR(runs.Put("undone", Run('x')));
+      EVE_RETURN_IF_ERROR(txn.RollBackTo(before));
+      return runs.Put("small", "v");
+    }
+    case 5:
+      return Refill(maps.scratch.In(txn), kManyKeys);
+    case 6:
+      return maps.scratch.In(txn).Clear();
+    default:
+      return Refill(maps.scratch.In(txn), kFewKeys);
+  }
+}
+
+absl::Status CommitStage(Domain& domain, const Maps& maps, int64_t stage,
+                         Progress& progress) {
+  const int64_t n = progress.acknowledged + 1;
+  absl::StatusOr<Commit> done =
+      domain.Swap([&](Transaction& txn) -> absl::Status {
+        EVE_RETURN_IF_ERROR(RunStage(txn, maps, stage));
+        EVE_RETURN_IF_ERROR(maps.state.In(txn).Put("n", n));
+        return maps.state.In(txn).Put("stage", stage);
+      });
+  if (done.ok()) progress.acknowledged = n;
+  return done.status();
+}
+
+absl::Status RunScenario(const std::string& path, Progress& progress) {
+  EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(path, Quiet()));
+  absl::StatusOr<Maps> maps = OpenAll(domain);
+  EVE_RETURN_IF_ERROR(maps.status());
+  EVE_RETURN_IF_ERROR(CommitStage(domain, *maps, 1, progress));
+  absl::StatusOr<Snapshot> held = domain.Now();
+  EVE_RETURN_IF_ERROR(held.status());
+  for (int64_t stage = 2; stage <= kLastStage; ++stage) {
+    EVE_RETURN_IF_ERROR(CommitStage(domain, *maps, stage, progress));
+    if (stage == 4) EVE_RETURN_IF_ERROR(domain.Sync());
+    if (stage != 3) EVE_RETURN_IF_ERROR(domain.Reclaim());
+  }
+  EVE_RETURN_IF_ERROR(domain.Drop("scratch"));
+  const auto found = maps->runs.At(*held).Find("k");
+  if (!found.has_value() || *found != Bytes(Run('a'))) {
+    return absl::DataLossError("the snapshot has changed");
+  }
+  held = absl::CancelledError();  // lets go
+  EVE_RETURN_IF_ERROR(domain.Reclaim());
+  maps = absl::CancelledError();
+  return domain.Close();
+}
+
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 10;
+}
+
+void ExpectRuns(const Strings::Reader& runs, int64_t stage) {
+  std::map<std::string, std::string> expected;
+  if (stage >= 1) expected["k"] = Run(stage == 1 ? 'a' : 'b');
+  if (stage == 1 || stage == 2) expected["erased"] = Run('e');
+  if (stage >= 4) expected["small"] = "v";
+  EXPECT_EQ(runs.size(), expected.size());
+  for (const auto& [key, value] : expected) {
+    const auto found = runs.Find(key);
+    EXPECT_TRUE(found.has_value() && *found == Bytes(value)) << key;
+  }
+}
+
+void ExpectScratch(const Strings::Reader& scratch, int64_t stage) {
+  const auto holds = [&](int keys) {
+    bool same = scratch.size() == static_cast<uint64_t>(keys) + 1;
+    for (int i = 0; same && i < keys; ++i) {
+      same = scratch.Contains(std::to_string(i));
+    }
+    const auto run = scratch.Find("run");
+    return same && run.has_value() && *run == Bytes(Run('s'));
+  };
+  // What comes after stage 7 is a drop, which is no stage.
+  EXPECT_TRUE(stage < 5 || (stage == 5 && holds(kManyKeys)) ||
+              (stage >= 6 && scratch.empty()) ||
+              (stage == 7 && holds(kFewKeys)));
+}
+
+void ExpectUsableAndClean(const std::string& path, Domain& domain,
+                          Progress& progress) {
+  ASSERT_OK_AND_ASSIGN(const Maps maps, OpenAll(domain));
+  {
+    ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
+    const int64_t n = maps.state.At(now).Find("n").value_or(0);
+    EXPECT_GE(n, progress.acknowledged) << "an acknowledged commit is lost";
+    EXPECT_LE(n, progress.acknowledged + 1);
+    progress.acknowledged = n;
+    const int64_t stage = maps.state.At(now).Find("stage").value_or(0);
+    ExpectRuns(maps.runs.At(now), stage);
+    ExpectScratch(maps.scratch.At(now), stage);
+    EXPECT_OK(now.status());
+  }
+  ASSERT_OK(maps.runs.Put("survivor", Run('z')));
+  ASSERT_OK(maps.runs.Erase("survivor"));
+  ASSERT_OK(domain.Reclaim());
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
+  // Only this process is left: a claim of a dead one would be a leak.
+  EXPECT_LE(stats.segments_claimed, 4u);
+  EXPECT_EQ(stats.processes, 1u);
+  testing::ExpectCleanCheck(path, domain);
+}
+
+// Runs it once, and returns at which steps to die.
+std::set<uint64_t> ChooseSteps(const std::string& path, Progress& progress) {
+  ChildProcess child([&] {
+    SetStepHook([&](std::string_view step) {
+      const uint64_t at = progress.steps.fetch_add(1);
+      if (at >= kStepsMax) return;
+      step.copy(progress.names[at], sizeof(progress.names[at]) - 1);
+    });
+    return ExitCode(RunScenario(path, progress));
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  const uint64_t steps = progress.steps;
+  EXPECT_LE(steps, kStepsMax);
+  std::map<std::string, uint64_t> first, last;
+  std::set<uint64_t> chosen;
+  for (uint64_t at = 0; at < std::min(steps, kStepsMax); ++at) {
+    first.emplace(progress.names[at], at + 1);
+    last[progress.names[at]] = at + 1;
+    if (at % (steps / kSampled + 1) == 0) chosen.insert(at + 1);
+  }
+  for (const auto& named : {first, last}) {
+    for (const auto& [name, at] : named) chosen.insert(at);
+  }
+  std::printf("%llu steps, %zu names, %zu deaths\n",
+              static_cast<unsigned long long>(steps), first.size(),
+              chosen.size());
+  return chosen;
+}
+
+TEST(KillRunsTest, DeathWithNobodyElseAttached) {
+  std::set<uint64_t> chosen;
+  {
+    TempDir dir;
+    SharedValue<Progress> progress;
+    chosen = ChooseSteps(dir.File("d.eve"), *progress);
+  }
+  for (const uint64_t kill_at : chosen) {
+    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    SharedValue<Progress> progress;
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      return ExitCode(RunScenario(path, *progress));
+    });
+    ASSERT_EQ(child.Wait(), -SIGKILL);
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    ExpectUsableAndClean(path, domain, *progress);
+    ASSERT_OK(domain.Close());
+    if (HasFailure()) return;
+  }
+}
+
+TEST(KillRunsTest, DeathBesideASurvivor) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  SharedValue<Progress> progress;
+  const std::set<uint64_t> chosen = ChooseSteps(path, *progress);
+  ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
+  uint64_t deaths = 0;
+  uint64_t segments = 0;
+  for (const uint64_t kill_at : chosen) {
+    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      return ExitCode(RunScenario(path, *progress));
+    });
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    ExpectUsableAndClean(path, survivor, *progress);
+    if (HasFailure()) return;
+    // The content is the same in every round: what the dead had claimed is
+    // used again.
+    ASSERT_OK_AND_ASSIGN(const DomainStats stats, survivor.Stats());
+    if (++deaths <= chosen.size() / 2) {
+      segments = std::max(segments, stats.segments);
+    } else {
+      EXPECT_LE(stats.segments, segments + 8);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace eve
