@@ -9,9 +9,6 @@
 namespace eve {
 namespace {
 
-// Ends and areas above this need 32 bits; the 16th bit marks external values.
-constexpr uint64_t kNarrowAreaMax = 0x7FFF;
-
 // What a leaf of some records will look like. Records are added in order.
 class LeafPlan {
  public:
@@ -48,7 +45,7 @@ class LeafPlan {
     return same_values_ && value_bytes_ < kTreeVaries;
   }
   bool wide() const {
-    return key_area() > kNarrowAreaMax || value_area() > kNarrowAreaMax;
+    return key_area() > kTreeNarrowAreaMax || value_area() > kTreeNarrowAreaMax;
   }
   uint32_t end_bytes() const { return wide() ? 4 : 2; }
   uint64_t KeysAt() const {

@@ -36,12 +36,23 @@ const char* NameOf(BlockType type) {
       return "accounting leaf";
     case BlockType::kAccountingNode:
       return "accounting node";
+    case BlockType::kTreeLeaf:
+      return "tree leaf";
+    case BlockType::kTreeNode:
+      return "tree node";
+    case BlockType::kTreeValue:
+      return "tree value";
   }
   return "unknown type";
 }
 
 bool LoadedBlock::IsZeroFrom(uint64_t at) const {
-  return std::all_of(bytes.begin() + static_cast<ptrdiff_t>(at), bytes.end(),
+  return IsZero(at, bytes.size());
+}
+
+bool LoadedBlock::IsZero(uint64_t from, uint64_t end) const {
+  return std::all_of(bytes.begin() + static_cast<ptrdiff_t>(from),
+                     bytes.begin() + static_cast<ptrdiff_t>(end),
                      [](char c) { return c == 0; });
 }
 
