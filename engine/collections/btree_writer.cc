@@ -258,7 +258,13 @@ absl::Status DamagedTree(Offset offset, const char* what) {
       "offset ", offset.bytes(), ": expected a ", what, ", found other bytes"));
 }
 
-absl::Status TreeWriter::RetireExternal(Offset offset) {
+absl::Status TreeWriter::RetireExternal(const TreeLeafView& leaf,
+                                        Bytes stored) {
+  if (stored.size() != kTreeExternalBytes) {
+    const auto at = static_cast<uint64_t>(leaf.data() - view().base);
+    return DamagedTree(Offset::FromBytes(at), "tree leaf");
+  }
+  const Offset offset = TreeLeafView::ExternalOffset(stored);
   const BlockHeader* header =
       view().Block(offset, BlockType::kTreeValue, sizeof(TreeValue));
   if (header == nullptr) return DamagedTree(offset, "tree value");

@@ -1,5 +1,6 @@
 // Damaged bytes: wrong answers are possible (checksums find those), a crash or
 // an endless walk is not. Runs best under the address sanitizer.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -9,8 +10,10 @@
 #include "engine/collections/btree.h"
 #include "engine/collections/btree_cursor.h"
 #include "engine/collections/btree_diff.h"
+#include "engine/collections/btree_node.h"
 #include "gtest/gtest.h"
 #include "tests/collections/btree_fixture.h"
+#include "tests/collections/copy_store.h"
 
 namespace eve {
 namespace {
@@ -46,38 +49,6 @@ std::string ValueOf(Content content, Random& random) {
   const uint64_t large = random.OneIn(30) ? 600 + random.Uniform(900) : 0;
   return std::string(varies ? large + random.Uniform(30) : 20, 'v');
 }
-
-// Damaged blocks may be retired twice or with a wrong size: no books. The
-// buffer is as long as what was allocated, as far as a sanitizer can tell.
-class CopyStore : public NodeStore {
- public:
-  explicit CopyStore(const std::vector<char>& bytes) {
-    bytes_.reserve(bytes.size() + kRoom);
-    bytes_ = bytes;
-    view_ = BlockView{bytes_.data(), bytes_.size() / kUnitBytes};
-  }
-  absl::StatusOr<NewBlock> Allocate(Stream, uint64_t bytes) override {
-    const uint64_t rounded = UnitsForBytes(bytes) * kUnitBytes;
-    const uint64_t used = bytes_.size();
-    if (rounded > bytes_.capacity() - used) {
-      return absl::ResourceExhaustedError("full");
-    }
-    bytes_.resize(used + rounded);
-    view_.limit_units = bytes_.size() / kUnitBytes;
-    return NewBlock{Offset::FromBytes(used), &bytes_[used]};
-  }
-  // Blocks of this transaction are edited in place, as in a real one.
-  char* Edit(Offset offset) override {
-    return offset.bytes() < sealed_ ? nullptr : &bytes_[offset.bytes()];
-  }
-  void Retire(Offset, uint64_t) override {}
-  void Seal() { sealed_ = bytes_.size(); }
-
- private:
-  static constexpr uint64_t kRoom = 8 << 20;
-  std::vector<char> bytes_;
-  uint64_t sealed_ = 0;
-};
 
 // A tree and an older root of it, copied into a heap buffer of exactly their
 // size, so that a read outside of it is seen.
@@ -191,7 +162,6 @@ class DamagedTreeBytes {
     EditContext context = tree_.context();
     context.store = &store;
     MapRoot root = tree_.root();
-    store.Seal();
     std::vector<std::string> keys;
     std::vector<std::string> values;
     for (uint64_t i = 0; i < 60; ++i) {
@@ -314,7 +284,6 @@ void ExpectDamage(TreeFixture& tree, const BlockView& view, NodeSlot root,
             absl::StatusCode::kDataLoss);
   std::vector<char> bytes(view.base, view.base + view.limit_units * kUnitBytes);
   CopyStore store(bytes);
-  store.Seal();
   EditContext context = tree.context();
   context.store = &store;
   MapRoot edited{root, 1};
@@ -417,6 +386,99 @@ TEST(TreeDamageTest, ACircleOfNodesIsDamage) {
     std::memcpy(node + sizeof(TreeNode) + 8 * (count - 1 + i), &root, 8);
   }
   ExpectDamage(tree, view, root, "00000007");
+}
+
+// Edits a tree in a buffer of which some bytes are `damaged`.
+absl::Status Edited(TreeFixture& tree, const std::vector<char>& damaged,
+                    MapOpKind kind, Bytes key) {
+  CopyStore store(damaged);
+  EditContext context = tree.context();
+  context.store = &store;
+  MapRoot root = tree.root();
+  MapOp op;
+  op.kind = kind;
+  op.key = key;
+  return TreeApply(context, absl::MakeSpan(&op, 1), root);
+}
+
+// Where the offset of an external value should be there are fewer bytes, the
+// last ones of the buffer, or more, which begin with one.
+TEST(TreeDamageTest, AnExternalValueOfOtherThanEightBytesIsDamage) {
+  for (const size_t value_bytes : {0, 3, 40}) {
+    for (const int records : {1, 2, 20}) {
+      SCOPED_TRACE(testing::Message() << value_bytes << " of " << records);
+      TreeFixture tree;
+      const Offset large{tree.store().view().limit_units};
+      ASSERT_NO_FATAL_FAILURE(tree.Put("k", std::string(1000, 'v')));
+      ASSERT_NO_FATAL_FAILURE(tree.Erase("k"));
+      const BlockView& view = tree.store().view();
+      ASSERT_EQ(view.As<BlockHeader>(large)->type,
+                static_cast<uint8_t>(BlockType::kTreeValue));
+      std::string value(40, '\0');
+      std::memcpy(value.data(), &large, sizeof(large));
+      value.resize(value_bytes);
+      std::vector<TreeTestOp> ops;
+      for (int i = 0; i < records; ++i) {
+        ops.push_back({MapOpKind::kPut, absl::StrFormat("%08d", i), value});
+      }
+      ASSERT_NO_FATAL_FAILURE(tree.Apply(ops));
+      std::vector<char> bytes(view.base,
+                              view.base + view.limit_units * kUnitBytes);
+      bytes[tree.root().slot.offset().bytes() + 22] |= kTreeLeafExternal;
+      const std::string key = ops.back().key;
+      EXPECT_EQ(Edited(tree, bytes, MapOpKind::kErase, key).code(),
+                absl::StatusCode::kDataLoss);
+      EXPECT_EQ(Edited(tree, bytes, MapOpKind::kPut, key).code(),
+                absl::StatusCode::kDataLoss);
+      CopyStore store(bytes);
+      EditContext context = tree.context();
+      context.store = &store;
+      MapRoot root = tree.root();
+      uint64_t erased;
+      std::vector<NodeSlot> buried;
+      EXPECT_EQ(
+          TreeEraseRange(context, {key, std::nullopt}, root, &erased, buried)
+              .code(),
+          absl::StatusCode::kDataLoss);
+      bool done = false;
+      EXPECT_EQ(TreeRetireSome(context, 9, root.slot, &done).code(),
+                absl::StatusCode::kDataLoss);
+    }
+  }
+}
+
+// What an only child leads to becomes the root, but not if it is the root.
+// Method: of two nodes one is erased, and the other leads to itself.
+TEST(TreeDamageTest, AnOnlyChildThatIsItsOwnChildIsNotFollowed) {
+  TreeFixture tree;
+  std::vector<TreeTestOp> ops;
+  for (int i = 0; i < 8000; ++i) {
+    ops.push_back(
+        {MapOpKind::kPut, absl::StrFormat("%08d", i), std::string(20, 'v')});
+  }
+  ASSERT_NO_FATAL_FAILURE(tree.Apply(ops));
+  const BlockView& view = tree.store().view();
+  TreeNodeView node;
+  ASSERT_TRUE(TreeNodeView::Open(view, tree.root().slot.offset(), 2, &node));
+  ASSERT_EQ(node.count(), 2u);
+  const std::string separator =
+      node.prefix().ToString() + node.Separator(0).ToString();
+  const std::string last =
+      std::prev(tree.model().lower_bound(separator))->first;
+  const TreeSlot other = node.slot(1);
+  std::vector<char> bytes(view.base, view.base + view.limit_units * kUnitBytes);
+  char* const block = &bytes[other.offset().bytes()];
+  const uint16_t count = 1;
+  std::memcpy(block + offsetof(BlockHeader, count), &count, sizeof(count));
+  std::memcpy(block + sizeof(TreeNode), &other, sizeof(other));
+  CopyStore store(bytes);
+  EditContext context = tree.context();
+  context.store = &store;
+  MapRoot root = tree.root();
+  uint64_t erased;
+  std::vector<NodeSlot> buried;
+  const std::string end = last + "x";
+  TreeEraseRange(context, {"", end}, root, &erased, buried).IgnoreError();
 }
 
 }  // namespace
