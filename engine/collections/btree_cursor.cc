@@ -5,8 +5,8 @@
 namespace eve {
 namespace {
 
-// Of the next leaf while this one is read: most of it.
-constexpr uint32_t kAheadLines = 24;
+// Of the next leaf while this one is read: all of it, at an odd place.
+constexpr uint32_t kAheadLines = 33;
 
 }  // namespace
 
