@@ -18,6 +18,11 @@ namespace {
 // before a writer folds by itself so that recovery and stat never walk far.
 constexpr uint64_t kFoldSoon = 1024;
 constexpr uint64_t kFoldNow = 4096;
+// A fold that fails is tried again so many commits later: each walks the chain.
+constexpr uint64_t kFoldAgain = 64;
+// With more than this a domain whose accounting cannot be read takes no more
+// commits: a file with a chain of kChainMax could not be opened again.
+constexpr uint64_t kUnfoldedMax = 1 << 16;
 
 absl::Status CheckName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax ||
@@ -122,14 +127,24 @@ absl::StatusOr<Commit> DomainImpl::Swap(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
     const SwapOptions& options) {
   EVE_RETURN_IF_ERROR(CheckWritable());
+  if (accounting_is_damaged_) {
+    return absl::DataLossError(
+        "the accounting of space cannot be read, so no more is written; run "
+        "eve check, and copy what it can read to another domain");
+  }
   const Durability durability =
       options.durability.value_or(options_.durability);
   std::unique_ptr<WriterContext> writer = TakeWriter();
   absl::StatusOr<SwapResult> result = RunSwap(writer->transaction, fn, options);
-  if (result.ok() && result->published && result->unfolded >= kFoldNow) {
+  if (result.ok() && result->published && result->unfolded >= kFoldNow &&
+      result->unfolded % kFoldAgain == 0) {
     // Courtesy to recovery; the commit itself is done, so errors are left to
     // the next pass to report.
-    Fold(core_, writer->transaction.attempt(), kFoldNow / 2).IgnoreError();
+    const absl::StatusOr<bool> folded =
+        Fold(core_, writer->transaction.attempt(), kFoldNow / 2);
+    if (absl::IsDataLoss(folded.status()) && result->unfolded >= kUnfoldedMax) {
+      accounting_is_damaged_ = true;
+    }
   }
   ReturnWriter(std::move(writer));
   if (!result.ok()) return result.status();

@@ -95,6 +95,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex collect_mutex_;  // inside it: the collector's memory
   uint64_t ticks_ = 0;        // the background thread's
   std::atomic<bool> may_have_graveyards_{true};
+  std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};
 
   std::mutex background_mutex_;

@@ -2,11 +2,15 @@
 
 #include "engine/reclaim/collector.h"
 
+#include <fcntl.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/domain/registry.h"
+#include "engine/file/file.h"
+#include "engine/root/pinned_root.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -135,6 +139,33 @@ TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
   UseFreeSegments(map);
   EXPECT_TRUE(map.Get("refilled").value() == Run('r'));
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+// Folds fail for good where the accounting is damaged. Commits go on for a
+// while, but stop before the chain of unfolded ones gets too long to open.
+TEST_F(CollectorTest, DamagedAccountingStopsCommitsBeforeTheFileIsLost) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("k", "before"));
+  ASSERT_OK(domain_.Reclaim());  // folds
+  ASSERT_OK_AND_ASSIGN(auto instance, internal::OpenInstance(path_, Quiet()));
+  Core& core = instance->core();
+  ASSERT_OK_AND_ASSIGN(
+      const PinnedRoot root,
+      PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+  const Offset rows = root.record().accounting_root;
+  ASSERT_FALSE(rows.is_null());
+  ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+  ASSERT_OK(file.WriteAt(rows.bytes(), "\0", 1));
+  constexpr int kCommitsMax = 70'000;
+  int commits = 0;
+  absl::Status stopped;
+  while (commits < kCommitsMax && stopped.ok()) {
+    stopped = map.Put("k", std::to_string(commits));
+    if (stopped.ok()) ++commits;
+  }
+  EXPECT_CODE(stopped, absl::StatusCode::kDataLoss);
+  EXPECT_GT(commits, 60'000);
+  EXPECT_EQ(map.Get("k").value(), std::to_string(commits - 1));
 }
 
 }  // namespace
