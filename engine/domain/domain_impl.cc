@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kFoldSoon = 1024;
 constexpr uint64_t kFoldNow = 4096;
 // A fold that fails is tried again so many commits later: each walks the chain.
-constexpr uint64_t kFoldAgain = 64;
+constexpr uint64_t kFoldAgain = 256;
 // With more than this a domain whose accounting cannot be read takes no more
 // commits: a file with a chain of kChainMax could not be opened again.
 constexpr uint64_t kUnfoldedMax = 1 << 16;
