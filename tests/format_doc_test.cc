@@ -18,6 +18,7 @@
 #include "engine/format/node_layout.h"
 #include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
+#include "engine/format/tree_layout.h"
 #include "gtest/gtest.h"
 
 namespace eve {
@@ -97,6 +98,24 @@ std::map<std::string, Struct> FileStructs() {
        EVE_FIELD(CatalogEntry, value_type_bytes),
        EVE_FIELD(CatalogEntry, reserved2), EVE_FIELD(CatalogEntry, reserved3),
        EVE_FIELD(CatalogEntry, root), EVE_FIELD(CatalogEntry, count)}};
+  return structs;
+}
+
+std::map<std::string, Struct> TreeStructs() {
+  std::map<std::string, Struct> structs;
+  structs["TreeSlot"] = {sizeof(TreeSlot), {EVE_FIELD(TreeSlot, word)}};
+  structs["TreeLeaf"] = {
+      sizeof(TreeLeaf),
+      {EVE_FIELD(TreeLeaf, header), EVE_FIELD(TreeLeaf, prefix_bytes),
+       EVE_FIELD(TreeLeaf, key_bytes), EVE_FIELD(TreeLeaf, value_bytes),
+       EVE_FIELD(TreeLeaf, flags)}};
+  structs["TreeNode"] = {
+      sizeof(TreeNode),
+      {EVE_FIELD(TreeNode, header), EVE_FIELD(TreeNode, prefix_bytes),
+       EVE_FIELD(TreeNode, flags), EVE_FIELD(TreeNode, reserved)}};
+  structs["TreeValue"] = {
+      sizeof(TreeValue),
+      {EVE_FIELD(TreeValue, header), EVE_FIELD(TreeValue, value_bytes)}};
   return structs;
 }
 
@@ -192,7 +211,10 @@ std::map<std::string, Values> CodeEnums() {
         EVE_ENUMERATOR(BlockType, kCommitRecord),
         EVE_ENUMERATOR(BlockType, kDeltaList),
         EVE_ENUMERATOR(BlockType, kAccountingLeaf),
-        EVE_ENUMERATOR(BlockType, kAccountingNode)}},
+        EVE_ENUMERATOR(BlockType, kAccountingNode),
+        EVE_ENUMERATOR(BlockType, kTreeLeaf),
+        EVE_ENUMERATOR(BlockType, kTreeNode),
+        EVE_ENUMERATOR(BlockType, kTreeValue)}},
       {"SlotKind",
        {EVE_ENUMERATOR(SlotKind, kEmpty), EVE_ENUMERATOR(SlotKind, kNode),
         EVE_ENUMERATOR(SlotKind, kLeaf),
@@ -200,6 +222,9 @@ std::map<std::string, Values> CodeEnums() {
       {"CollectionKind",
        {EVE_ENUMERATOR(CollectionKind, kInvalid),
         EVE_ENUMERATOR(CollectionKind, kMap),
+        EVE_ENUMERATOR(CollectionKind, kOrderedMap),
+        EVE_ENUMERATOR(CollectionKind, kSortedSet),
+        EVE_ENUMERATOR(CollectionKind, kMultiMap),
         EVE_ENUMERATOR(CollectionKind, kGraveyard)}},
       {"DeltaKind",
        {EVE_ENUMERATOR(DeltaKind, kFill), EVE_ENUMERATOR(DeltaKind, kRetire),
@@ -217,7 +242,13 @@ Values CodeConstants() {
           EVE_VALUE(kAccountingFanout),    EVE_VALUE(kAccountingHeightMax),
           EVE_VALUE(kInlineDeltasMax),     EVE_VALUE(kTrieBits),
           EVE_VALUE(kTrieFanout),          EVE_VALUE(kTrieDepthMax),
-          EVE_VALUE(kExternalMark),        EVE_VALUE(kKeyBytesMax),
+          EVE_VALUE(kExternalMark),        EVE_VALUE(kTreeLevelsMax),
+          EVE_VALUE(kTreeLeafRecordsMax),  EVE_VALUE(kTreePrefixBytesMax),
+          EVE_VALUE(kTreeBlockBytesMax),   EVE_VALUE(kTreeVaries),
+          EVE_VALUE(kTreeLeafWide),        EVE_VALUE(kTreeLeafExternal),
+          EVE_VALUE(kTreeLeafAligned),     EVE_VALUE(kTreeNodeLong),
+          EVE_VALUE(kTreeNarrowAreaMax),   EVE_VALUE(kTreeExternalBytes),
+          EVE_VALUE(kTreeValueAlign),      EVE_VALUE(kKeyBytesMax),
           EVE_VALUE(kValueBytesMax),       EVE_VALUE(kNameBytesMax),
           EVE_VALUE(kTypeNameBytesMax),    EVE_VALUE(kInlineKeyBytesMax),
           EVE_VALUE(kInlineValueBytesMax), EVE_VALUE(kSegmentsMax),
@@ -304,6 +335,7 @@ Document ReadDocument() {
 TEST(FormatDocTest, StructsAreAsDocumented) {
   const Document document = ReadDocument();
   std::map<std::string, Struct> code = FileStructs();
+  code.merge(TreeStructs());
   code.merge(CommitStructs());
   code.merge(SharedStructs());
   EXPECT_EQ(document.structs.size(), code.size());
@@ -318,6 +350,7 @@ TEST(FormatDocTest, StructsAreAsDocumented) {
 TEST(FormatDocTest, NoByteOfAStructIsLeftOut) {
   const Document document = ReadDocument();
   std::map<std::string, Struct> code = FileStructs();
+  code.merge(TreeStructs());
   code.merge(CommitStructs());
   code.merge(SharedStructs());
   for (const auto& [name, unused] : code) {

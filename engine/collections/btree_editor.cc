@@ -97,16 +97,19 @@ absl::Status TreeEditor::FinishRoot(Children& children, uint32_t level,
                                     MapRoot& root) {
   TreeSlot slot;
   EVE_RETURN_IF_ERROR(writer_.WriteRoot(children, level, packing, &slot));
-  // A root of one child is a level too many.
-  while (!slot.is_empty()) {
+  // A root of one child is a level too many. Levels are counted down: damage
+  // may have made a node its own child.
+  uint32_t left = slot.is_empty() ? 0 : kTreeLevelsMax;
+  uint32_t expected = TreeNodeView::kAnyLevel;
+  while (left > 0) {
     TreeNodeView node;
-    if (!TreeNodeView::Open(writer_.view(), slot.offset(),
-                            TreeNodeView::kAnyLevel, &node) ||
+    if (!TreeNodeView::Open(writer_.view(), slot.offset(), expected, &node) ||
         node.count() > 1) {
       break;
     }
     writer_.Retire(slot.offset(), node.bytes());
     slot = node.slot(0);
+    left = expected = node.level() - 1;
   }
   root.slot = NodeSlot{slot.word};
   root.count += static_cast<uint64_t>(count_delta_);

@@ -91,9 +91,9 @@ class TreeEditor {
   // `*changed` is false if they leave all as it is.
   absl::Status MergeLeaf(const TreeLeafView& leaf, absl::Span<MapOp* const> ops,
                          bool* changed);
-  // Runs the ops on one key; `stored`, if not null, is its record.
-  absl::Status RunOps(absl::Span<MapOp* const> ops, const TreeRecord* stored,
-                      bool* changed);
+  // Runs the ops on one key; `stored`, if not null, is its record in `leaf`.
+  absl::Status RunOps(absl::Span<MapOp* const> ops, const TreeLeafView& leaf,
+                      const TreeRecord* stored, bool* changed);
   // Replaces the leaf by records_.
   absl::Status RewriteLeaf(const Place& place, const TreeLeafView& leaf,
                            TreeWriter::Packing packing, Children& out);

@@ -69,8 +69,7 @@ absl::Status TreeEditor::EraseInLeaf(const Place& place, const KeyRange& range,
     if (i < begin || i >= end) {
       records_.push_back(record);
     } else if (record.external) {
-      EVE_RETURN_IF_ERROR(
-          writer_.RetireExternal(TreeLeafView::ExternalOffset(record.value)));
+      EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, record.value));
     }
   }
   count_delta_ -= end - begin;
@@ -157,12 +156,8 @@ class TreeRetirer {
       bool external;
       const Bytes stored = leaf.Stored(i, &external);
       if (!external) continue;
-      if (stored.size() != kTreeExternalBytes) {
-        return DamagedTree(slot->offset(), "tree leaf");
-      }
       Spend();
-      EVE_RETURN_IF_ERROR(
-          writer_.RetireExternal(TreeLeafView::ExternalOffset(stored)));
+      EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, stored));
     }
     Spend();
     writer_.Retire(slot->offset(), leaf.bytes());
@@ -208,8 +203,7 @@ class TreeRetirer {
       children.push_back(child);
     }
     std::vector<TreeChild> out;
-    EVE_RETURN_IF_ERROR(writer_.WriteNodes(children, node.level(),
-                                           TreeWriter::Packing::kFull, out));
+    EVE_RETURN_IF_ERROR(writer_.WriteNode(children, node.level(), out));
     *slot = out.front().slot;
     return absl::OkStatus();
   }

@@ -78,7 +78,7 @@ absl::Status TreeEditor::MergeLeaf(const TreeLeafView& leaf,
     while (copied < index) records_.push_back(leaf.Record(copied++));
     TreeRecord stored;
     if (equal) stored = leaf.Record(copied++);
-    EVE_RETURN_IF_ERROR(RunOps(ops.subspan(done, end - done),
+    EVE_RETURN_IF_ERROR(RunOps(ops.subspan(done, end - done), leaf,
                                equal ? &stored : nullptr, changed));
     done = end;
   }
@@ -87,6 +87,7 @@ absl::Status TreeEditor::MergeLeaf(const TreeLeafView& leaf,
 }
 
 absl::Status TreeEditor::RunOps(absl::Span<MapOp* const> ops,
+                                const TreeLeafView& leaf,
                                 const TreeRecord* stored, bool* changed) {
   bool exists = stored != nullptr;
   const MapOp* written = nullptr;
@@ -113,7 +114,7 @@ absl::Status TreeEditor::RunOps(absl::Span<MapOp* const> ops,
   }
   *changed |= exists || stored != nullptr;
   if (stored == nullptr || !stored->external) return absl::OkStatus();
-  return writer_.RetireExternal(TreeLeafView::ExternalOffset(stored->value));
+  return writer_.RetireExternal(leaf, stored->value);
 }
 
 absl::Status TreeEditor::TryPatchLeaf(const Place& place,
@@ -148,8 +149,7 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
     --count_delta_;
     if (leaf.all_external()) {
       const TreeRecord erased = leaf.Record(index);
-      EVE_RETURN_IF_ERROR(
-          writer_.RetireExternal(TreeLeafView::ExternalOffset(erased.value)));
+      EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, erased.value));
     }
     return PatchUniform(place, leaf, index, nullptr, out);
   }
@@ -183,8 +183,7 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
   EVE_RETURN_IF_ERROR(
       writer_.PlaceValue(value, &words_.emplace_back(), &record));
   if (external) {
-    EVE_RETURN_IF_ERROR(
-        writer_.RetireExternal(TreeLeafView::ExternalOffset(old)));
+    EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, old));
   }
   TreeChild child = Unchanged(place);
   char* data = writer_.Edit(place.slot.offset());

@@ -48,7 +48,10 @@ bool TreeLeafView::Open(const BlockView& view, Offset offset,
                         TreeLeafView* out) {
   const BlockHeader* header =
       view.Block(offset, BlockType::kTreeLeaf, sizeof(TreeLeaf));
-  if (header == nullptr || header->count == 0) return false;
+  if (header == nullptr || header->count == 0 ||
+      header->bytes() > kTreeBlockBytesMax) {
+    return false;
+  }
   out->head_ = view.As<TreeLeaf>(offset);
   out->block_ = view.At(offset);
   return out->Place();
@@ -184,7 +187,7 @@ bool TreeNodeView::Open(const BlockView& view, Offset offset, uint32_t level,
   const BlockHeader* header =
       view.Block(offset, BlockType::kTreeNode, sizeof(TreeNode));
   if (header == nullptr || header->count == 0 || header->depth == 0 ||
-      header->depth > kTreeLevelsMax) {
+      header->depth > kTreeLevelsMax || header->bytes() > kTreeBlockBytesMax) {
     return false;
   }
   if (level != kAnyLevel && header->depth != level) return false;

@@ -9,9 +9,6 @@
 namespace eve {
 namespace {
 
-// Ends and areas above this need 32 bits; the 16th bit marks external values.
-constexpr uint64_t kNarrowAreaMax = 0x7FFF;
-
 // What a leaf of some records will look like. Records are added in order.
 class LeafPlan {
  public:
@@ -48,7 +45,7 @@ class LeafPlan {
     return same_values_ && value_bytes_ < kTreeVaries;
   }
   bool wide() const {
-    return key_area() > kNarrowAreaMax || value_area() > kNarrowAreaMax;
+    return key_area() > kTreeNarrowAreaMax || value_area() > kTreeNarrowAreaMax;
   }
   uint32_t end_bytes() const { return wide() ? 4 : 2; }
   uint64_t KeysAt() const {
@@ -261,7 +258,13 @@ absl::Status DamagedTree(Offset offset, const char* what) {
       "offset ", offset.bytes(), ": expected a ", what, ", found other bytes"));
 }
 
-absl::Status TreeWriter::RetireExternal(Offset offset) {
+absl::Status TreeWriter::RetireExternal(const TreeLeafView& leaf,
+                                        Bytes stored) {
+  if (stored.size() != kTreeExternalBytes) {
+    const auto at = static_cast<uint64_t>(leaf.data() - view().base);
+    return DamagedTree(Offset::FromBytes(at), "tree leaf");
+  }
+  const Offset offset = TreeLeafView::ExternalOffset(stored);
   const BlockHeader* header =
       view().Block(offset, BlockType::kTreeValue, sizeof(TreeValue));
   if (header == nullptr) return DamagedTree(offset, "tree value");

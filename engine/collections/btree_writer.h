@@ -42,8 +42,9 @@ class TreeWriter {
   void Retire(Offset offset, uint64_t bytes) {
     context_.store->Retire(offset, bytes);
   }
-  // Retires the block of an external value.
-  absl::Status RetireExternal(Offset offset);
+  // Retires the block of an external value of `leaf`, of which these bytes are
+  // stored there.
+  absl::Status RetireExternal(const TreeLeafView& leaf, Bytes stored);
   // Makes `value` fit a leaf: a long one gets a block, and `*record` its
   // offset, kept in `*word`.
   absl::Status PlaceValue(Bytes value, uint64_t* word, TreeRecord* record);
@@ -65,6 +66,9 @@ class TreeWriter {
   // first child's separator becomes that of the first node.
   absl::Status WriteNodes(absl::Span<const TreeChild> children, uint32_t level,
                           Packing packing, std::vector<TreeChild>& out);
+  // Puts all of them into one node, however long it gets.
+  absl::Status WriteNode(absl::Span<const TreeChild> children, uint32_t level,
+                         std::vector<TreeChild>& out);
   // Adds levels until there is one root.
   absl::Status WriteRoot(std::vector<TreeChild>& children, uint32_t level,
                          Packing packing, TreeSlot* root);
@@ -72,8 +76,6 @@ class TreeWriter {
  private:
   absl::Status WriteLeaf(absl::Span<const TreeRecord> records,
                          const KeyPieces& separator,
-                         std::vector<TreeChild>& out);
-  absl::Status WriteNode(absl::Span<const TreeChild> children, uint32_t level,
                          std::vector<TreeChild>& out);
 
   const EditContext& context_;

@@ -12,6 +12,7 @@
 #include "engine/format/node_layout.h"
 #include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
+#include "engine/format/tree_layout.h"
 
 namespace eve {
 
@@ -81,6 +82,26 @@ EVE_AT(CollisionLeaf, reserved, 28);
 
 static_assert(sizeof(CollisionEntry) == 8);
 EVE_AT(CollisionEntry, word, 0);
+
+static_assert(sizeof(TreeSlot) == 8);
+EVE_AT(TreeSlot, word, 0);
+
+static_assert(sizeof(TreeLeaf) == 24);
+EVE_AT(TreeLeaf, header, 0);
+EVE_AT(TreeLeaf, prefix_bytes, 16);
+EVE_AT(TreeLeaf, key_bytes, 18);
+EVE_AT(TreeLeaf, value_bytes, 20);
+EVE_AT(TreeLeaf, flags, 22);
+
+static_assert(sizeof(TreeNode) == 24);
+EVE_AT(TreeNode, header, 0);
+EVE_AT(TreeNode, prefix_bytes, 16);
+EVE_AT(TreeNode, flags, 18);
+EVE_AT(TreeNode, reserved, 20);
+
+static_assert(sizeof(TreeValue) == 24);
+EVE_AT(TreeValue, header, 0);
+EVE_AT(TreeValue, value_bytes, 16);
 
 static_assert(sizeof(CatalogEntry) == 32);
 EVE_AT(CatalogEntry, id, 0);
@@ -196,6 +217,9 @@ static_assert(static_cast<int>(BlockType::kCommitRecord) == 5);
 static_assert(static_cast<int>(BlockType::kDeltaList) == 6);
 static_assert(static_cast<int>(BlockType::kAccountingLeaf) == 7);
 static_assert(static_cast<int>(BlockType::kAccountingNode) == 8);
+static_assert(static_cast<int>(BlockType::kTreeLeaf) == 9);
+static_assert(static_cast<int>(BlockType::kTreeNode) == 10);
+static_assert(static_cast<int>(BlockType::kTreeValue) == 11);
 
 static_assert(static_cast<int>(SlotKind::kEmpty) == 0);
 static_assert(static_cast<int>(SlotKind::kNode) == 1);
@@ -204,6 +228,9 @@ static_assert(static_cast<int>(SlotKind::kCollisionLeaf) == 3);
 
 static_assert(static_cast<int>(CollectionKind::kInvalid) == 0);
 static_assert(static_cast<int>(CollectionKind::kMap) == 1);
+static_assert(static_cast<int>(CollectionKind::kOrderedMap) == 2);
+static_assert(static_cast<int>(CollectionKind::kSortedSet) == 3);
+static_assert(static_cast<int>(CollectionKind::kMultiMap) == 4);
 static_assert(static_cast<int>(CollectionKind::kGraveyard) == 255);
 
 static_assert(static_cast<int>(DeltaKind::kFill) == 1);
@@ -231,6 +258,18 @@ static_assert(kTrieBits == 5);
 static_assert(kTrieFanout == 32);
 static_assert(kTrieDepthMax == 13);
 static_assert(kExternalMark == 255);
+static_assert(kTreeLevelsMax == 32);
+static_assert(kTreeLeafRecordsMax == 4096);
+static_assert(kTreePrefixBytesMax == 65535);
+static_assert(kTreeBlockBytesMax == 524288);
+static_assert(kTreeVaries == 65535);
+static_assert(kTreeLeafWide == 1);
+static_assert(kTreeLeafExternal == 2);
+static_assert(kTreeLeafAligned == 4);
+static_assert(kTreeNodeLong == 1);
+static_assert(kTreeNarrowAreaMax == 32767);
+static_assert(kTreeExternalBytes == 8);
+static_assert(kTreeValueAlign == 8);
 static_assert(kKeyBytesMax == 65536);
 static_assert(kValueBytesMax == 4294967296);
 static_assert(kNameBytesMax == 255);

@@ -29,6 +29,8 @@ inline constexpr uint32_t kTreeLevelsMax = 32;
 inline constexpr uint32_t kTreeLeafRecordsMax = 4096;
 // Longer common prefixes are kept with each key.
 inline constexpr uint32_t kTreePrefixBytesMax = 0xFFFF;
+// Of a leaf or an inner node: only values may be runs.
+inline constexpr uint64_t kTreeBlockBytesMax = kRunThresholdBytes;
 
 // What writers aim at. No part of the format: readers take any size.
 inline constexpr uint32_t kTreeLeafBytesMax = 2048;
@@ -88,6 +90,9 @@ struct TreeLeaf {
 };
 EVE_LAYOUT(TreeLeaf, /*size=*/24, /*align=*/4);
 
+// A leaf is wide if its keys behind the prefix, or its values, have more bytes
+// than this: the 16th bit of a value's end marks external values.
+inline constexpr uint32_t kTreeNarrowAreaMax = 0x7FFF;
 inline constexpr uint32_t kTreeExternalBytes = 8;
 inline constexpr uint64_t kTreeValueAlign = 8;
 

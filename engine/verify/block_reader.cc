@@ -47,7 +47,12 @@ const char* NameOf(BlockType type) {
 }
 
 bool LoadedBlock::IsZeroFrom(uint64_t at) const {
-  return std::all_of(bytes.begin() + static_cast<ptrdiff_t>(at), bytes.end(),
+  return IsZero(at, bytes.size());
+}
+
+bool LoadedBlock::IsZero(uint64_t from, uint64_t end) const {
+  return std::all_of(bytes.begin() + static_cast<ptrdiff_t>(from),
+                     bytes.begin() + static_cast<ptrdiff_t>(end),
                      [](char c) { return c == 0; });
 }
 

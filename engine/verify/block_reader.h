@@ -46,6 +46,8 @@ struct LoadedBlock {
     return value;
   }
   bool IsZeroFrom(uint64_t at) const;
+  // REQUIRES: from <= end <= bytes.size().
+  bool IsZero(uint64_t from, uint64_t end) const;
 };
 
 class BlockReader {
@@ -66,6 +68,10 @@ class BlockReader {
   // Reads the header and hashes the block without further expectations.
   bool LoadAny(Offset offset, uint64_t bytes_max, LoadedBlock& block);
 
+  // Reads the first bytes of the block at `offset`, and checks only that it
+  // can lie there.
+  bool ReadHeader(Offset offset, LoadedBlock& block);
+
   uint64_t limit_units() const { return limit_units_; }
   uint64_t salt() const { return salt_; }
   const File& file() const { return *file_; }
@@ -73,7 +79,6 @@ class BlockReader {
   static constexpr uint64_t kWholeBytesMax = 1 << 20;
 
  private:
-  bool ReadHeader(Offset offset, LoadedBlock& block);
   bool ReadBody(LoadedBlock& block);
   bool ReadAt(uint64_t byte, void* data, uint64_t size);
 

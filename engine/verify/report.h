@@ -36,7 +36,7 @@ struct SlotReport {
 // Blocks and bytes of one owner: a collection, the catalog, a graveyard.
 struct TreeReport {
   std::string name;
-  std::string kind;  // "map", "graveyard", "catalog"
+  std::string kind;  // "map", "ordered map", ..., "graveyard", "catalog"
   uint32_t id = 0;
   std::string key_type;
   std::string value_type;
@@ -44,9 +44,9 @@ struct TreeReport {
   uint64_t nodes = 0;
   uint64_t leaves = 0;
   uint64_t collision_leaves = 0;
-  uint64_t external_records = 0;
-  uint64_t bytes = 0;      // of all its blocks
-  uint32_t max_depth = 0;  // nodes on the longest path
+  uint64_t external_records = 0;  // or values, of a tree
+  uint64_t bytes = 0;             // of all its blocks
+  uint32_t max_depth = 0;         // nodes on the longest path
 };
 
 // A count for every segment that the root can reach.

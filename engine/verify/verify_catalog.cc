@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "engine/format/catalog_entry.h"
+#include "engine/verify/verify_tree.h"
 
 namespace eve::verify {
 namespace {
@@ -20,6 +21,61 @@ struct NamedTree {
 
 bool IsGraveyard(const CatalogEntry& entry) {
   return entry.kind == static_cast<uint8_t>(CollectionKind::kGraveyard);
+}
+
+// Null for a kind that is none.
+const char* KindName(uint8_t kind) {
+  switch (static_cast<CollectionKind>(kind)) {
+    case CollectionKind::kMap:
+      return "map";
+    case CollectionKind::kOrderedMap:
+      return "ordered map";
+    case CollectionKind::kSortedSet:
+      return "sorted set";
+    case CollectionKind::kMultiMap:
+      return "multimap";
+    case CollectionKind::kGraveyard:
+      return "graveyard";
+    case CollectionKind::kInvalid:
+      break;
+  }
+  return nullptr;
+}
+
+// Whether `entry` is one of a tree. The type of the root's block says so of a
+// graveyard. False if that cannot be read.
+bool IsTree(const TrieWalk& walk, const CatalogEntry& entry, bool* is_tree) {
+  if (!IsGraveyard(entry)) {
+    *is_tree = KindName(entry.kind) != nullptr &&
+               entry.kind != static_cast<uint8_t>(CollectionKind::kMap);
+    return true;
+  }
+  LoadedBlock block;
+  const Offset root = entry.root.offset();
+  if (entry.root.is_empty() || !walk.reader->ReadHeader(root, block)) {
+    return false;
+  }
+  const auto type = static_cast<BlockType>(block.header.type);
+  *is_tree = type == BlockType::kTreeLeaf || type == BlockType::kTreeNode;
+  return true;
+}
+
+void WalkCollection(const TrieWalk& walk, NamedTree& tree) {
+  const CatalogEntry& entry = tree.entry;
+  bool is_tree;
+  if (!IsTree(walk, entry, &is_tree)) return;
+  if (!is_tree) {
+    WalkTrie(walk, entry.root, entry.id, tree.report,
+             [](Offset, std::string_view, std::string_view) {});
+    return;
+  }
+  const auto kind = static_cast<CollectionKind>(entry.kind);
+  const TreeTraits traits{.id = entry.id,
+                          .is_graveyard = IsGraveyard(entry),
+                          .has_values = kind != CollectionKind::kSortedSet &&
+                                        kind != CollectionKind::kMultiMap};
+  WalkTree(TreeWalk{walk.reader, walk.reach, walk.log}, tree.where,
+           TreeSlot{entry.root.word}, traits, tree.report);
 }
 
 class CatalogReader {
@@ -48,7 +104,8 @@ class CatalogReader {
     tree.report.id = entry.id;
     tree.report.key_type = value.substr(0, entry.key_type_bytes);
     tree.report.value_type = value.substr(entry.key_type_bytes);
-    tree.report.kind = IsGraveyard(entry) ? "graveyard" : "map";
+    const char* kind = KindName(entry.kind);
+    tree.report.kind = kind == nullptr ? "unknown" : kind;
     CheckName(where, name, entry);
     CheckEntry(where, entry);
     trees_.push_back(std::move(tree));
@@ -74,9 +131,8 @@ class CatalogReader {
   }
 
   void CheckEntry(Offset where, const CatalogEntry& entry) {
-    if (entry.kind != static_cast<uint8_t>(CollectionKind::kMap) &&
-        !IsGraveyard(entry)) {
-      log_.Add(where, "catalog entry: kind", "1 (map) or 255 (graveyard)",
+    if (KindName(entry.kind) == nullptr) {
+      log_.Add(where, "catalog entry: kind", "1 to 4, or 255 (graveyard)",
                absl::StrCat(entry.kind));
     }
     log_.Equal(where, "catalog entry: reserved", 0,
@@ -120,8 +176,7 @@ void WalkCollections(const TrieWalk& walk, const ReadRecord& root,
   report.trees.push_back(std::move(names));
   uint64_t collections = 0;
   for (NamedTree& tree : catalog.trees()) {
-    WalkTrie(walk, tree.entry.root, tree.entry.id, tree.report,
-             [](Offset, std::string_view, std::string_view) {});
+    WalkCollection(walk, tree);
     // The count of a graveyard is what it was when it was buried.
     if (!IsGraveyard(tree.entry)) {
       ++collections;

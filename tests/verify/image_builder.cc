@@ -239,17 +239,37 @@ Offset ImageBuilder::MakeRecordBlock(uint32_t id, uint64_t hash,
 
 // The catalog and commits.
 
-void ImageBuilder::SetCollection(const std::string& name,
-                                 const Records& records) {
+CatalogEntry& ImageBuilder::ResetCollection(const std::string& name,
+                                            CollectionKind kind) {
   const bool is_new = catalog_.find(name) == catalog_.end();
   CatalogEntry& entry = catalog_[name];
   if (is_new) {
     entry = CatalogEntry{};
     entry.id = next_collection_++;
-    entry.kind = static_cast<uint8_t>(CollectionKind::kMap);
     entry.key_type_bytes = entry.value_type_bytes = 5;  // "bytes"
   }
+  entry.kind = static_cast<uint8_t>(kind);
+  entry.root = NodeSlot{};
+  entry.count = 0;
   RetireTree(entry.id);
+  return entry;
+}
+
+Offset ImageBuilder::AddBlock(uint32_t segment, const BlockHeader& header,
+                              std::string bytes) {
+  const Offset offset = Place(segment, header, std::move(bytes));
+  live_.push_back(blocks_.back());
+  return offset;
+}
+
+void ImageBuilder::AddDeadBlock(uint32_t segment, const BlockHeader& header,
+                                std::string bytes) {
+  RetireAt(Place(segment, header, std::move(bytes)));
+}
+
+void ImageBuilder::SetCollection(const std::string& name,
+                                 const Records& records) {
+  CatalogEntry& entry = ResetCollection(name, CollectionKind::kMap);
   entry.root = BuildTrie(entry.id, records);
   entry.count = records.size();
 }

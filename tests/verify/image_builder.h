@@ -48,6 +48,14 @@ class ImageBuilder {
 
   // Makes `records` the content of collection `name`, retiring what it had.
   void SetCollection(const std::string& name, const Records& records);
+  // For collections that are no maps: the entry of a new or old name, emptied,
+  // and blocks that belong to it. What it had is retired.
+  CatalogEntry& ResetCollection(const std::string& name, CollectionKind kind);
+  Offset AddBlock(uint32_t segment, const BlockHeader& header,
+                  std::string bytes);
+  // A block of garbage: it was live once.
+  void AddDeadBlock(uint32_t segment, const BlockHeader& header,
+                    std::string bytes);
   // Buries the collection of that name; its blocks stay live.
   void Bury(const std::string& name);
   // Publishes a version.
