@@ -67,7 +67,7 @@ TEST(MultiMapTest, KeepsTheValuesOfEachKeyInOrder) {
   EXPECT_TRUE(removed);
   ASSERT_OK_AND_ASSIGN(const uint64_t size, tags.size());
   EXPECT_EQ(size, 2u);
-  testing::ExpectCleanTreeCheck(path, domain);
+  testing::ExpectCleanCheck(path, domain);
 }
 
 TEST(MultiMapTest, ValuesMayBeLong) {

@@ -372,7 +372,7 @@ TEST_F(OrderedMapTest, ErasesRanges) {
   EXPECT_EQ(Read().size(), 1900u);
   EXPECT_EQ(KeysOf(Read().From("1899").Limit(2)), (Keys{"1899", "8000"}));
   ASSERT_OK(domain_.Reclaim());
-  testing::ExpectCleanTreeCheck(path_, domain_);
+  testing::ExpectCleanCheck(path_, domain_);
   EXPECT_EQ(KeysOf(Read().All()).size(), 1900u);
 }
 
@@ -398,7 +398,7 @@ TEST_F(OrderedMapTest, AnErasedRangeComesBackWithItsSavepoint) {
   EXPECT_EQ(Read().size(), 2901u);
   ASSERT_OK(domain_.Reclaim());
   EXPECT_EQ(KeysOf(Read().All()).size(), 2901u);
-  testing::ExpectCleanTreeCheck(path_, domain_);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 TEST_F(OrderedMapTest, KeysAndValuesOfAllSizes) {
@@ -438,7 +438,7 @@ TEST_F(OrderedMapTest, KeysAndValuesOfAllSizes) {
   }
   EXPECT_CODE(map_->Put(std::string((64 << 10) + 1, 'k'), ""),
               absl::StatusCode::kInvalidArgument);
-  testing::ExpectCleanTreeCheck(path_, domain_);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 TEST_F(OrderedMapTest, TuplesOrderAndHavePrefixes) {
@@ -524,7 +524,7 @@ TEST_F(OrderedMapTest, SpaceComesBack) {
   EXPECT_LE(live(), before + 8192);
   EXPECT_TRUE(Read().empty());
   EXPECT_CODE(map_->Put("a", "b"), absl::StatusCode::kFailedPrecondition);
-  testing::ExpectCleanTreeCheck(path_, domain_);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 TEST_F(OrderedMapTest, OldSnapshotsStayAsTheyWere) {

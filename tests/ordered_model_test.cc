@@ -338,7 +338,7 @@ TEST_F(OrderedModelTest, RandomOperationsAgreeWithTheModel) {
       maps_.clear();
       Open();
     } else if (dice == 20) {
-      testing::ExpectCleanTreeCheck(path_, domain_);
+      testing::ExpectCleanCheck(path_, domain_);
     } else if (dice == 21) {
       const int c = static_cast<int>(random_.Uniform(kCollections));
       held.clear();  // handles of the dropped collection see nothing there
@@ -353,7 +353,7 @@ TEST_F(OrderedModelTest, RandomOperationsAgreeWithTheModel) {
   ASSERT_OK_AND_ASSIGN(Snapshot now, domain_.Now());
   ExpectSame(now, models_);
   ASSERT_OK(domain_.Reclaim());
-  testing::ExpectCleanTreeCheck(path_, domain_);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(SortedSetTest, HoldsKeysInOrder) {
   auto cursor = reader.NewCursor();
   cursor.SeekBelow(10);
   EXPECT_EQ(cursor.key(), -20);
-  testing::ExpectCleanTreeCheck(path, domain);
+  testing::ExpectCleanCheck(path, domain);
 }
 
 TEST(SortedSetTest, ChangesInTransactions) {

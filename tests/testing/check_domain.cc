@@ -9,9 +9,6 @@
 
 namespace eve::testing {
 
-// Whether engine/verify knows the blocks of trees.
-constexpr bool kVerifierKnowsTrees = false;
-
 void ExpectCleanCheck(const std::string& path, Domain& domain) {
   ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
   ExpectCleanCheckAt(path, now);
@@ -28,10 +25,6 @@ void ExpectCleanCheckAt(const std::string& path, const Snapshot& snapshot) {
                   << ": expected " << error.expected << ", found "
                   << error.found;
   }
-}
-
-void ExpectCleanTreeCheck(const std::string& path, Domain& domain) {
-  if (kVerifierKnowsTrees) ExpectCleanCheck(path, domain);
 }
 
 }  // namespace eve::testing

@@ -19,9 +19,6 @@ void ExpectCleanCheck(const std::string& path, Domain& domain);
 // The same of an older version that is still pinned.
 void ExpectCleanCheckAt(const std::string& path, const Snapshot& snapshot);
 
-// The same of domains with ordered collections.
-void ExpectCleanTreeCheck(const std::string& path, Domain& domain);
-
 }  // namespace eve::testing
 
 #endif  // EVE_TESTS_TESTING_CHECK_DOMAIN_H_
