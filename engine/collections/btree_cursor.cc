@@ -1,6 +1,7 @@
 #include "engine/collections/btree_cursor.h"
 
 #include <cstring>
+#include <utility>
 
 namespace eve {
 namespace {
@@ -13,9 +14,23 @@ constexpr uint32_t kAheadLines = 33;
 TreeCursor::TreeCursor(const BlockView& view, NodeSlot root)
     : view_(view), root_{root.word} {}
 
+void TreeCursor::SetTree(const BlockView& view, NodeSlot root) {
+  Reset();
+  damaged_ = false;
+  view_ = view;
+  root_ = TreeSlot{root.word};
+}
+
+void TreeCursor::StopAt(Bytes stop, bool forward) {
+  Reset();
+  has_stop_ = true;
+  stops_forward_ = forward;
+  stop_ = stop;
+}
+
 void TreeCursor::Reset() {
   depth_ = 0;
-  count_ = index_ = 0;
+  first_ = count_ = index_ = 0;
 }
 
 void TreeCursor::Damaged() {
@@ -40,22 +55,38 @@ bool TreeCursor::EnterLeaf(TreeSlot slot) {
     Damaged();
     return false;
   }
+  first_ = 0;
   count_ = leaf_.count();
+  if (has_stop_) FindStopInLeaf();
   has_plain_values_ = leaf_.has_uniform_values() && !leaf_.all_external();
   const Bytes prefix = leaf_.prefix();
   // Reading a word at the last key must not leave the block.
   copies_words_ = !prefix.empty() && leaf_.has_uniform_keys() &&
                   leaf_.key_bytes() <= 8 && leaf_.value_area_bytes() >= 8;
   if (prefix.empty()) return true;
-  const size_t longest = prefix.size() + leaf_.LongestSuffix() + 8;
-  if (longest > key_room_) {
-    key_buffer_ = std::make_unique_for_overwrite<char[]>(longest);
-    key_room_ = longest;
-  }
-  std::memcpy(key_buffer_.get(), prefix.data(), prefix.size());
-  suffix_ = key_buffer_.get() + prefix.size();
+  MakeKeyRoom(prefix.size() + 8);
   key_size_ = prefix.size() + leaf_.key_bytes();
+  std::memcpy(key_buffer_, prefix.data(), prefix.size());
   return true;
+}
+
+void TreeCursor::FindStopInLeaf() {
+  bool equal;
+  const uint32_t stop = leaf_.LowerBound(stop_, &equal);
+  (stops_forward_ ? count_ : first_) = stop;
+}
+
+// For `bytes` of a key in this leaf, and with what the buffer holds.
+void TreeCursor::MakeKeyRoom(size_t bytes) {
+  const size_t prefix = leaf_.prefix().size();
+  if (bytes > key_room_) {
+    key_room_ = 2 * bytes;
+    auto room = std::make_unique_for_overwrite<char[]>(key_room_);
+    std::memcpy(room.get(), leaf_.prefix().data(), prefix);
+    long_keys_ = std::move(room);
+    key_buffer_ = long_keys_.get();
+  }
+  suffix_ = key_buffer_ + prefix;
 }
 
 // What a slot leads to: nodes, or the leaf that ends the path.
@@ -94,13 +125,15 @@ void TreeCursor::SeekToFirst() {
   if (root_.is_empty() || !DescendToEdge(root_, Edge::kFirst)) return;
   index_ = 0;
   PrefetchSibling(Edge::kLast);
+  Settle();
 }
 
 void TreeCursor::SeekToLast() {
   Reset();
   if (root_.is_empty() || !DescendToEdge(root_, Edge::kLast)) return;
-  index_ = count_ - 1;
+  index_ = leaf_.count() - 1;
   PrefetchSibling(Edge::kFirst);
+  Settle();
 }
 
 // A leaf's keys may all be less than the one that led to it: then the first
@@ -109,11 +142,9 @@ void TreeCursor::SeekAtLeast(Bytes key) {
   if (!Descend(key)) return;
   bool equal;
   index_ = leaf_.LowerBound(key, &equal);
-  if (index_ == count_) {
-    StepToLeaf(Edge::kFirst);
-  } else {
-    PrefetchSibling(Edge::kLast);
-  }
+  if (index_ >= count_) return StepToLeaf(Edge::kFirst);
+  PrefetchSibling(Edge::kLast);
+  Settle();
 }
 
 void TreeCursor::SeekAbove(Bytes key) {
@@ -121,16 +152,19 @@ void TreeCursor::SeekAbove(Bytes key) {
   bool equal;
   index_ = leaf_.LowerBound(key, &equal);
   if (equal) ++index_;
-  if (index_ == count_) StepToLeaf(Edge::kFirst);
+  if (index_ >= count_) return StepToLeaf(Edge::kFirst);
+  Settle();
 }
 
 void TreeCursor::SeekAtMost(Bytes key) {
   if (!Descend(key)) return;
   bool equal;
   index_ = leaf_.LowerBound(key, &equal);
-  if (equal) return;
-  if (index_ == 0) return StepToLeaf(Edge::kLast);
-  --index_;
+  if (!equal) {
+    if (index_ == 0) return StepToLeaf(Edge::kLast);
+    --index_;
+  }
+  Settle();
 }
 
 void TreeCursor::SeekBelow(Bytes key) {
@@ -139,6 +173,7 @@ void TreeCursor::SeekBelow(Bytes key) {
   index_ = leaf_.LowerBound(key, &equal);
   if (index_ == 0) return StepToLeaf(Edge::kLast);
   --index_;
+  Settle();
 }
 
 void TreeCursor::SeekToRank(uint64_t rank) {
@@ -157,14 +192,16 @@ void TreeCursor::SeekToRank(uint64_t rank) {
     slot = level.node.slot(child);
   }
   if (!EnterLeaf(slot)) return;
-  if (rank >= count_) return Reset();
+  if (rank >= leaf_.count()) return Reset();
   index_ = static_cast<uint32_t>(rank);
+  Settle();
 }
 
 // To the neighbouring leaf; `side` is where one stands in it: its first record
 // when going forward, its last when going back.
 void TreeCursor::StepToLeaf(Edge side) {
   const bool forward = side == Edge::kFirst;
+  if (StopsInLeaf(forward)) return Reset();
   while (depth_ > 0) {
     Level& level = path_[depth_ - 1];
     const bool at_edge =
@@ -172,9 +209,9 @@ void TreeCursor::StepToLeaf(Edge side) {
     if (!at_edge) {
       level.index += forward ? 1 : -1;
       if (!DescendToEdge(level.node.slot(level.index), side)) return;
-      index_ = forward ? 0 : count_ - 1;
+      index_ = forward ? 0 : leaf_.count() - 1;
       PrefetchSibling(forward ? Edge::kLast : Edge::kFirst);
-      return;
+      return Settle();
     }
     --depth_;
   }
@@ -186,6 +223,7 @@ void TreeCursor::PrefetchSibling(Edge side) const {
   if (depth_ == 0) return;
   const Level& level = path_[depth_ - 1];
   const bool forward = side == Edge::kLast;
+  if (StopsInLeaf(forward)) return;
   if (forward ? level.index + 1 >= level.node.count() : level.index == 0) {
     return;
   }
@@ -194,12 +232,13 @@ void TreeCursor::PrefetchSibling(Edge side) const {
   PrefetchLines(view_.At(slot.offset()), kAheadLines);
 }
 
-Bytes TreeCursor::AssembleKey() const {
+Bytes TreeCursor::AssembleKey() {
   const Bytes suffix = leaf_.Suffix(index_);
   const size_t prefix = leaf_.prefix().size();
   if (prefix == 0) return suffix;
+  MakeKeyRoom(prefix + suffix.size());
   if (!suffix.empty()) std::memcpy(suffix_, suffix.data(), suffix.size());
-  return Bytes(key_buffer_.get(), prefix + suffix.size());
+  return Bytes(key_buffer_, prefix + suffix.size());
 }
 
 Bytes TreeCursor::LoadValue() {

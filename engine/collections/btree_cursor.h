@@ -2,7 +2,8 @@
 //
 // Threads:    one thread per cursor.
 // Processes:  none.
-// Owns:       a buffer for the key of the record it stands on.
+// Owns:       a buffer for the key of the record it stands on: no allocation
+//             for keys of up to about 100 bytes.
 // Lifetime:   the view, and a pin that can see the root. An edit by the
 //             transaction that owns the root ends it; seek again on the new
 //             one.
@@ -27,6 +28,15 @@ class TreeCursor {
  public:
   // Stands nowhere: !Valid().
   TreeCursor(const BlockView& view, NodeSlot root);
+  TreeCursor(const TreeCursor&) = delete;
+  TreeCursor& operator=(const TreeCursor&) = delete;
+
+  // Goes on with another tree, standing nowhere. The stop remains.
+  void SetTree(const BlockView& view, NodeSlot root);
+  // From now on not Valid() on keys >= `stop` (forward) or < `stop`. Costs a
+  // search a leaf and nothing a step. Stands nowhere until the next seek;
+  // `stop` must outlive the cursor.
+  void StopAt(Bytes stop, bool forward);
 
   bool Valid() const { return index_ < count_; }
   bool damaged() const { return damaged_; }
@@ -46,15 +56,15 @@ class TreeCursor {
     if (++index_ == count_) StepToLeaf(Edge::kFirst);
   }
   void Prev() {
-    if (index_ == 0) return StepToLeaf(Edge::kLast);
+    if (index_ == first_) return StepToLeaf(Edge::kLast);
     --index_;
   }
   // Valid until the cursor moves.
-  Bytes key() const {
+  Bytes key() {
     if (!copies_words_) return AssembleKey();
     // A whole word, of which the first key_bytes() count.
     std::memcpy(suffix_, leaf_.keys() + index_ * leaf_.key_bytes(), 8);
-    return Bytes(key_buffer_.get(), key_size_);
+    return Bytes(key_buffer_, key_size_);
   }
   // Valid as long as the root's pin. Empty, and damaged(), if its block is.
   Bytes value() {
@@ -71,8 +81,20 @@ class TreeCursor {
 
   enum class Edge : uint8_t { kFirst, kLast };
 
+  static constexpr size_t kInlineKeyBytes = 120;
+
   void Reset();
+  // Stands nowhere if it stands on a record behind the stop.
+  void Settle() {
+    if (index_ < first_ || index_ >= count_) Reset();
+  }
+  // Going that way, the stop comes in this leaf.
+  bool StopsInLeaf(bool forward) const {
+    return forward ? count_ < leaf_.count() : first_ > 0;
+  }
   void Damaged();
+  void FindStopInLeaf();
+  void MakeKeyRoom(size_t bytes);
   bool LeadsToNode(TreeSlot slot) const;
   bool EnterNode(TreeSlot slot, Level& level);
   bool EnterLeaf(TreeSlot slot);
@@ -80,7 +102,7 @@ class TreeCursor {
   bool Descend(Bytes key);
   bool DescendToEdge(TreeSlot slot, Edge edge);
   void StepToLeaf(Edge side);
-  Bytes AssembleKey() const;
+  Bytes AssembleKey();
   Bytes LoadValue();
   void PrefetchSibling(Edge side) const;
 
@@ -91,14 +113,20 @@ class TreeCursor {
   Level path_[kTreeLevelsMax];
   TreeLeafView leaf_;
   uint32_t index_ = 0;             // of the record in the leaf
-  uint32_t count_ = 0;             // records of the leaf; 0: stands nowhere
+  uint32_t first_ = 0;             // before it lie records behind the stop
+  uint32_t count_ = 0;             // likewise from here on; 0: stands nowhere
   bool has_plain_values_ = false;  // of one size, all in the leaf
   bool copies_words_ = false;      // keys of one size, up to 8 bytes
+  bool has_stop_ = false;
+  bool stops_forward_ = false;
+  Bytes stop_;
   // The prefix of the leaf's keys, and behind it what key() copies there.
-  std::unique_ptr<char[]> key_buffer_;
-  size_t key_room_ = 0;
-  char* suffix_ = nullptr;  // in the buffer
-  size_t key_size_ = 0;     // if all have one
+  char* key_buffer_ = inline_keys_;
+  size_t key_room_ = kInlineKeyBytes;
+  char* suffix_ = inline_keys_;  // in the buffer
+  size_t key_size_ = 0;          // if all have one
+  std::unique_ptr<char[]> long_keys_;
+  char inline_keys_[kInlineKeyBytes];
 };
 
 }  // namespace eve

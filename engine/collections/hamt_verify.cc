@@ -1,18 +1,11 @@
 #include "engine/collections/hamt_verify.h"
 
+#include "engine/collections/block_checksum.h"
 #include "engine/collections/hamt_descend.h"
 #include "engine/collections/hamt_leaf.h"
-#include "engine/format/checksum.h"
 
 namespace eve {
 namespace {
-
-bool IsIntact(const BlockView& view, Offset offset, BlockType type,
-              uint64_t salt) {
-  const BlockHeader* header = view.Block(offset, type, sizeof(BlockHeader));
-  return header != nullptr &&
-         ChecksumOf(BlockHash(header, offset, salt)) == header->checksum;
-}
 
 // The blocks of the leaf's external records with this hash.
 bool AreRecordsIntact(const BlockView& view, Offset offset, uint64_t hash,
@@ -23,8 +16,8 @@ bool AreRecordsIntact(const BlockView& view, Offset offset, uint64_t hash,
     StoredRecord record;
     if (!leaf.Record(i, &record)) return false;
     if (!record.external() || record.AsExternal().hash != hash) continue;
-    if (!IsIntact(view, record.AsExternal().offset(), BlockType::kRecord,
-                  salt)) {
+    if (!IsBlockIntact(view, record.AsExternal().offset(), BlockType::kRecord,
+                       salt)) {
       return false;
     }
   }
@@ -33,7 +26,8 @@ bool AreRecordsIntact(const BlockView& view, Offset offset, uint64_t hash,
 
 bool IsCollisionLeafIntact(const BlockView& view, Offset offset,
                            uint64_t salt) {
-  if (!IsIntact(view, offset, BlockType::kCollisionLeaf, salt)) return false;
+  if (!IsBlockIntact(view, offset, BlockType::kCollisionLeaf, salt))
+    return false;
   const BlockHeader* header =
       view.Block(offset, BlockType::kCollisionLeaf, sizeof(CollisionLeaf));
   if (header == nullptr) return false;
@@ -44,7 +38,7 @@ bool IsCollisionLeafIntact(const BlockView& view, Offset offset,
   const auto* entries = static_cast<const CollisionEntry*>(
       static_cast<const void*>(view.At(offset) + sizeof(CollisionLeaf)));
   for (uint32_t i = 0; i < leaf->entries; ++i) {
-    if (!IsIntact(view, entries[i].offset(), BlockType::kRecord, salt)) {
+    if (!IsBlockIntact(view, entries[i].offset(), BlockType::kRecord, salt)) {
       return false;
     }
   }
@@ -62,7 +56,7 @@ bool HamtVerifyPath(const BlockView& view, const KeyHasher& hasher,
       case SlotKind::kEmpty:
         return true;
       case SlotKind::kLeaf:
-        return IsIntact(view, slot.offset(), BlockType::kTrieLeaf, salt) &&
+        return IsBlockIntact(view, slot.offset(), BlockType::kTrieLeaf, salt) &&
                AreRecordsIntact(view, slot.offset(), hash, salt);
       case SlotKind::kCollisionLeaf:
         return IsCollisionLeafIntact(view, slot.offset(), salt);
@@ -70,7 +64,7 @@ bool HamtVerifyPath(const BlockView& view, const KeyHasher& hasher,
         break;
     }
     if (depth == kTrieDepthMax ||
-        !IsIntact(view, slot.offset(), BlockType::kTrieNode, salt)) {
+        !IsBlockIntact(view, slot.offset(), BlockType::kTrieNode, salt)) {
       return false;
     }
     const NodeSlot* next = SlotIn(view, slot, hash << depth * kTrieBits);

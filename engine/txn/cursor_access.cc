@@ -29,8 +29,6 @@ struct CursorState : CursorHead {
   std::string remembered;
   bool has_place = false;  // on `remembered`, or where it was
   Scratch stop;            // without an allocation, in most cases
-  bool has_stop = false;
-  bool is_forward = true;
 };
 
 CursorState& StateOf(CursorHead& cursor) {
@@ -43,21 +41,15 @@ void LeavePlace(CursorState& state) {
   if (state.tree.damaged()) NoteDamagedRead(state.map);
 }
 
-bool IsPastStop(const CursorState& state, Bytes key) {
-  return state.has_stop && (key < state.stop.bytes()) != state.is_forward;
-}
-
 // Shows the record that the tree's cursor has come to.
 void Show(CursorState& state) {
   if (!state.tree.Valid()) return LeavePlace(state);
-  const Bytes key = state.tree.key();
-  if (IsPastStop(state, key)) return LeavePlace(state);
-  state.key = key;
+  state.key = state.tree.key();
   state.value = state.tree.value();
   if (state.tree.damaged()) return LeavePlace(state);
   state.valid = state.has_place = true;
   if (state.editor != nullptr) {
-    state.remembered.assign(key.data(), key.size());
+    state.remembered.assign(state.key.data(), state.key.size());
     state.key = Bytes(state.remembered);
   }
 }
@@ -70,7 +62,7 @@ bool TakeTree(CursorState& state) {
   state.seen = *state.writes;
   if (!view.ok()) return false;
   state.map = *view;
-  state.tree = TreeCursor(BlocksOf(*view), NodeSlot{view->root});
+  state.tree.SetTree(BlocksOf(*view), NodeSlot{view->root});
   return true;
 }
 
@@ -152,8 +144,7 @@ void StopCursorAt(CursorHead& cursor, Bytes stop, bool forward) {
   CursorState& state = StateOf(cursor);
   state.stop.Clear();
   state.stop.Append(stop.data(), stop.size());
-  state.has_stop = true;
-  state.is_forward = forward;
+  state.tree.StopAt(state.stop.bytes(), forward);
 }
 
 void RefreshCursor(CursorHead& cursor) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/collections/btree.h"
+#include "engine/collections/btree_verify.h"
 #include "engine/collections/hamt_iterator.h"
 #include "engine/collections/hamt_verify.h"
 #include "engine/txn/snapshot_impl.h"
@@ -31,6 +32,15 @@ FindResult FindInView(const MapView& map, Bytes key) {
                 NodeSlot{map.root}, key);
 }
 
+bool IsPathIntact(const MapView& map, Bytes key) {
+  if (map.verify_salt == 0) return true;
+  const NodeSlot root{map.root};
+  if (map.ordered) {
+    return TreeVerifyPath(ViewOf(map), root, key, map.verify_salt);
+  }
+  return HamtVerifyPath(ViewOf(map), HasherOf(map), root, key, map.verify_salt);
+}
+
 absl::Status DamagedRead(const MapView& map) {
   NoteDamagedRead(map);
   return absl::DataLossError(
@@ -52,11 +62,7 @@ std::optional<Bytes> FindInMap(const MapView& map, Bytes key) {
 }
 
 absl::StatusOr<Bytes> GetInMap(const MapView& map, Bytes key) {
-  if (map.verify_salt != 0 && !map.ordered &&
-      !HamtVerifyPath(ViewOf(map), HasherOf(map), NodeSlot{map.root}, key,
-                      map.verify_salt)) {
-    return DamagedRead(map);
-  }
+  if (!IsPathIntact(map, key)) return DamagedRead(map);
   const FindResult found = FindInView(map, key);
   if (found.outcome == FindOutcome::kFound) return found.value;
   if (found.outcome == FindOutcome::kDamaged) return DamagedRead(map);

@@ -84,6 +84,8 @@ class OrderedMap : public internal::OrderedMapHandle<K, V> {
   // Calls `fn` for each key that the two snapshots do not agree on, in order,
   // with its values in `before` and `after`, nothing where it is absent, until
   // it returns false. O(changes * log n): what both share is passed over.
+  // Either snapshot may be the older one; one without the collection has no
+  // keys.
   absl::Status Diff(const Snapshot& before, const Snapshot& after,
                     absl::FunctionRef<bool(View<K>, std::optional<View<V>>,
                                            std::optional<View<V>>)>

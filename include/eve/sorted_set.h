@@ -16,9 +16,11 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "eve/codec.h"
+#include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
 #include "eve/internal/ordered.h"
 
@@ -112,6 +114,23 @@ class SortedSet : public internal::SetHandle<K> {
   static std::string KeyTypeName() { return std::string(Codec<K>::TypeName()); }
   static std::string ValueTypeName() { return ""; }
   using internal::SetHandle<K>::Handle;
+
+  // Calls `fn` for each key that is in one of the snapshots only, in order,
+  // with whether that is `after`, until it returns false. As OrderedMap's.
+  absl::Status Diff(const Snapshot& before, const Snapshot& after,
+                    absl::FunctionRef<bool(View<K>, bool added)> fn) const {
+    bool valid = true;
+    absl::Status status = internal::DiffMaps(
+        internal::OpenMap(before.impl(), this->ref()),
+        internal::OpenMap(after.impl(), this->ref()),
+        [&](Bytes key, const std::optional<Bytes>&,
+            const std::optional<Bytes>& new_bytes) {
+          valid = Codec<K>::IsValid(key);
+          return valid && fn(Codec<K>::Decode(key), new_bytes.has_value());
+        });
+    if (!valid) return internal::UndecodableValue();
+    return status;
+  }
 
   // One-op forms: a snapshot or swap of their own.
   absl::StatusOr<bool> Contains(Arg<K> key) const {

@@ -30,6 +30,7 @@ using testing::SharedValue;
 using testing::SignalSelfAt;
 using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
+using Ordered = OrderedMap<std::string, int64_t>;
 
 struct Progress {
   std::atomic<int64_t> acknowledged{0};  // commits that returned OK
@@ -44,8 +45,8 @@ DomainOptions Quiet() {
   return options;
 }
 
-// Every commit sets "last" and one key of its own, in two collections.
-absl::Status CommitOne(Domain& domain, Numbers& a, Numbers& b, int64_t i,
+// Every commit sets "last" and one key of its own, in a hash map and a tree.
+absl::Status CommitOne(Domain& domain, Numbers& a, Ordered& b, int64_t i,
                        Progress& progress) {
   absl::StatusOr<Commit> done = domain.Swap([&](Transaction& txn) {
     absl::Status put = a.In(txn).Put("key" + std::to_string(i), i);
@@ -58,22 +59,50 @@ absl::Status CommitOne(Domain& domain, Numbers& a, Numbers& b, int64_t i,
 }
 
 absl::Status OpenBoth(Domain& domain, std::optional<Numbers>& a,
-                      std::optional<Numbers>& b) {
+                      std::optional<Ordered>& b) {
   absl::StatusOr<Numbers> opened = domain.Collection<Numbers>("a");
   if (!opened.ok()) return opened.status();
   a = *std::move(opened);
-  opened = domain.Collection<Numbers>("b");
-  if (!opened.ok()) return opened.status();
-  b = *std::move(opened);
+  absl::StatusOr<Ordered> ordered = domain.Collection<Ordered>("b");
+  if (!ordered.ok()) return ordered.status();
+  b = *std::move(ordered);
   return absl::OkStatus();
 }
 
-// Opens, commits, syncs, folds, frees, closes.
+// Some tens of leaves, of which the erased range has whole ones.
+constexpr uint64_t kTreeKeys = 2000;
+constexpr uint64_t kTreeKeysErased =
+    1 + 10 + 100 + 1000;  // "bulk1", "bulk1x"..
+
+absl::Status FillTree(Ordered::Writer writer) {
+  for (uint64_t i = 0; i < kTreeKeys; ++i) {
+    absl::Status put = writer.Put("bulk" + std::to_string(i), 1);
+    if (!put.ok()) return put;
+  }
+  return writer.Put("bulk", 40000);
+}
+
+// All of the tree's bulk, or all but the range, or nothing.
+void ExpectWholeTree(const Ordered::Reader& tree, bool has_bulk) {
+  uint64_t seen = 0;
+  for (auto [key, value] : tree.Prefix("bulk")) {
+    EXPECT_EQ(value, key == "bulk" ? 40000 : 1);
+    ++seen;
+  }
+  ASSERT_OK_AND_ASSIGN(const uint64_t count, tree.Prefix("bulk").Count());
+  EXPECT_EQ(seen, count);
+  const bool is_cut = !tree.Contains("bulk1");
+  const uint64_t expected = 1 + kTreeKeys - (is_cut ? kTreeKeysErased : 0);
+  EXPECT_EQ(seen, has_bulk ? expected : 0u) << "a torn range";
+}
+
+// Opens, commits, syncs, folds, frees, erases a range, closes.
 int RunScenario(const std::string& path, Progress& progress,
                 const DomainOptions& options = Quiet()) {
   absl::StatusOr<Domain> domain = Domain::Open(path, options);
   if (!domain.ok()) return 10;
-  std::optional<Numbers> a, b;
+  std::optional<Numbers> a;
+  std::optional<Ordered> b;
   if (!OpenBoth(*domain, a, b).ok()) return 11;
   int64_t next = progress.acknowledged + 1;
   for (int i = 0; i < 3; ++i) {
@@ -89,18 +118,23 @@ int RunScenario(const std::string& path, Progress& progress,
       absl::Status put = writer.Put("bulk" + std::to_string(i), i);
       if (!put.ok()) return put;
     }
-    return b->In(txn).Put("bulk", 40000);
+    return FillTree(b->In(txn));
   });
   if (!bulk.ok()) return 16;
   if (!CommitOne(*domain, *a, *b, next++, progress).ok()) return 17;
-  if (!domain->Reclaim().ok()) return 18;
+  absl::StatusOr<Commit> erased = domain->Swap([&](Transaction& txn) {
+    return b->In(txn).EraseRange("bulk1", "bulk2").status();
+  });
+  if (!erased.ok()) return 18;
+  if (!domain->Reclaim().ok()) return 19;
   a.reset();
   b.reset();
   return domain->Close().ok() ? 0 : 20;
 }
 
 void ExpectConsistent(Domain& domain, Progress& progress, bool lost_power) {
-  std::optional<Numbers> a, b;
+  std::optional<Numbers> a;
+  std::optional<Ordered> b;
   ASSERT_OK(OpenBoth(domain, a, b));
   ASSERT_OK_AND_ASSIGN(Snapshot now, domain.Now());
   const auto in_a = a->At(now);
@@ -118,6 +152,7 @@ void ExpectConsistent(Domain& domain, Progress& progress, bool lost_power) {
   const bool has_bulk = in_b.Find("bulk").has_value();
   EXPECT_EQ(in_a.Find("bulk0").has_value(), has_bulk);
   EXPECT_EQ(in_a.Find("bulk39999").has_value(), has_bulk);
+  ASSERT_NO_FATAL_FAILURE(ExpectWholeTree(in_b, has_bulk));
   EXPECT_OK(in_a.Find("x").has_value() ? absl::InternalError("x")
                                        : now.status());
   progress.acknowledged = last;
@@ -127,7 +162,8 @@ void ExpectUsableAndClean(const std::string& path, Domain& domain,
                           Progress& progress) {
   ExpectConsistent(domain, progress, /*lost_power=*/false);
   if (::testing::Test::HasFatalFailure()) return;
-  std::optional<Numbers> a, b;
+  std::optional<Numbers> a;
+  std::optional<Ordered> b;
   ASSERT_OK(OpenBoth(domain, a, b));
   const int64_t next = progress.acknowledged + 1;
   ASSERT_OK(CommitOne(domain, *a, *b, next, progress));

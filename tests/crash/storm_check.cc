@@ -99,8 +99,8 @@ absl::Status CheckStorm(const StormSetup& setup, bool is_alone) {
   EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(setup.path, options));
   EVE_ASSIGN_OR_RETURN(const StormNumbers a,
                        domain.Collection<StormNumbers>("a"));
-  EVE_ASSIGN_OR_RETURN(const StormNumbers b,
-                       domain.Collection<StormNumbers>("b"));
+  EVE_ASSIGN_OR_RETURN(const StormOrdered b,
+                       domain.Collection<StormOrdered>("b"));
   {
     EVE_ASSIGN_OR_RETURN(const Snapshot now, domain.Now());
     EVE_RETURN_IF_ERROR(CheckAcknowledged(setup, before, now, a));

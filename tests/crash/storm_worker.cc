@@ -16,6 +16,7 @@ namespace eve::testing {
 namespace {
 
 using Texts = Map<std::string, std::string>;
+using OrderedTexts = OrderedMap<std::string, std::string>;
 
 // Snapshots that a reader holds while the others go on.
 constexpr int kHeldSnapshots = 8;
@@ -24,13 +25,13 @@ constexpr uint64_t kHugeValueBytes = 3 << 20;
 struct Opened {
   Domain domain;
   StormNumbers a;
-  StormNumbers b;
+  StormOrdered b;
 };
 
 absl::StatusOr<Opened> OpenStorm(const StormSetup& setup) {
   EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(setup.path));
   EVE_ASSIGN_OR_RETURN(StormNumbers a, domain.Collection<StormNumbers>("a"));
-  EVE_ASSIGN_OR_RETURN(StormNumbers b, domain.Collection<StormNumbers>("b"));
+  EVE_ASSIGN_OR_RETURN(StormOrdered b, domain.Collection<StormOrdered>("b"));
   return Opened{std::move(domain), std::move(a), std::move(b)};
 }
 
@@ -86,8 +87,36 @@ absl::Status IgnoreDropped(absl::Status status) {
   return status;
 }
 
+// A few hundred keys, so that ranges have whole leaves; small values mostly.
+absl::Status ChurnTree(Domain& domain, Random& random) {
+  if (random.OneIn(40)) return IgnoreDropped(domain.Drop("ordered scratch"));
+  const absl::StatusOr<OrderedTexts> tree =
+      domain.Collection<OrderedTexts>("ordered scratch");
+  if (!tree.ok()) return tree.status();
+  const uint64_t first = random.Uniform(500);
+  const uint64_t keys = 1 + random.Uniform(100);
+  const auto key_of = [](uint64_t n) { return absl::StrCat(1000 + n); };
+  absl::StatusOr<Commit> done =
+      domain.Swap([&](Transaction& txn) -> absl::Status {
+        auto writer = tree->In(txn);
+        if (random.OneIn(3)) {
+          return writer.EraseRange(key_of(first), key_of(first + 2 * keys))
+              .status();
+        }
+        for (uint64_t i = first; i < first + keys; ++i) {
+          // Those above 512 bytes get a block of their own.
+          uint64_t bytes = random.Uniform(random.OneIn(8) ? 3'000 : 200);
+          if (random.OneIn(10'000)) bytes = kHugeValueBytes;
+          EVE_RETURN_IF_ERROR(writer.Put(key_of(i), std::string(bytes, 't')));
+        }
+        return absl::OkStatus();
+      });
+  return IgnoreDropped(done.status());
+}
+
 absl::Status Churn(Opened& opened, Random& random) {
   Domain& domain = opened.domain;
+  if (random.OneIn(3)) return ChurnTree(domain, random);
   const uint64_t kind = random.Uniform(20);
   if (kind == 0) return domain.Reclaim();
   if (kind == 1) return domain.Sync();
@@ -162,7 +191,7 @@ absl::Status OpenAndClose(const StormSetup& setup, int index, Random& random) {
 std::string StormKey(int worker) { return absl::StrCat("worker", worker); }
 
 absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
-                            const StormNumbers& a, const StormNumbers& b,
+                            const StormNumbers& a, const StormOrdered& b,
                             int64_t* sum) {
   const auto in_a = a.At(snapshot);
   const auto in_b = b.At(snapshot);

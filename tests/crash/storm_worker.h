@@ -1,8 +1,8 @@
 // What the processes of a crash storm do, and what they were promised.
 //
 // Every worker owns a key. A commit raises it by one, raises a shared total by
-// one, and writes both into two collections, in one transaction: whatever a
-// snapshot shows, the keys add up to the total and the collections agree.
+// one, and writes both into a hash map and a tree, in one transaction: whatever
+// a snapshot shows, the keys add up to the total and the collections agree.
 //
 // Threads:    one per process, beside the engine's own.
 // Processes:  Ledger lives in memory shared by all of them and their parent.
@@ -24,6 +24,7 @@ namespace eve::testing {
 
 inline constexpr int kStormWorkersMax = 64;
 using StormNumbers = Map<std::string, int64_t>;
+using StormOrdered = OrderedMap<std::string, int64_t>;
 
 struct Ledger {
   // Per worker, over all its lives: the newest commit it knows to be visible.
@@ -49,7 +50,7 @@ absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
 std::string StormKey(int worker);
 // Sum and agreement of one snapshot; sets `sum` to the total.
 absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
-                            const StormNumbers& a, const StormNumbers& b,
+                            const StormNumbers& a, const StormOrdered& b,
                             int64_t* sum);
 
 }  // namespace eve::testing

@@ -4,7 +4,8 @@
 // Processes:  none.
 // Owns:       nothing.
 // Lifetime:   both views.
-// Errors:     kDataLoss for damaged bytes.
+// Errors:     kDataLoss for damaged bytes; kInvalidArgument for snapshots of
+//             two domains.
 // Cost:       O(changes * log n).
 #ifndef EVE_INTERNAL_DIFF_ACCESS_H_
 #define EVE_INTERNAL_DIFF_ACCESS_H_
