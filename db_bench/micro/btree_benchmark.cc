@@ -175,6 +175,21 @@ void BM_TreeMap_Fill(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
+// A load in order, in one transaction, that goes between two keys.
+void BM_TreeMap_FillMiddle(benchmark::State& state) {
+  const uint64_t records = static_cast<uint64_t>(state.range(0));
+  for (auto _ : state) {
+    state.PauseTiming();
+    Bench bench(records + 2, /*shuffled=*/false);
+    const uint64_t ends[] = {0, records + 1};
+    bench.Apply(ends);
+    bench.store.Prefault(uint64_t{1} << 28);
+    state.ResumeTiming();
+    bench.Apply(absl::MakeConstSpan(bench.order).subspan(1, records));
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
 void Sizes(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"records", "shuffled"});
   for (const int64_t records : {1'000'000, 5'000'000}) {
@@ -193,6 +208,8 @@ BENCHMARK(BM_TreeMap_Fill)
     ->Args({1'000'000, 1})
     ->Args({1'000'000, 0})
     ->Iterations(1);
+
+BENCHMARK(BM_TreeMap_FillMiddle)->Arg(8'000)->Arg(64'000)->Iterations(3);
 
 }  // namespace
 }  // namespace eve

@@ -50,11 +50,13 @@ bool TreeCursor::EnterNode(TreeSlot slot, Level& level) {
   return true;
 }
 
-bool TreeCursor::EnterLeaf(TreeSlot slot) {
-  if (!TreeLeafView::Open(view_, slot.offset(), &leaf_)) {
-    Damaged();
-    return false;
-  }
+bool TreeCursor::OpenLeaf(TreeSlot slot) {
+  if (TreeLeafView::Open(view_, slot.offset(), &leaf_)) return true;
+  Damaged();
+  return false;
+}
+
+void TreeCursor::EnterLeaf() {
   first_ = 0;
   count_ = leaf_.count();
   if (has_stop_) FindStopInLeaf();
@@ -63,11 +65,10 @@ bool TreeCursor::EnterLeaf(TreeSlot slot) {
   // Reading a word at the last key must not leave the block.
   copies_words_ = !prefix.empty() && leaf_.has_uniform_keys() &&
                   leaf_.key_bytes() <= 8 && leaf_.value_area_bytes() >= 8;
-  if (prefix.empty()) return true;
+  if (prefix.empty()) return;
   MakeKeyRoom(prefix.size() + 8);
   key_size_ = prefix.size() + leaf_.key_bytes();
   std::memcpy(key_buffer_, prefix.data(), prefix.size());
-  return true;
 }
 
 void TreeCursor::FindStopInLeaf() {
@@ -97,7 +98,7 @@ bool TreeCursor::LeadsToNode(TreeSlot slot) const {
              static_cast<uint8_t>(BlockType::kTreeNode);
 }
 
-bool TreeCursor::Descend(Bytes key) {
+bool TreeCursor::Descend(Bytes key, bool* equal) {
   Reset();
   if (root_.is_empty()) return false;
   TreeSlot slot = root_;
@@ -107,7 +108,11 @@ bool TreeCursor::Descend(Bytes key) {
     level.index = level.node.ChildFor(key);
     slot = level.node.slot(level.index);
   }
-  return EnterLeaf(slot);
+  if (!OpenLeaf(slot)) return false;
+  // Before the buffer gets this leaf's prefix: `key` may lie in there.
+  index_ = leaf_.LowerBound(key, equal);
+  EnterLeaf();
+  return true;
 }
 
 bool TreeCursor::DescendToEdge(TreeSlot slot, Edge edge) {
@@ -117,7 +122,9 @@ bool TreeCursor::DescendToEdge(TreeSlot slot, Edge edge) {
     level.index = edge == Edge::kFirst ? 0 : level.node.count() - 1;
     slot = level.node.slot(level.index);
   }
-  return EnterLeaf(slot);
+  if (!OpenLeaf(slot)) return false;
+  EnterLeaf();
+  return true;
 }
 
 void TreeCursor::SeekToFirst() {
@@ -139,27 +146,24 @@ void TreeCursor::SeekToLast() {
 // A leaf's keys may all be less than the one that led to it: then the first
 // key that is not stands in the next leaf.
 void TreeCursor::SeekAtLeast(Bytes key) {
-  if (!Descend(key)) return;
   bool equal;
-  index_ = leaf_.LowerBound(key, &equal);
+  if (!Descend(key, &equal)) return;
   if (index_ >= count_) return StepToLeaf(Edge::kFirst);
   PrefetchSibling(Edge::kLast);
   Settle();
 }
 
 void TreeCursor::SeekAbove(Bytes key) {
-  if (!Descend(key)) return;
   bool equal;
-  index_ = leaf_.LowerBound(key, &equal);
+  if (!Descend(key, &equal)) return;
   if (equal) ++index_;
   if (index_ >= count_) return StepToLeaf(Edge::kFirst);
   Settle();
 }
 
 void TreeCursor::SeekAtMost(Bytes key) {
-  if (!Descend(key)) return;
   bool equal;
-  index_ = leaf_.LowerBound(key, &equal);
+  if (!Descend(key, &equal)) return;
   if (!equal) {
     if (index_ == 0) return StepToLeaf(Edge::kLast);
     --index_;
@@ -168,9 +172,8 @@ void TreeCursor::SeekAtMost(Bytes key) {
 }
 
 void TreeCursor::SeekBelow(Bytes key) {
-  if (!Descend(key)) return;
   bool equal;
-  index_ = leaf_.LowerBound(key, &equal);
+  if (!Descend(key, &equal)) return;
   if (index_ == 0) return StepToLeaf(Edge::kLast);
   --index_;
   Settle();
@@ -191,7 +194,8 @@ void TreeCursor::SeekToRank(uint64_t rank) {
     level.index = child;
     slot = level.node.slot(child);
   }
-  if (!EnterLeaf(slot)) return;
+  if (!OpenLeaf(slot)) return;
+  EnterLeaf();
   if (rank >= leaf_.count()) return Reset();
   index_ = static_cast<uint32_t>(rank);
   Settle();

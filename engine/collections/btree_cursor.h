@@ -97,9 +97,13 @@ class TreeCursor {
   void MakeKeyRoom(size_t bytes);
   bool LeadsToNode(TreeSlot slot) const;
   bool EnterNode(TreeSlot slot, Level& level);
-  bool EnterLeaf(TreeSlot slot);
-  // Both go down to a leaf, and leave index_ to the caller.
-  bool Descend(Bytes key);
+  bool OpenLeaf(TreeSlot slot);
+  // Sets up what depends on the open leaf, the buffer too.
+  void EnterLeaf();
+  // Down to the leaf of `key`, to the first record that is not less, which may
+  // be past the last.
+  bool Descend(Bytes key, bool* equal);
+  // Down to a leaf; index_ is left to the caller.
   bool DescendToEdge(TreeSlot slot, Edge edge);
   void StepToLeaf(Edge side);
   Bytes AssembleKey();

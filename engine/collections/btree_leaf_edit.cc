@@ -36,10 +36,12 @@ absl::Status TreeEditor::ApplyToLeaf(const Place& place,
     out.push_back(Unchanged(place));
     return absl::OkStatus();
   }
-  // Keys that come after all others are likely to be followed by more.
+  // Keys that come after all others are likely to be followed by more. A load
+  // may begin with some that are there.
   bool equal = false;
-  const bool appends = place.is_last && leaf.LowerBound(ops.front()->key,
-                                                        &equal) == leaf.count();
+  const bool appends =
+      place.is_last &&
+      leaf.LowerBound(ops[ops.size() / 2]->key, &equal) == leaf.count();
   return RewriteLeaf(
       place, leaf,
       appends ? TreeWriter::Packing::kFull : TreeWriter::Packing::kEven, out);

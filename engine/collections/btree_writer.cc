@@ -219,6 +219,9 @@ size_t EvenChunk(absl::Span<const Item> items, uint64_t parts, Plan plan) {
   return std::max<size_t>(n, 1);
 }
 
+// How far CutAndWrite() looks ahead to fill its chunks evenly.
+constexpr uint64_t kChunksAhead = 8;
+
 // Cuts `items` into chunks that fit `bytes_max`, or are as short as can be.
 template <class Item, class Plan, class Write>
 absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
@@ -234,11 +237,15 @@ absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
     }
     size_t n = fits;
     if (fits < items.size() && packing == TreeWriter::Packing::kEven) {
+      // Not all that is left, or many items would cost their square.
       Plan whole = empty;
-      for (const Item& item : items) whole.Add(item);
+      size_t seen = 0;
+      while (seen < items.size() && whole.bytes() <= kChunksAhead * bytes_max) {
+        whole.Add(items[seen++]);
+      }
       const uint64_t parts =
           std::max<uint64_t>(2, (whole.bytes() + bytes_max - 1) / bytes_max);
-      n = std::min(fits, EvenChunk(items, parts, empty));
+      n = std::min(fits, EvenChunk(items.subspan(0, seen), parts, empty));
     }
     // Neither this chunk nor the rest may be shorter than `least`.
     n = std::max(n, std::min(least, items.size()));

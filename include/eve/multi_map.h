@@ -1,8 +1,9 @@
 // MultiMap<K, V>: for each key any number of values, sorted, each once.
 //
 // Stored as a set of pairs, in the order of keys and then of values. A key and
-// a value take up to 64 KiB together (a zero byte in a string key counts
-// twice); there is no limit on the number of values of a key.
+// a value take up to 64 KiB together (a string key counts for two bytes more,
+// and for one more for each zero byte in it); there is no limit on the number
+// of values of a key.
 //
 // Threads:    as OrderedMap.
 // Processes:  as OrderedMap.

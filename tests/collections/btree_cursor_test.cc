@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "tests/collections/btree_fixture.h"
 
 namespace eve {
@@ -137,6 +138,31 @@ TEST_F(BtreeCursorTest, PrefixesOfAllLengthsFitTheCursor) {
     }
     tree.CheckScans();
     if (HasFatalFailure()) return;
+  }
+}
+
+// A cursor is often sought with a part of its own key: back to the first of a
+// group, or on to the next group.
+TEST_F(BtreeCursorTest, SeeksByItsOwnKey) {
+  std::vector<TreeTestOp> ops;
+  for (const char* group : {"group/a/", "group/b/"}) {
+    for (int i = 0; i < 3000; ++i) {
+      ops.push_back({MapOpKind::kPut, absl::StrFormat("%s%012d", group, i),
+                     std::string(100, 'v')});
+    }
+  }
+  tree_.Apply(ops);
+  for (int erased = 0; erased < 1500; erased += 25) {
+    TreeCursor cursor = tree_.Cursor();
+    cursor.SeekAtLeast("group/b/000000002000");
+    ASSERT_TRUE(cursor.Valid());
+    const Bytes own = cursor.key();
+    const std::string group = own.ToString().substr(0, 7);
+    cursor.SeekAtLeast(Bytes(own.data(), group.size()));
+    ASSERT_TRUE(cursor.Valid());
+    EXPECT_EQ(cursor.key(), Bytes(tree_.model().lower_bound(group)->first));
+    // Whole leaves: what leads to the group is then the last leaf before it.
+    tree_.EraseRange("group/b/", absl::StrFormat("group/b/%012d", erased));
   }
 }
 

@@ -42,7 +42,7 @@ class KeyValueReader {
     std::optional<Bytes> found =
         FindInMap(view_, Codec<K>::Encode(key, scratch));
     if (!found.has_value()) return std::nullopt;
-    return Codec<V>::Decode(*found);
+    return DecodeFound(*found);
   }
   // As Find, but absent is kNotFound and damage kDataLoss.
   absl::StatusOr<View<V>> Get(Arg<K> key) const {
@@ -77,7 +77,7 @@ class KeyValueReader {
                      absl::MakeSpan(found, n));
       for (size_t i = 0; i < n; ++i) {
         if (found[i].has_value()) {
-          out[done + i] = Codec<V>::Decode(*found[i]);
+          out[done + i] = DecodeFound(*found[i]);
         } else {
           out[done + i] = std::nullopt;
         }
@@ -98,6 +98,12 @@ class KeyValueReader {
   const MapView& source() const { return view_; }
 
  private:
+  // Damaged bytes may have any size.
+  std::optional<View<V>> DecodeFound(Bytes found) const {
+    if (Codec<V>::IsValid(found)) return Codec<V>::Decode(found);
+    NoteDamagedRead(view_);
+    return std::nullopt;
+  }
   MapView view_;
 };
 
@@ -169,7 +175,12 @@ class KeyValueWriter {
  private:
   absl::StatusOr<std::optional<Bytes>> FindBytes(Arg<K> key) {
     Scratch scratch;
-    return FindInEditor(editor_, Codec<K>::Encode(key, scratch));
+    absl::StatusOr<std::optional<Bytes>> found =
+        FindInEditor(editor_, Codec<K>::Encode(key, scratch));
+    if (found.ok() && found->has_value() && !Codec<V>::IsValid(**found)) {
+      return UndecodableValue();
+    }
+    return found;
   }
 
   MapEditor* editor_;  // null: the transaction has the error
