@@ -8,9 +8,8 @@
 //                     database, so that every key exists afterwards
 //   fillseqbatch, fillrandbatch   the same in transactions of 10,000
 //   bulkload          as fillseq, each engine's fastest way: Eve and LMDB in
-//   one
-//                     transaction (MDB_APPEND), RocksDB by a table file that it
-//                     takes in
+//                     one transaction (MDB_APPEND), RocksDB by a table file
+//                     that it takes in
 //   overwrite         write --writes random keys again
 //   readrandom        look up --reads random keys; after a fill, all are found
 //   readmissing       look up --reads keys that are not there

@@ -8,7 +8,7 @@
 //             transaction that owns the root ends it; seek again on the new
 //             one.
 // Errors:     damaged bytes end the walk: !Valid() and damaged().
-// Cost:       a seek as a look-up; a step of 15 ns or so, with the next leaf on
+// Cost:       a seek as a look-up; a step of 20 to 40 ns, with the next leaf on
 //             its way.
 #ifndef EVE_ENGINE_COLLECTIONS_BTREE_CURSOR_H_
 #define EVE_ENGINE_COLLECTIONS_BTREE_CURSOR_H_

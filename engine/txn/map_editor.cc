@@ -19,7 +19,7 @@ constexpr size_t kCopiedValueMax = 64 << 10;
 absl::Status CheckSizes(CollectionKind kind, Bytes key, Bytes value) {
   if (key.size() > kKeyBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat(
-        kind == CollectionKind::kMultiMap ? "key and value of together "
+        kind == CollectionKind::kMultiMap ? "key and value with together "
                                           : "key of ",
         key.size(), " bytes; at most ", kKeyBytesMax, " are allowed"));
   }

@@ -16,7 +16,7 @@
 //             scan or cursor dies with its next step.
 // Errors:     as Map. After a scan, its status() tells whether it was whole.
 // Cost:       a read is a handful of cache misses and no copy; a step of a scan
-//             15 ns or so; a write copies a path of O(log n) nodes; size() is
+//             20 to 40 ns; a write copies a path of O(log n) nodes; size() is
 //             O(1), Count(), Rank() and Nth() are O(log n).
 #ifndef EVE_ORDERED_MAP_H_
 #define EVE_ORDERED_MAP_H_
