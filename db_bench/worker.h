@@ -22,6 +22,9 @@ struct WorkerResult {
   uint64_t found;
   uint64_t bytes;  // of the keys and values written or found
   uint64_t verify_failures;
+  // Of all values that a scan passed: or the compiler would leave out the
+  // loads, and an engine that keeps values apart would not have to fetch them.
+  uint64_t touched;
   LatencyHistogram latencies;  // of transactions or calls, not of keys
 };
 
