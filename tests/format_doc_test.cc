@@ -193,6 +193,9 @@ std::map<std::string, Struct> SharedStructs() {
        EVE_FIELD(ProcessSlot, checkpoints),
        EVE_FIELD(ProcessSlot, bytes_committed),
        EVE_FIELD(ProcessSlot, cells_revoked),
+       EVE_FIELD(ProcessSlot, blocks_moved),
+       EVE_FIELD(ProcessSlot, bytes_moved),
+       EVE_FIELD(ProcessSlot, bytes_punched),
        EVE_FIELD(ProcessSlot, reserved)}};
   structs["ReaderCell"] = {
       sizeof(ReaderCell),

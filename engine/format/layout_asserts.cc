@@ -202,7 +202,10 @@ EVE_AT(ProcessSlot, segments_freed, 56);
 EVE_AT(ProcessSlot, checkpoints, 64);
 EVE_AT(ProcessSlot, bytes_committed, 72);
 EVE_AT(ProcessSlot, cells_revoked, 80);
-EVE_AT(ProcessSlot, reserved, 88);
+EVE_AT(ProcessSlot, blocks_moved, 88);
+EVE_AT(ProcessSlot, bytes_moved, 96);
+EVE_AT(ProcessSlot, bytes_punched, 104);
+EVE_AT(ProcessSlot, reserved, 112);
 
 static_assert(sizeof(ReaderCell) == 64);
 EVE_AT(ReaderCell, word, 0);

@@ -69,7 +69,10 @@ struct ProcessSlot {
   SharedWord checkpoints;       // 64..71
   SharedWord bytes_committed;   // 72..79
   SharedWord cells_revoked;     // 80..87
-  uint8_t reserved[40];
+  SharedWord blocks_moved;      // 88..95  live ones, out of their segment
+  SharedWord bytes_moved;       // 96..103
+  SharedWord bytes_punched;     // 104..111
+  uint8_t reserved[16];
 };
 EVE_LAYOUT(ProcessSlot, /*size=*/128, /*align=*/8);
 
@@ -97,7 +100,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 1;
+inline constexpr uint64_t kSharedProtocolVersion = 2;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :
