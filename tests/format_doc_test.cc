@@ -115,7 +115,8 @@ std::map<std::string, Struct> TreeStructs() {
        EVE_FIELD(TreeNode, flags), EVE_FIELD(TreeNode, reserved)}};
   structs["TreeValue"] = {
       sizeof(TreeValue),
-      {EVE_FIELD(TreeValue, header), EVE_FIELD(TreeValue, value_bytes)}};
+      {EVE_FIELD(TreeValue, header), EVE_FIELD(TreeValue, value_bytes),
+       EVE_FIELD(TreeValue, key_bytes)}};
   return structs;
 }
 

@@ -81,7 +81,7 @@ class TreeEditor {
   absl::Status TryPatchLeaf(const Place& place, const TreeLeafView& leaf,
                             MapOp& op, Children& out, bool* done);
   absl::Status OverwriteValue(const Place& place, const TreeLeafView& leaf,
-                              uint32_t index, Bytes value, Children& out);
+                              uint32_t index, const MapOp& op, Children& out);
   // Takes a record out of a leaf of uniform ones, or puts `record` in.
   absl::Status PatchUniform(const Place& place, const TreeLeafView& leaf,
                             uint32_t index, const TreeRecord* record,

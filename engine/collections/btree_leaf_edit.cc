@@ -110,8 +110,8 @@ absl::Status TreeEditor::RunOps(absl::Span<MapOp* const> ops,
   if (written != nullptr) {
     TreeRecord record;
     record.key.tail = ops.front()->key;
-    EVE_RETURN_IF_ERROR(
-        writer_.PlaceValue(written->value, &words_.emplace_back(), &record));
+    EVE_RETURN_IF_ERROR(writer_.PlaceValue(written->key, written->value,
+                                           &words_.emplace_back(), &record));
     records_.push_back(record);
   }
   *changed |= exists || stored != nullptr;
@@ -138,7 +138,7 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
       return absl::OkStatus();
     }
     *done = true;
-    return OverwriteValue(place, leaf, index, op.value, out);
+    return OverwriteValue(place, leaf, index, op, out);
   }
   if (!leaf.IsUniform()) return absl::OkStatus();
   const uint64_t record_bytes = leaf.key_bytes() + leaf.value_stride();
@@ -169,13 +169,13 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
   TreeRecord record;
   record.key.tail = op.key;
   EVE_RETURN_IF_ERROR(
-      writer_.PlaceValue(op.value, &words_.emplace_back(), &record));
+      writer_.PlaceValue(op.key, op.value, &words_.emplace_back(), &record));
   return PatchUniform(place, leaf, index, &record, out);
 }
 
 absl::Status TreeEditor::OverwriteValue(const Place& place,
                                         const TreeLeafView& leaf,
-                                        uint32_t index, Bytes value,
+                                        uint32_t index, const MapOp& op,
                                         Children& out) {
   bool external;
   const Bytes old = leaf.Stored(index, &external);
@@ -183,7 +183,7 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
   words_.clear();
   TreeRecord record;
   EVE_RETURN_IF_ERROR(
-      writer_.PlaceValue(value, &words_.emplace_back(), &record));
+      writer_.PlaceValue(op.key, op.value, &words_.emplace_back(), &record));
   if (external) {
     EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, old));
   }

@@ -255,13 +255,18 @@ uint32_t TreeNodeView::ChildFor(Bytes key) const {
   return base;
 }
 
-bool OpenTreeValue(const BlockView& view, Offset offset, Bytes* value) {
+bool OpenTreeValue(const BlockView& view, Offset offset, Bytes* value,
+                   Bytes* key) {
   const BlockHeader* header =
       view.Block(offset, BlockType::kTreeValue, sizeof(TreeValue));
   if (header == nullptr) return false;
-  const uint64_t bytes = view.As<TreeValue>(offset)->value_bytes;
-  if (bytes > header->bytes() - sizeof(TreeValue)) return false;
-  *value = Bytes(view.At(offset) + sizeof(TreeValue), bytes);
+  const auto* block = view.As<TreeValue>(offset);
+  const uint64_t room = header->bytes() - sizeof(TreeValue);
+  const uint64_t bytes = block->value_bytes;
+  if (bytes > room || block->key_bytes > room - bytes) return false;
+  const char* const at = view.At(offset) + sizeof(TreeValue);
+  *value = Bytes(at, bytes);
+  if (key != nullptr) *key = Bytes(at + bytes, block->key_bytes);
   return true;
 }
 

@@ -241,8 +241,10 @@ class TreeNodeView {
   const char* prefix_ = nullptr;
 };
 
-// The value of an external record; false if there is none at `offset`.
-bool OpenTreeValue(const BlockView& view, Offset offset, Bytes* value);
+// The value of an external record, and, if `key` is not null, its key; false if
+// there is none at `offset`.
+bool OpenTreeValue(const BlockView& view, Offset offset, Bytes* value,
+                   Bytes* key = nullptr);
 
 }  // namespace eve
 

@@ -294,18 +294,21 @@ absl::Status TreeWriter::NewBlockOf(BlockType type, uint32_t level,
   return absl::OkStatus();
 }
 
-absl::Status TreeWriter::PlaceValue(Bytes value, uint64_t* word,
+absl::Status TreeWriter::PlaceValue(Bytes key, Bytes value, uint64_t* word,
                                     TreeRecord* record) {
   record->value = value;
   record->external = value.size() > kTreeInlineValueBytesMax;
   if (!record->external) return absl::OkStatus();
   NewBlock block;
   EVE_RETURN_IF_ERROR(NewBlockOf(BlockType::kTreeValue, 0, 0,
-                                 sizeof(TreeValue) + value.size(), &block));
-  const uint64_t size = value.size();
-  std::memcpy(block.data + offsetof(TreeValue, value_bytes), &size,
-              sizeof(size));
-  std::memcpy(block.data + sizeof(TreeValue), value.data(), value.size());
+                                 sizeof(TreeValue) + value.size() + key.size(),
+                                 &block));
+  const uint64_t sizes[2] = {value.size(), key.size()};
+  static_assert(sizeof(BlockHeader) + sizeof(sizes) == sizeof(TreeValue));
+  std::memcpy(block.data + sizeof(BlockHeader), sizes, sizeof(sizes));
+  char* const at = block.data + sizeof(TreeValue);
+  std::memcpy(at, value.data(), value.size());
+  if (!key.empty()) std::memcpy(at + value.size(), key.data(), key.size());
   *word = block.offset.units;
   const void* bytes = word;
   record->value = Bytes(static_cast<const char*>(bytes), sizeof(*word));

@@ -45,9 +45,10 @@ class TreeWriter {
   // Retires the block of an external value of `leaf`, of which these bytes are
   // stored there.
   absl::Status RetireExternal(const TreeLeafView& leaf, Bytes stored);
-  // Makes `value` fit a leaf: a long one gets a block, and `*record` its
-  // offset, kept in `*word`.
-  absl::Status PlaceValue(Bytes value, uint64_t* word, TreeRecord* record);
+  // Makes the `value` of `key` fit a leaf: a long one gets a block, and
+  // `*record` its offset, kept in `*word`.
+  absl::Status PlaceValue(Bytes key, Bytes value, uint64_t* word,
+                          TreeRecord* record);
 
   // A block with its header written; its content is the caller's.
   absl::Status NewBlockOf(BlockType type, uint32_t level, uint32_t count,

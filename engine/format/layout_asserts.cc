@@ -99,9 +99,10 @@ EVE_AT(TreeNode, prefix_bytes, 16);
 EVE_AT(TreeNode, flags, 18);
 EVE_AT(TreeNode, reserved, 20);
 
-static_assert(sizeof(TreeValue) == 24);
+static_assert(sizeof(TreeValue) == 32);
 EVE_AT(TreeValue, header, 0);
 EVE_AT(TreeValue, value_bytes, 16);
+EVE_AT(TreeValue, key_bytes, 24);
 
 static_assert(sizeof(CatalogEntry) == 32);
 EVE_AT(CatalogEntry, id, 0);

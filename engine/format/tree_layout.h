@@ -123,12 +123,14 @@ struct TreeNode {
 EVE_LAYOUT(TreeNode, /*size=*/24, /*align=*/4);
 
 // PERSISTED. A value with a block of its own (kTreeValue; depth and count 0),
-// followed by the value and zeroes up to the next 16 bytes.
+// followed by the value, the key that it belongs to, and zeroes up to the next
+// 16 bytes. The key says where a compactor finds what leads to the block.
 struct TreeValue {
   BlockHeader header;    //   0..15
   uint64_t value_bytes;  //  16..23
+  uint64_t key_bytes;    //  24..31  up to kKeyBytesMax
 };
-EVE_LAYOUT(TreeValue, /*size=*/24, /*align=*/8);
+EVE_LAYOUT(TreeValue, /*size=*/32, /*align=*/8);
 
 }  // namespace eve
 

@@ -14,7 +14,7 @@ namespace eve::verify {
 namespace {
 
 constexpr uint64_t kTreeValueBlockBytesMax =
-    sizeof(TreeValue) + kValueBytesMax + kUnitBytes;
+    sizeof(TreeValue) + kValueBytesMax + kKeyBytesMax + kUnitBytes;
 
 // Of prefix + rest and a whole key: below 0, 0, above 0.
 int Compare(std::string_view prefix, std::string_view rest,
@@ -80,7 +80,10 @@ class TreeWalker {
                                     const Bounds& bounds);
   void CheckLeafBounds(const Bounds& bounds);
   void VisitValues();
-  void VisitExternal(Offset offset);
+  void VisitExternal(Offset offset, uint32_t record);
+  // The key lies behind the value; of a damaged block it may not be loaded.
+  void CheckKeyOfValue(Offset offset, uint64_t key_at, uint64_t key_bytes,
+                       uint32_t record);
   // The child of the last node on the path is done.
   void FinishChild(bool is_known, uint64_t records);
 
@@ -241,11 +244,11 @@ void TreeWalker::VisitValues() {
     }
     Offset offset;
     std::memcpy(&offset.units, value.bytes.data(), sizeof(offset.units));
-    VisitExternal(offset);
+    VisitExternal(offset, i);
   }
 }
 
-void TreeWalker::VisitExternal(Offset offset) {
+void TreeWalker::VisitExternal(Offset offset, uint32_t record) {
   if (!Load(offset, BlockType::kTreeValue, 0, sizeof(TreeValue),
             kTreeValueBlockBytesMax, external_)) {
     return;
@@ -257,7 +260,12 @@ void TreeWalker::VisitExternal(Offset offset) {
                    value.value_bytes)) {
     return;
   }
-  const uint64_t end = sizeof(TreeValue) + value.value_bytes;
+  if (!log_.AtMost(offset, "tree value: key bytes", kKeyBytesMax,
+                   value.key_bytes)) {
+    return;
+  }
+  const uint64_t key_at = sizeof(TreeValue) + value.value_bytes;
+  const uint64_t end = key_at + value.key_bytes;
   if (!log_.Equal(offset, "tree value: size in units", UnitsForBytes(end),
                   value.header.size_units)) {
     return;
@@ -265,6 +273,18 @@ void TreeWalker::VisitExternal(Offset offset) {
   if (end <= external_.bytes.size() && !external_.IsZeroFrom(end)) {
     log_.Add(offset, "tree value: padding", "zeroes", "other bytes");
   }
+  CheckKeyOfValue(offset, key_at, value.key_bytes, record);
+}
+
+void TreeWalker::CheckKeyOfValue(Offset offset, uint64_t key_at,
+                                 uint64_t key_bytes, uint32_t record) {
+  if (key_at + key_bytes > external_.bytes.size()) return;
+  std::string key(leaf_shape_.prefix());
+  key.append(leaf_shape_.key(record));
+  if (std::string_view(external_.bytes.data() + key_at, key_bytes) == key) {
+    return;
+  }
+  log_.Add(offset, "tree value: key", "that of its record", "another");
 }
 
 }  // namespace

@@ -90,7 +90,9 @@ class TreeBuilder {
     if (value.size() <= shape_.inline_bytes_max) return {key, value, false};
     std::string bytes(sizeof(BlockHeader), '\0');
     Append<uint64_t>(bytes, value.size());
+    Append<uint64_t>(bytes, key.size());
     bytes += value;
+    bytes += key;
     const BlockHeader header =
         MakeBlockHeader(BlockType::kTreeValue, 0, 0, bytes.size(), id_);
     std::string word;

@@ -212,6 +212,8 @@ TEST(TreeStructureTest, LargeValues) {
   expect([](auto&, auto& bytes) { bytes[22] = 1; }, "tree value: bytes");
   expect([](auto&, auto& bytes) { bytes[17] = 1; },
          "tree value: size in units");
+  expect([](auto&, auto& bytes) { bytes[26] = 2; }, "tree value: key bytes");
+  expect([](auto&, auto& bytes) { bytes[32 + 201] ^= 1; }, "tree value: key");
   expect([](auto&, auto& bytes) { bytes.back() = 1; }, "tree value: padding");
   // Two records with one value; prefix "key11", keys of a byte, then values.
   ExpectErrorAfter(
