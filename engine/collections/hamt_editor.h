@@ -40,6 +40,10 @@ class NodeEditor {
   // Sets a range of slots. REQUIRES: Open() was OK.
   absl::Status Set(SlotRange range, const NodeSlot* values);
   absl::Status Fill(SlotRange range, NodeSlot value);
+  // Places the node anew as it is, unless it may be edited where it lies.
+  absl::Status Copy() {
+    return writable_ == nullptr ? MakeWritable() : absl::OkStatus();
+  }
 
   const NodeSlot* slots() const { return node_->slots; }
   NodeSlot slot() const { return NodeSlot::Make(SlotKind::kNode, offset_, 0); }

@@ -1,0 +1,291 @@
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "engine/collections/btree_node.h"
+#include "engine/collections/btree_writer.h"
+#include "engine/collections/move.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// A block, a key that leads to it, and the level where it is met.
+struct Target {
+  Bytes key;
+  Offset offset;
+  uint32_t level = 0;     // of a value, that of its leaf
+  bool is_value = false;  // hangs in a leaf, not in a node
+};
+
+// Keys of targets that do not lie in one piece, one after the other. Views of
+// them are made when all are there.
+class KeyBuffer {
+ public:
+  void Append(const KeyPieces& key) {
+    const size_t begin = bytes_.size();
+    bytes_.resize(begin + key.size());
+    key.CopyFrom(0, bytes_.data() + begin);
+    ends_.push_back(bytes_.size());
+  }
+  Bytes At(size_t index) const {
+    const size_t begin = index == 0 ? 0 : ends_[index - 1];
+    return Bytes(bytes_.data() + begin, ends_[index] - begin);
+  }
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> ends_;
+};
+
+// False if the block says nothing that could lead to it. Appends a key if so.
+bool MakeTarget(const BlockView& view, Offset offset, KeyBuffer& keys,
+                Target* target) {
+  if (!view.Contains(offset)) return false;
+  target->offset = offset;
+  switch (static_cast<BlockType>(view.As<BlockHeader>(offset)->type)) {
+    case BlockType::kTreeLeaf: {
+      TreeLeafView leaf;
+      if (!TreeLeafView::Open(view, offset, &leaf)) return false;
+      keys.Append(KeyPieces{leaf.prefix(), leaf.Suffix(0)});
+      return true;
+    }
+    case BlockType::kTreeNode: {
+      TreeNodeView node;
+      if (!TreeNodeView::Open(view, offset, TreeNodeView::kAnyLevel, &node) ||
+          node.count() < 2) {
+        return false;
+      }
+      // It lies between the separators to the left and right of the node.
+      keys.Append(KeyPieces{node.prefix(), node.Separator(0)});
+      target->level = node.level();
+      return true;
+    }
+    case BlockType::kTreeValue: {
+      Bytes value;
+      Bytes key;
+      if (!OpenTreeValue(view, offset, &value, &key)) return false;
+      keys.Append(KeyPieces{Bytes(), key});
+      target->is_value = true;
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+// Whether the leaf at `offset` stores `target`, a value's block.
+bool LeafNames(const BlockView& view, Offset offset, const Target& target) {
+  TreeLeafView leaf;
+  if (!TreeLeafView::Open(view, offset, &leaf)) return false;
+  bool equal;
+  const uint32_t index = leaf.LowerBound(target.key, &equal);
+  if (!equal) return false;
+  bool external;
+  const Bytes stored = leaf.Stored(index, &external);
+  return external && stored.size() == kTreeExternalBytes &&
+         TreeLeafView::ExternalOffset(stored) == target.offset;
+}
+
+// Keeps those of up to kMultiFindWidth targets that `root`, of level `height`,
+// leads to. They go down in step.
+void KeepLive(const BlockView& view, TreeSlot root, uint32_t height,
+              absl::Span<const Target> targets, std::vector<Target>& live) {
+  TreeSlot slots[kMultiFindWidth];
+  std::fill(slots, slots + targets.size(), root);
+  for (uint32_t level = height;; --level) {
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const Target& target = targets[i];
+      if (slots[i].is_empty()) continue;
+      if (level == target.level) {
+        const Offset at = slots[i].offset();
+        if (target.is_value ? LeafNames(view, at, target)
+                            : at == target.offset) {
+          live.push_back(target);
+        }
+        slots[i] = TreeSlot{};
+        continue;
+      }
+      TreeNodeView node;
+      if (!TreeNodeView::Open(view, slots[i].offset(), level, &node)) {
+        slots[i] = TreeSlot{};
+        continue;
+      }
+      slots[i] = node.slot(node.ChildFor(target.key));
+      if (!view.Contains(slots[i].offset())) {
+        slots[i] = TreeSlot{};
+        continue;
+      }
+      PrefetchLines(view.At(slots[i].offset()), 4);
+    }
+    if (level == 0) return;
+  }
+}
+
+class TreeMover {
+ public:
+  TreeMover(const EditContext& context, MoveResult* moved)
+      : context_(context), writer_(context), moved_(moved) {}
+
+  // `targets` in the order of their keys; all are below `slot`, or it.
+  absl::Status Move(uint32_t level, absl::Span<const Target> targets,
+                    TreeSlot* slot) {
+    return level == 0 ? MoveLeaf(targets, slot)
+                      : MoveNode(level, targets, slot);
+  }
+
+ private:
+  static bool IsAsked(absl::Span<const Target> targets, Offset offset) {
+    return std::any_of(
+        targets.begin(), targets.end(),
+        [&](const Target& target) { return target.offset == offset; });
+  }
+
+  void Count(uint64_t bytes) {
+    ++moved_->blocks;
+    moved_->bytes += bytes;
+  }
+
+  // Writable bytes of a block: its own, if the transaction wrote it, or a
+  // copy, whose offset goes into `*slot`.
+  absl::Status MakeWritable(Stream stream, uint64_t bytes, TreeSlot* slot,
+                            char** data) {
+    const Offset before = slot->offset();
+    *data = writer_.Edit(before);
+    if (*data != nullptr) return absl::OkStatus();
+    EVE_ASSIGN_OR_RETURN(const NewBlock copy,
+                         context_.store->Allocate(stream, bytes));
+    std::memcpy(copy.data, writer_.view().At(before), bytes);
+    std::memset(copy.data + offsetof(BlockHeader, checksum), 0,
+                sizeof(BlockHeader::checksum));
+    writer_.Retire(before, bytes);
+    *slot = TreeSlot::Make(copy.offset, slot->leaf_records());
+    *data = copy.data;
+    return absl::OkStatus();
+  }
+
+  absl::Status MoveNode(uint32_t level, absl::Span<const Target> targets,
+                        TreeSlot* slot) {
+    TreeNodeView node;
+    const Offset before = slot->offset();
+    if (!TreeNodeView::Open(writer_.view(), before, level, &node)) {
+      return DamagedTree(before, "tree node");
+    }
+    char* data = nullptr;
+    if (IsAsked(targets, before)) {
+      EVE_RETURN_IF_ERROR(
+          MakeWritable(Stream::kNodes, node.bytes(), slot, &data));
+      Count(node.bytes());
+    }
+    const size_t slots_at = static_cast<size_t>(node.slots() - node.data());
+    for (size_t done = 0; done < targets.size();) {
+      if (targets[done].level >= level) {
+        ++done;
+        continue;
+      }
+      const uint32_t index = node.ChildFor(targets[done].key);
+      size_t end = done + 1;
+      while (end < targets.size() &&
+             (targets[end].level >= level ||
+              node.ChildFor(targets[end].key) == index)) {
+        ++end;
+      }
+      const TreeSlot old = node.slot(index);
+      TreeSlot child = old;
+      EVE_RETURN_IF_ERROR(
+          Move(level - 1, targets.subspan(done, end - done), &child));
+      done = end;
+      if (child == old) continue;
+      if (data == nullptr) {
+        EVE_RETURN_IF_ERROR(
+            MakeWritable(Stream::kNodes, node.bytes(), slot, &data));
+      }
+      std::memcpy(data + slots_at + 8 * index, &child, sizeof(child));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status MoveLeaf(absl::Span<const Target> targets, TreeSlot* slot) {
+    TreeLeafView leaf;
+    const Offset before = slot->offset();
+    if (!TreeLeafView::Open(writer_.view(), before, &leaf)) {
+      return DamagedTree(before, "tree leaf");
+    }
+    char* data = nullptr;
+    if (IsAsked(targets, before)) {
+      EVE_RETURN_IF_ERROR(
+          MakeWritable(context_.leaf_stream, leaf.bytes(), slot, &data));
+      Count(leaf.bytes());
+    }
+    for (const Target& target : targets) {
+      if (!target.is_value) continue;
+      bool equal;
+      const uint32_t index = leaf.LowerBound(target.key, &equal);
+      if (!equal) return DamagedTree(before, "tree leaf");
+      bool external;
+      const Bytes stored = leaf.Stored(index, &external);
+      EVE_ASSIGN_OR_RETURN(const Offset moved, MoveValue(target.offset));
+      if (data == nullptr) {
+        EVE_RETURN_IF_ERROR(
+            MakeWritable(context_.leaf_stream, leaf.bytes(), slot, &data));
+      }
+      std::memcpy(data + (stored.data() - leaf.data()), &moved.units,
+                  sizeof(moved.units));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Offset> MoveValue(Offset offset) {
+    const BlockHeader* header =
+        writer_.view().Block(offset, BlockType::kTreeValue, sizeof(TreeValue));
+    if (header == nullptr) return DamagedTree(offset, "tree value");
+    TreeSlot slot = TreeSlot::Make(offset, 0);
+    char* data = nullptr;
+    EVE_RETURN_IF_ERROR(
+        MakeWritable(context_.leaf_stream, header->bytes(), &slot, &data));
+    Count(header->bytes());
+    return slot.offset();
+  }
+
+  const EditContext& context_;
+  TreeWriter writer_;
+  MoveResult* moved_;
+};
+
+}  // namespace
+
+absl::Status TreeMove(const EditContext& context,
+                      absl::Span<const Offset> blocks, NodeSlot& root,
+                      MoveResult* moved) {
+  const BlockView& view = context.store->view();
+  TreeSlot slot{root.word};
+  if (slot.is_empty()) return absl::OkStatus();
+  if (!view.Contains(slot.offset())) {
+    return DamagedTree(slot.offset(), "tree root");
+  }
+  const uint32_t height = view.As<BlockHeader>(slot.offset())->depth;
+  if (height > kTreeLevelsMax) return DamagedTree(slot.offset(), "tree root");
+  KeyBuffer keys;
+  std::vector<Target> targets;
+  for (const Offset offset : blocks) {
+    Target target;
+    if (MakeTarget(view, offset, keys, &target)) targets.push_back(target);
+  }
+  for (size_t i = 0; i < targets.size(); ++i) targets[i].key = keys.At(i);
+  std::vector<Target> live;
+  for (size_t i = 0; i < targets.size(); i += kMultiFindWidth) {
+    KeepLive(view, slot, height,
+             absl::MakeConstSpan(targets).subspan(i, kMultiFindWidth), live);
+  }
+  if (live.empty()) return absl::OkStatus();
+  std::sort(live.begin(), live.end(), [](const Target& a, const Target& b) {
+    return CompareBytes(a.key, b.key) < 0;
+  });
+  TreeMover mover(context, moved);
+  EVE_RETURN_IF_ERROR(mover.Move(height, live, &slot));
+  root = NodeSlot{slot.word};
+  return absl::OkStatus();
+}
+
+}  // namespace eve
