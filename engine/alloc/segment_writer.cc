@@ -141,7 +141,7 @@ void SegmentWriter::Committed() {
     return;
   }
   std::vector<WrittenExtent> kept;
-  int kept_active[kStreams] = {-1, -1};
+  int kept_active[kStreams] = {-1, -1, -1, -1};
   for (size_t i = 0; i < extents_.size(); ++i) {
     WrittenExtent extent = extents_[i];
     bool is_active = false;

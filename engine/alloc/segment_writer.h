@@ -38,12 +38,12 @@ struct WrittenExtent {
 
 class SegmentWriter {
  public:
-  static constexpr int kStreams = 2;
+  static constexpr int kStreams = 4;
 
   // A point that the attempt can be rewound to.
   struct Mark {
     size_t extents = 0;
-    int active[kStreams] = {-1, -1};
+    int active[kStreams] = {-1, -1, -1, -1};
     uint32_t to_units[kStreams] = {};
   };
 
@@ -86,7 +86,7 @@ class SegmentWriter {
 
   SegmentSource* source_;
   char* write_base_;
-  int active_[kStreams] = {-1, -1};     // index in extents_
+  int active_[kStreams] = {-1, -1, -1, -1};  // index in extents_
   std::vector<WrittenExtent> extents_;  // first those of begin_
   absl::flat_hash_map<uint32_t, size_t> by_segment_;
   std::vector<WrittenExtent> spare_;  // claimed, left over from a rewind

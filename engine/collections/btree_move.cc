@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "engine/collections/btree_node.h"
 #include "engine/collections/btree_writer.h"
 #include "engine/collections/move.h"
@@ -40,8 +41,8 @@ class KeyBuffer {
 };
 
 // False if the block says nothing that could lead to it. Appends a key if so.
-bool MakeTarget(const BlockView& view, Offset offset, KeyBuffer& keys,
-                Target* target) {
+bool FindKey(const BlockView& view, Offset offset, KeyBuffer& keys,
+             Target* target) {
   if (!view.Contains(offset)) return false;
   target->offset = offset;
   switch (static_cast<BlockType>(view.As<BlockHeader>(offset)->type)) {
@@ -253,31 +254,72 @@ class TreeMover {
   MoveResult* moved_;
 };
 
+// Keeps of `targets` those that `root` leads to, in the order of their keys,
+// which go to `keys`.
+absl::Status FindLive(const BlockView& view, TreeSlot root,
+                      absl::Span<const MoveTarget> targets, KeyBuffer& keys,
+                      uint32_t* height, std::vector<Target>* live) {
+  if (root.is_empty()) return absl::OkStatus();
+  if (!view.Contains(root.offset())) {
+    return DamagedTree(root.offset(), "tree root");
+  }
+  *height = view.As<BlockHeader>(root.offset())->depth;
+  if (*height > kTreeLevelsMax) return DamagedTree(root.offset(), "tree root");
+  std::vector<Target> all;
+  all.reserve(targets.size());
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (i + 4 < targets.size()) {
+      PrefetchLines(view.At(targets[i + 4].offset), 2);
+    }
+    Target target;
+    if (FindKey(view, targets[i].offset, keys, &target)) all.push_back(target);
+  }
+  for (size_t i = 0; i < all.size(); ++i) all[i].key = keys.At(i);
+  for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
+    KeepLive(view, root, *height,
+             absl::MakeConstSpan(all).subspan(i, kMultiFindWidth), *live);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::Status TreeMove(const EditContext& context,
-                      absl::Span<const Offset> blocks, NodeSlot& root,
-                      MoveResult* moved) {
-  const BlockView& view = context.store->view();
-  TreeSlot slot{root.word};
-  if (slot.is_empty()) return absl::OkStatus();
-  if (!view.Contains(slot.offset())) {
-    return DamagedTree(slot.offset(), "tree root");
-  }
-  const uint32_t height = view.As<BlockHeader>(slot.offset())->depth;
-  if (height > kTreeLevelsMax) return DamagedTree(slot.offset(), "tree root");
+bool MakeTreeTarget(const BlockView& view, Offset offset, MoveTarget* target) {
   KeyBuffer keys;
-  std::vector<Target> targets;
-  for (const Offset offset : blocks) {
-    Target target;
-    if (MakeTarget(view, offset, keys, &target)) targets.push_back(target);
+  Target found;
+  if (!FindKey(view, offset, keys, &found)) return false;
+  const Bytes key = keys.At(0);
+  *target = MoveTarget{KeyHead(key), 0, offset};
+  if (key.size() > 8) {
+    target->order_below = KeyHead(Bytes(key.data() + 8, key.size() - 8));
   }
-  for (size_t i = 0; i < targets.size(); ++i) targets[i].key = keys.At(i);
+  return true;
+}
+
+void KeepLiveInTree(const BlockView& view, NodeSlot root,
+                    std::vector<MoveTarget>& targets) {
+  KeyBuffer keys;
+  uint32_t height = 0;
   std::vector<Target> live;
-  for (size_t i = 0; i < targets.size(); i += kMultiFindWidth) {
-    KeepLive(view, slot, height,
-             absl::MakeConstSpan(targets).subspan(i, kMultiFindWidth), live);
-  }
+  // A damaged root leads to nothing.
+  FindLive(view, TreeSlot{root.word}, targets, keys, &height, &live)
+      .IgnoreError();
+  absl::flat_hash_set<uint64_t> kept;
+  for (const Target& target : live) kept.insert(target.offset.units);
+  std::erase_if(targets, [&](const MoveTarget& target) {
+    return !kept.contains(target.offset.units);
+  });
+}
+
+absl::Status TreeMove(const EditContext& context,
+                      absl::Span<const MoveTarget> targets, NodeSlot& root,
+                      MoveResult* moved) {
+  TreeSlot slot{root.word};
+  KeyBuffer keys;
+  uint32_t height = 0;
+  std::vector<Target> live;
+  EVE_RETURN_IF_ERROR(
+      FindLive(context.store->view(), slot, targets, keys, &height, &live));
   if (live.empty()) return absl::OkStatus();
   std::sort(live.begin(), live.end(), [](const Target& a, const Target& b) {
     return CompareBytes(a.key, b.key) < 0;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "engine/collections/hamt_descend.h"
@@ -12,46 +13,8 @@
 namespace eve {
 namespace {
 
-// A block, and a hash that leads to it.
-struct Target {
-  uint64_t hash = 0;
-  Offset offset;
-  bool is_record = false;  // hangs in a leaf, not in a node
-};
-
-// False if the block says nothing that could lead to it.
-bool MakeTarget(const BlockView& view, const KeyHasher& hasher, Offset offset,
-                Target* target) {
-  if (!view.Contains(offset)) return false;
-  target->offset = offset;
-  const auto type = static_cast<BlockType>(view.As<BlockHeader>(offset)->type);
-  if (type == BlockType::kTrieNode) {
-    if (view.Block(offset, type, sizeof(TrieNode)) == nullptr) return false;
-    target->hash = view.As<TrieNode>(offset)->prefix;
-    return true;
-  }
-  if (type == BlockType::kTrieLeaf) {
-    LeafView leaf;
-    StoredRecord first;
-    if (!LeafView::Open(view, offset, &leaf) || !leaf.Record(0, &first)) {
-      return false;
-    }
-    target->hash = LeafView::HashOf(hasher, first);
-    return true;
-  }
-  if (type == BlockType::kCollisionLeaf) {
-    CollisionView leaf;
-    if (!CollisionView::Open(view, offset, &leaf)) return false;
-    target->hash = leaf.leaf->hash;
-    return true;
-  }
-  if (type != BlockType::kRecord) return false;
-  LargeRecord record;
-  if (!OpenLargeRecord(view, offset, &record)) return false;
-  target->hash = record.hash;
-  target->is_record = true;
-  return true;
-}
+// Says that the block hangs in a leaf and not in a node.
+constexpr uint64_t kIsRecord = 1;
 
 // Whether the leaf that `slot` leads to names this record block.
 bool LeafNames(const BlockView& view, NodeSlot slot, Offset record) {
@@ -79,8 +42,9 @@ bool LeafNames(const BlockView& view, NodeSlot slot, Offset record) {
 
 // Keeps those of up to kMultiFindWidth targets that `root` leads to. They go
 // down in step; each stops where it meets its block.
-void KeepLive(const BlockView& view, NodeSlot root, absl::Span<Target> targets,
-              std::vector<Target>& live) {
+void KeepLive(const BlockView& view, NodeSlot root,
+              absl::Span<const MoveTarget> targets,
+              std::vector<MoveTarget>& live) {
   NodeSlot slots[kMultiFindWidth];
   bool met[kMultiFindWidth] = {};
   std::fill(slots, slots + targets.size(), root);
@@ -90,7 +54,7 @@ void KeepLive(const BlockView& view, NodeSlot root, absl::Span<Target> targets,
     for (size_t i = 0; i < targets.size(); ++i) {
       met[i] |= !slots[i].is_empty() && slots[i].offset() == targets[i].offset;
       if (met[i] || slots[i].kind() != SlotKind::kNode) continue;
-      next[i] = SlotIn(view, slots[i], targets[i].hash << depth * kTrieBits);
+      next[i] = SlotIn(view, slots[i], targets[i].order << depth * kTrieBits);
       if (next[i] == nullptr) continue;
       PrefetchLine(next[i]);
       any = true;
@@ -101,7 +65,7 @@ void KeepLive(const BlockView& view, NodeSlot root, absl::Span<Target> targets,
     }
   }
   for (size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].is_record) {
+    if (targets[i].order_below == kIsRecord) {
       met[i] = LeafNames(view, slots[i], targets[i].offset);
     }
     if (met[i]) live.push_back(targets[i]);
@@ -114,7 +78,7 @@ class TrieMover {
       : context_(context), writer_(context), moved_(moved) {}
 
   // `targets` in the order of their hashes; all are below `slot`, or it.
-  absl::Status Move(uint32_t depth, absl::Span<const Target> targets,
+  absl::Status Move(uint32_t depth, absl::Span<const MoveTarget> targets,
                     NodeSlot* slot) {
     switch (slot->kind()) {
       case SlotKind::kEmpty:
@@ -130,10 +94,10 @@ class TrieMover {
   }
 
  private:
-  static bool IsAsked(absl::Span<const Target> targets, Offset offset) {
+  static bool IsAsked(absl::Span<const MoveTarget> targets, Offset offset) {
     return std::any_of(
         targets.begin(), targets.end(),
-        [&](const Target& target) { return target.offset == offset; });
+        [&](const MoveTarget& target) { return target.offset == offset; });
   }
 
   void Count(uint64_t bytes) {
@@ -141,7 +105,7 @@ class TrieMover {
     moved_->bytes += bytes;
   }
 
-  absl::Status MoveNode(uint32_t depth, absl::Span<const Target> targets,
+  absl::Status MoveNode(uint32_t depth, absl::Span<const MoveTarget> targets,
                         NodeSlot* slot) {
     NodeEditor node(writer_);
     // The depths along a path rise, so a damaged file cannot lead in a circle.
@@ -152,14 +116,15 @@ class TrieMover {
         ++done;
         continue;
       }
-      const uint32_t index = TrieSlotIndex(targets[done].hash, depth);
+      const uint32_t index = TrieSlotIndex(targets[done].order, depth);
       const NodeSlot old = node.slots()[index];
       const SlotRange range = old.kind() == SlotKind::kNode
                                   ? SlotRange{index, 1}
                                   : RangeOf(node.slots(), index);
       size_t end = done + 1;
-      while (end < targets.size() && targets[end].offset != before &&
-             TrieSlotIndex(targets[end].hash, depth) < range.end()) {
+      while (end < targets.size() &&
+             (targets[end].offset == before ||
+              TrieSlotIndex(targets[end].order, depth) < range.end())) {
         ++end;
       }
       NodeSlot child = old;
@@ -208,7 +173,7 @@ class TrieMover {
     return copy.offset;
   }
 
-  absl::Status MoveLeaf(absl::Span<const Target> targets, NodeSlot* slot) {
+  absl::Status MoveLeaf(absl::Span<const MoveTarget> targets, NodeSlot* slot) {
     LeafView leaf;
     if (!LeafView::Open(writer_.view(), slot->offset(), &leaf)) {
       return DamagedBlock(slot->offset(), "trie leaf");
@@ -239,7 +204,7 @@ class TrieMover {
     return absl::OkStatus();
   }
 
-  absl::Status MoveCollisionLeaf(absl::Span<const Target> targets,
+  absl::Status MoveCollisionLeaf(absl::Span<const MoveTarget> targets,
                                  NodeSlot* slot) {
     CollisionView leaf;
     if (!CollisionView::Open(writer_.view(), slot->offset(), &leaf)) {
@@ -280,27 +245,56 @@ class TrieMover {
 
 }  // namespace
 
-absl::Status HamtMove(const EditContext& context,
-                      absl::Span<const Offset> blocks, NodeSlot& root,
-                      MoveResult* moved) {
-  const BlockView& view = context.store->view();
-  std::vector<Target> targets;
-  targets.reserve(blocks.size());
-  for (const Offset offset : blocks) {
-    Target target;
-    if (MakeTarget(view, context.hasher, offset, &target)) {
-      targets.push_back(target);
+bool MakeHamtTarget(const BlockView& view, const KeyHasher& hasher,
+                    Offset offset, MoveTarget* target) {
+  if (!view.Contains(offset)) return false;
+  *target = MoveTarget{0, 0, offset};
+  const auto type = static_cast<BlockType>(view.As<BlockHeader>(offset)->type);
+  if (type == BlockType::kTrieNode) {
+    if (view.Block(offset, type, sizeof(TrieNode)) == nullptr) return false;
+    target->order = view.As<TrieNode>(offset)->prefix;
+    return true;
+  }
+  if (type == BlockType::kTrieLeaf) {
+    LeafView leaf;
+    StoredRecord first;
+    if (!LeafView::Open(view, offset, &leaf) || !leaf.Record(0, &first)) {
+      return false;
     }
+    target->order = LeafView::HashOf(hasher, first);
+    return true;
   }
-  std::vector<Target> live;
-  for (size_t i = 0; i < targets.size(); i += kMultiFindWidth) {
-    const size_t n =
-        std::min<size_t>(targets.size() - i, size_t{kMultiFindWidth});
-    KeepLive(view, root, absl::MakeSpan(targets).subspan(i, n), live);
+  if (type == BlockType::kCollisionLeaf) {
+    CollisionView leaf;
+    if (!CollisionView::Open(view, offset, &leaf)) return false;
+    target->order = leaf.leaf->hash;
+    return true;
   }
+  if (type != BlockType::kRecord) return false;
+  LargeRecord record;
+  if (!OpenLargeRecord(view, offset, &record)) return false;
+  target->order = record.hash;
+  target->order_below = kIsRecord;
+  return true;
+}
+
+void KeepLiveInHamt(const BlockView& view, NodeSlot root,
+                    std::vector<MoveTarget>& targets) {
+  std::vector<MoveTarget> live;
+  const absl::Span<const MoveTarget> all = targets;
+  for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
+    KeepLive(view, root, all.subspan(i, kMultiFindWidth), live);
+  }
+  targets = std::move(live);
+}
+
+absl::Status HamtMove(const EditContext& context,
+                      absl::Span<const MoveTarget> targets, NodeSlot& root,
+                      MoveResult* moved) {
+  std::vector<MoveTarget> live(targets.begin(), targets.end());
+  KeepLiveInHamt(context.store->view(), root, live);
   if (live.empty()) return absl::OkStatus();
-  std::sort(live.begin(), live.end(),
-            [](const Target& a, const Target& b) { return a.hash < b.hash; });
+  std::sort(live.begin(), live.end());
   NodeSlot slot = root;
   TrieMover mover(context, moved);
   EVE_RETURN_IF_ERROR(mover.Move(0, live, &slot));

@@ -80,10 +80,18 @@ absl::Status TrieWriter::RetireRecord(Offset offset) {
   return absl::OkStatus();
 }
 
+// There are up to 32^depth nodes of a depth, and random commits rewrite each as
+// seldom: the upper ones are dead before their segment is full.
+static Stream NodeStream(int depth) {
+  constexpr int kDeep = 3;
+  return depth < kDeep ? Stream::kNodes : Stream::kDeepNodes;
+}
+
 absl::Status TrieWriter::NewBlockOf(BlockType type, int depth, uint32_t count,
                                     uint64_t bytes, NewBlock* block) {
-  const Stream stream =
-      type == BlockType::kTrieNode ? Stream::kNodes : context_.leaf_stream;
+  const Stream stream = type == BlockType::kTrieNode
+                            ? NodeStream(depth)
+                            : context_.leaf_stream;
   EVE_ASSIGN_OR_RETURN(*block, context_.store->Allocate(stream, bytes));
   const BlockHeader header =
       MakeBlockHeader(type, static_cast<uint8_t>(depth),

@@ -22,10 +22,12 @@ namespace eve {
 
 // Blocks of a stream die at a similar age, so their segments empty together.
 enum class Stream : uint8_t {
-  kNodes = 0,   // rewritten by every commit below them: die young
-  kLeaves = 1,  // leaves and large records: live long
+  kNodes = 0,      // rewritten by every commit below them: die young
+  kLeaves = 1,     // leaves and large records: live long
+  kMoved = 2,      // what outlived its segment once: lives longer still
+  kDeepNodes = 3,  // nodes with few leaves below them: in between
 };
-inline constexpr int kStreamCount = 2;
+inline constexpr int kStreamCount = 4;
 
 struct NewBlock {
   Offset offset;

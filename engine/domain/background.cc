@@ -15,6 +15,9 @@ namespace {
 constexpr uint64_t kFoldInBackground = 512;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
+// Looking for live blocks: in one go, and between two folds.
+constexpr size_t kGatherStep = 512;
+constexpr size_t kGatherBlocks = 16 << 10;
 
 }  // namespace
 
@@ -67,6 +70,7 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
   if (!folded.ok()) return folded.status();
   std::lock_guard collect_lock(collect_mutex_);
   EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
+  EVE_RETURN_IF_ERROR(compactor_->Plan(collector_->survey()));
   return retired || *folded || freed > 0;
 }
 
@@ -90,6 +94,7 @@ void DomainImpl::ReclaimBeforeGrowth() {
   if (freed.ok() && *freed == 0 && collector_->met_range_pins()) {
     collector_->FreeSegments().IgnoreError();
   }
+  compactor_->Plan(collector_->survey()).IgnoreError();
 }
 
 void DomainImpl::WakeBackground() {
@@ -105,6 +110,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
+  GatherVictims();
   // Another process may have died before it retired what it dropped.
   if (is_due && ++ticks_ % kTicksBetweenLooks == 0) {
     may_have_graveyards_ = true;
@@ -122,6 +128,13 @@ void DomainImpl::BackgroundTick(bool is_due) {
   }
   if (is_due && options_.durability == Durability::kCheckpoint) {
     checkpointer_->Run().IgnoreError();
+  }
+}
+
+void DomainImpl::GatherVictims() {
+  for (size_t n = 0; n < kGatherBlocks; n += kGatherStep) {
+    const absl::StatusOr<bool> more = compactor_->Gather(kGatherStep);
+    if (!more.ok() || !*more) return;
   }
 }
 

@@ -57,6 +57,7 @@ absl::Status DomainImpl::Start(const std::string& path) {
     std::sort(versions.begin(), versions.end());
     return versions;
   });
+  compactor_ = std::make_unique<Compactor>(&core_);
   core_.source->committed_fill = [this](uint32_t segment) {
     return CommittedFill(core_, segment);
   };
@@ -86,6 +87,7 @@ DomainImpl::~DomainImpl() {
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
+  compactor_->GiveBackVictims();
   for (auto& writer : idle_writers_) writer->writer.Release();
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
@@ -135,7 +137,12 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   const Durability durability =
       options.durability.value_or(options_.durability);
   std::unique_ptr<WriterContext> writer = TakeWriter();
-  absl::StatusOr<SwapResult> result = RunSwap(writer->transaction, fn, options);
+  MoveRider rider(compactor_.get());
+  absl::StatusOr<SwapResult> result =
+      RunSwap(writer->transaction, fn, options, &rider);
+  if (rider.found_nothing()) {
+    compactor_->PayElsewhere(writer->transaction);
+  }
   if (result.ok() && result->published && result->unfolded >= kFoldNow &&
       result->unfolded % kFoldAgain == 0) {
     // Courtesy to recovery; the commit itself is done, so errors are left to

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/reclaim/collector.h"
+#include "engine/reclaim/compactor.h"
 #include "engine/txn/core.h"
 #include "engine/txn/snapshot_impl.h"
 #include "engine/txn/swap.h"
@@ -82,11 +83,13 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void WakeBackground();
   void RunBackground();
   void BackgroundTick(bool is_due);
+  void GatherVictims();
 
   const DomainOptions options_;
   Core core_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<Collector> collector_;
+  std::unique_ptr<Compactor> compactor_;
 
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;

@@ -26,6 +26,10 @@ inline void CountInSlot(SharedWord& counter, uint64_t by = 1) {
   counter.fetch_add(by, std::memory_order_relaxed);
 }
 
+inline uint64_t ReadCounter(const SharedWord& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+
 class ProcessSlots {
  public:
   explicit ProcessSlots(const SharedRegion* region) : region_(region) {}

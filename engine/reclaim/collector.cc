@@ -1,6 +1,7 @@
 #include "engine/reclaim/collector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/file/file_lock.h"
@@ -34,11 +35,14 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
   using Rows = absl::StatusOr<std::vector<AccountingRow>>;
-  const Rows rows =
-      root.ok() ? ReadExactRows(core_->view, root->offset(), core_->salt)
-                : Rows(root.status());
+  Rows rows = root.ok()
+                  ? ReadExactRows(core_->view, root->offset(), core_->salt)
+                  : Rows(root.status());
   // On an error they stay claimed, for the next pass to release.
   if (!rows.ok()) return rows.status();
+  const uint64_t version = root->version();
+  // The rows are read: this pass must not meet a pin of its own.
+  root->Reset();
   for (const uint32_t segment : taken_) {
     // Never committed to: free. A row without live bytes may be that of the
     // former life (P7): the reuse rule has the last word on it.
@@ -65,8 +69,17 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   for (uint32_t i = 0; i < words.size() && i < rows->size(); ++i) {
     if (words[i].state() != SegmentState::kSealed) continue;
     if (!MayReuse((*rows)[i], protectors)) continue;
-    if (core_->table->TryFree(i, words[i])) ++freed;
+    if (!core_->table->TryFree(i, words[i])) continue;
+    words[i] = SegmentWord{};
+    ++freed;
   }
+  std::vector<uint64_t> long_pins;
+  std::set_intersection(
+      protectors.pins.exact.begin(), protectors.pins.exact.end(),
+      survey_.protectors.pins.exact.begin(),
+      survey_.protectors.pins.exact.end(), std::back_inserter(long_pins));
+  survey_ = SegmentSurvey{std::move(words), *std::move(rows),
+                          std::move(protectors), std::move(long_pins), version};
   CountInSlot(core_->slots->own().segments_freed, freed);
   return freed;
 }

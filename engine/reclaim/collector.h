@@ -27,7 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/epoch/reader_cells.h"
-#include "engine/reclaim/reuse_rule.h"
+#include "engine/reclaim/victims.h"
 #include "engine/txn/core.h"
 
 namespace eve {
@@ -43,6 +43,8 @@ class Collector {
 
   // Returns how many segments became free.
   absl::StatusOr<uint64_t> FreeSegments();
+  // What the last pass without an error judged by, and made of it.
+  const SegmentSurvey& survey() const { return survey_; }
   // Whether that met range pins for the first time. The next call revokes what
   // is left of them (P1).
   bool met_range_pins() const { return !range_pins_.seen.empty(); }
@@ -54,6 +56,7 @@ class Collector {
   ReadDurable read_durable_;
   RangePinMemory range_pins_;
   std::vector<uint32_t> taken_;  // taken over, not yet released
+  SegmentSurvey survey_;
 };
 
 // The committed fill of a segment that the caller has claimed from the sealed

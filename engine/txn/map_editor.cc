@@ -54,6 +54,16 @@ absl::Status MapEditor::Flush() {
   return status;
 }
 
+absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
+                             MoveResult* moved) {
+  EditContext context = Context();
+  context.leaf_stream = Stream::kMoved;
+  absl::Status status =
+      eve::MoveIn(structure(), context, targets, root_.slot, moved);
+  transaction_->status_.Update(status);
+  return status;
+}
+
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
   EVE_RETURN_IF_ERROR(Flush());
   const FindResult found = FindIn(structure(), transaction_->core().view,

@@ -57,6 +57,15 @@ absl::Status ApplyTo(Structure structure, const EditContext& context,
   return HamtApply(context, ops, root);
 }
 
+absl::Status MoveIn(Structure structure, const EditContext& context,
+                    absl::Span<const MoveTarget> targets, NodeSlot& root,
+                    MoveResult* moved) {
+  if (structure == Structure::kTree) {
+    return TreeMove(context, targets, root, moved);
+  }
+  return HamtMove(context, targets, root, moved);
+}
+
 absl::Status RetireSomeOf(const EditContext& context, uint64_t budget,
                           NodeSlot& root, bool* done) {
   const BlockView& view = context.store->view();

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "engine/collections/hamt_map.h"
+#include "engine/collections/move.h"
 #include "engine/file/block_view.h"
 #include "engine/format/constants.h"
 #include "eve/bytes.h"
@@ -44,6 +45,11 @@ void MultiFindIn(Structure structure, const BlockView& view,
                  absl::Span<const Bytes> keys, absl::Span<FindResult> out);
 absl::Status ApplyTo(Structure structure, const EditContext& context,
                      absl::Span<MapOp> ops, MapRoot& root);
+
+// HamtMove or TreeMove.
+absl::Status MoveIn(Structure structure, const EditContext& context,
+                    absl::Span<const MoveTarget> targets, NodeSlot& root,
+                    MoveResult* moved);
 
 // HamtRetireSome or TreeRetireSome, by the block that `root` leads to: a
 // graveyard has forgotten what it was.

@@ -30,7 +30,45 @@ absl::Status CheckLimits(const SwapOptions& options, int attempts) {
   return CheckDeadline(options, attempts);
 }
 
-enum class Outcome { kPublished, kConflict };
+enum class Outcome { kPublished, kConflict, kNothing };
+
+constexpr int kAttemptsWithRider = 2;
+
+// A rider, and whether it is on board of the present run.
+class Boarding {
+ public:
+  explicit Boarding(Rider* rider) : rider_(rider) {}
+  ~Boarding() { Alight(/*published=*/false); }
+  Boarding(const Boarding&) = delete;
+  Boarding& operator=(const Boarding&) = delete;
+
+  bool is_on_board() const { return on_board_; }
+  absl::Status Board(TransactionImpl& transaction) {
+    if (rider_ == nullptr) return absl::OkStatus();
+    on_board_ = true;
+    return rider_->Board(transaction);
+  }
+  void Alight(bool published) {
+    if (on_board_) rider_->Alight(published);
+    on_board_ = false;
+  }
+
+ private:
+  Rider* rider_;
+  bool on_board_ = false;
+};
+
+// Runs the closure and completes its data. False: there is nothing to publish.
+absl::StatusOr<bool> RunClosure(
+    TransactionImpl& transaction,
+    absl::FunctionRef<absl::Status(TransactionImpl&)> fn, Boarding& boarding) {
+  const absl::Status status = fn(transaction);
+  EVE_RETURN_IF_ERROR(transaction.status());
+  EVE_RETURN_IF_ERROR(status);
+  EVE_RETURN_IF_ERROR(transaction.Flush());
+  EVE_RETURN_IF_ERROR(boarding.Board(transaction));
+  return transaction.Prepare();
+}
 
 // Publishes a prepared run on `base`, restamping as long as the winners change
 // nothing that it read.
@@ -71,44 +109,47 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
 absl::StatusOr<SwapResult> RunSwap(
     TransactionImpl& transaction,
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options) {
+    const SwapOptions& options, Rider* rider) {
   Core& core = transaction.core();
   Backoff backoff(MonotonicNanos() ^ core.slots->index());
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
+    // Who lost a race because its run was long must not be slowed down more.
+    if (attempt > kAttemptsWithRider) rider = nullptr;
     EVE_ASSIGN_OR_RETURN(
         PinnedRoot base,
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     result.commit.attempts = attempt;
     result.commit.version = base.version();
     transaction.Begin(std::move(base), attempt);
-    absl::Status status = fn(transaction);
-    absl::StatusOr<bool> changed = false;
-    if (!transaction.status().ok()) {
-      status = transaction.status();
-    } else if (status.ok()) {
-      changed = transaction.Prepare();
-      status = changed.status();
-    }
-    if (!status.ok() || !*changed) {
-      transaction.Finish(/*committed=*/false);
-      if (!status.ok()) return status;
-      return result;
-    }
+    Boarding boarding(rider);
+    absl::StatusOr<bool> changed = RunClosure(transaction, fn, boarding);
     const bool left_graveyard = transaction.leaves_graveyard();
-    absl::StatusOr<Outcome> outcome =
-        Publish(transaction, options, backoff, result);
+    absl::StatusOr<Outcome> outcome = Outcome::kNothing;
+    if (!changed.ok()) {
+      outcome = changed.status();
+    } else if (*changed) {
+      outcome = Publish(transaction, options, backoff, result);
+    }
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);
       CountInSlot(core.slots->own().bytes_committed,
                   transaction.attempt().bytes_written());
       transaction.Finish(/*committed=*/true);
+      boarding.Alight(/*published=*/true);
       result.published = true;
       result.left_graveyard = left_graveyard;
       return result;
     }
     transaction.Finish(/*committed=*/false);
+    if (!outcome.ok() && boarding.is_on_board() &&
+        !absl::IsDeadlineExceeded(outcome.status())) {
+      // It may be the rider's fault: a full disk, damage in what it moved.
+      rider = nullptr;
+      continue;
+    }
     if (!outcome.ok()) return outcome.status();
+    if (*outcome == Outcome::kNothing) return result;
     CountInSlot(core.slots->own().conflicts);
     EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
     backoff.Wait();

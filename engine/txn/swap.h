@@ -19,6 +19,19 @@
 
 namespace eve::internal {
 
+// Work that rides along with somebody's transaction (P11): moves of blocks of
+// the collections that its closure has written, so that no conflict comes of it
+// that the closure's own writes would not have met.
+class Rider {
+ public:
+  virtual ~Rider() = default;
+  // The closure has run and its writes are applied. After an error the run is
+  // thrown away and the closure runs again, without the rider.
+  virtual absl::Status Board(TransactionImpl& transaction) = 0;
+  // The run that was boarded is over.
+  virtual void Alight(bool published) = 0;
+};
+
 struct SwapResult {
   Commit commit;
   bool published = false;
@@ -29,7 +42,7 @@ struct SwapResult {
 absl::StatusOr<SwapResult> RunSwap(
     TransactionImpl& transaction,
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options);
+    const SwapOptions& options, Rider* rider = nullptr);
 
 }  // namespace eve::internal
 

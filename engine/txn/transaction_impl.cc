@@ -201,11 +201,46 @@ void TransactionImpl::CollectCatalogChanges() {
   for (const auto& editor : editors_) CollectEditorChanges(*editor);
 }
 
-absl::StatusOr<bool> TransactionImpl::Prepare() {
+absl::Status TransactionImpl::Flush() {
   for (const auto& editor : editors_) EVE_RETURN_IF_ERROR(editor->Flush());
+  return status_;
+}
+
+std::vector<uint32_t> TransactionImpl::WrittenCollections() const {
+  std::vector<uint32_t> ids;
+  for (const auto& editor : editors_) {
+    if (editor->HasChanged()) ids.push_back(editor->record_.entry.id);
+  }
+  return ids;
+}
+
+absl::Status TransactionImpl::MoveWritten(uint32_t id,
+                                          absl::Span<const MoveTarget> targets,
+                                          MoveResult* moved) {
+  for (const auto& editor : editors_) {
+    if (editor->record_.entry.id == id) return editor->Move(targets, moved);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransactionImpl::MoveIn(const std::string& name, uint32_t id,
+                                     absl::Span<const MoveTarget> targets,
+                                     MoveResult* moved) {
+  EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
+                       FindCatalogBytes(core_->view, core_->hasher,
+                                        base_.record().catalog_root, name));
+  if (!bytes.has_value()) return absl::OkStatus();
+  EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
+                       DecodeCatalogRecord(name, *bytes));
+  if (record.entry.id != id || record.IsGraveyard()) return absl::OkStatus();
+  MapEditor* editor = Edit(name, id);
+  return editor == nullptr ? status_ : editor->Move(targets, moved);
+}
+
+absl::StatusOr<bool> TransactionImpl::Prepare() {
   EVE_RETURN_IF_ERROR(status_);
   CollectCatalogChanges();
-  if (changes_.empty()) return false;
+  if (changes_.empty() && catalog_moves_.empty()) return false;
   EVE_RETURN_IF_ERROR(attempt_.FinishData());
   return true;
 }
@@ -228,6 +263,11 @@ absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
   }
   EVE_RETURN_IF_ERROR(
       HamtApply(CatalogContext(), absl::MakeSpan(catalog_ops_), catalog));
+  if (!catalog_moves_.empty()) {
+    MoveResult moved;
+    EVE_RETURN_IF_ERROR(
+        HamtMove(CatalogContext(), catalog_moves_, catalog.slot, &moved));
+  }
   CommitRecord fields{};
   fields.version = before.version + 1;
   fields.incarnation = core_->incarnation;
@@ -289,6 +329,7 @@ void TransactionImpl::Finish(bool committed) {
   savepoints_.clear();
   name_changes_.clear();
   changes_.clear();
+  catalog_moves_.clear();
   read_catalog_ = changed_names_ = false;
   collection_delta_ = 0;
 }

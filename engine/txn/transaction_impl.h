@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "engine/collections/btree.h"
 #include "engine/collections/hamt_map.h"
+#include "engine/collections/move.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/attempt.h"
 #include "engine/txn/catalog.h"
@@ -63,6 +64,10 @@ class MapEditor {
   absl::StatusOr<uint64_t> Size();
   absl::StatusOr<MapView> View();
   absl::Status Flush();
+  // REQUIRES: nothing is pending.
+  absl::Status Move(absl::Span<const MoveTarget> targets, MoveResult* moved);
+  // REQUIRES: nothing is pending.
+  bool HasChanged() const { return root_.slot != record_.entry.root; }
 
   // Grows with every write: who has seen another number looks anew.
   const uint64_t& writes() const { return writes_; }
@@ -113,8 +118,25 @@ class TransactionImpl {
   // Takes a slice off a graveyard; removes it when it is empty.
   absl::Status RetireSlice(const CatalogRecord& graveyard, uint64_t budget);
 
-  // Applies what is pending and completes the data. Returns whether there is
-  // anything to commit.
+  // Applies what is pending.
+  absl::Status Flush();
+  // Ids of the collections that this run has written. REQUIRES: Flush().
+  std::vector<uint32_t> WrittenCollections() const;
+  // Moves those of `targets`, of a collection that this run has written, that
+  // are alive. REQUIRES: Flush(). After an error the run must not go on.
+  absl::Status MoveWritten(uint32_t id, absl::Span<const MoveTarget> targets,
+                           MoveResult* moved);
+  // The same for a collection that the run need not have touched. Nothing if
+  // there is no such collection any more.
+  absl::Status MoveIn(const std::string& name, uint32_t id,
+                      absl::Span<const MoveTarget> targets, MoveResult* moved);
+  // The same for the catalog itself, when the run is stamped.
+  void MoveCatalog(absl::Span<const MoveTarget> targets) {
+    catalog_moves_.assign(targets.begin(), targets.end());
+    KeepLiveInHamt(core_->view, base_.record().catalog_root, catalog_moves_);
+  }
+  // Completes the data. Returns whether there is anything to commit.
+  // REQUIRES: Flush().
   absl::StatusOr<bool> Prepare();
   // Builds the catalog path and the record on top of `newest`, which is the
   // base or a winner that changed nothing this run read.
@@ -165,6 +187,7 @@ class TransactionImpl {
   int64_t collection_delta_ = 0;
   std::vector<CatalogChange> name_changes_;
   std::vector<CatalogChange> changes_;
+  std::vector<MoveTarget> catalog_moves_;
   std::vector<MapOp> catalog_ops_;
 };
 

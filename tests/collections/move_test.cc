@@ -36,11 +36,41 @@ std::string PaddedKey(uint64_t number) {
 
 absl::Status Move(HamtFixture& map, absl::Span<const Offset> blocks,
                   MoveResult* moved) {
-  return HamtMove(map.context(), blocks, map.root().slot, moved);
+  std::vector<MoveTarget> targets;
+  MoveTarget target;
+  for (const Offset block : blocks) {
+    if (MakeHamtTarget(map.store().view(), map.hasher(), block, &target)) {
+      targets.push_back(target);
+    }
+  }
+  std::vector<MoveTarget> live = targets;
+  KeepLiveInHamt(map.store().view(), map.root().slot, live);
+  const uint64_t before = moved->blocks;
+  const absl::Status status =
+      HamtMove(map.context(), targets, map.root().slot, moved);
+  if (status.ok()) {
+    EXPECT_EQ(moved->blocks - before, live.size());
+  }
+  return status;
 }
 absl::Status Move(TreeFixture& map, absl::Span<const Offset> blocks,
                   MoveResult* moved) {
-  return TreeMove(map.context(), blocks, map.root().slot, moved);
+  std::vector<MoveTarget> targets;
+  MoveTarget target;
+  for (const Offset block : blocks) {
+    if (MakeTreeTarget(map.store().view(), block, &target)) {
+      targets.push_back(target);
+    }
+  }
+  std::vector<MoveTarget> live = targets;
+  KeepLiveInTree(map.store().view(), map.root().slot, live);
+  const uint64_t before = moved->blocks;
+  const absl::Status status =
+      TreeMove(map.context(), targets, map.root().slot, moved);
+  if (status.ok()) {
+    EXPECT_EQ(moved->blocks - before, live.size());
+  }
+  return status;
 }
 
 // All blocks from `begin` to `end` that were ever placed, front to back.

@@ -1,0 +1,233 @@
+#include "engine/reclaim/compactor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/root/accounting.h"
+#include "engine/root/pinned_root.h"
+#include "engine/txn/catalog.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// Writers begin to pay below this live share; in the middle between the two
+// they pay what keeps the balance, and at the lower one twice that.
+constexpr double kShareRelaxed = 0.70;
+constexpr double kShareTight = 0.50;
+// Segments that writers have open, and small domains, are not worth it.
+constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
+constexpr double kRateMin = 0.0625;
+constexpr double kRateMax = 4;
+// Small sets of victims are chosen from newer figures.
+constexpr uint64_t kPlanBytesMin = 4 << 20;
+constexpr uint64_t kPlanBytesMax = 64 << 20;
+constexpr uint64_t kPlanShareOfLive = 50;
+// A batch pays more than one slice: one for so many bytes.
+constexpr uint64_t kBytesPerSlice = 16 << 10;
+constexpr int kMoveAttempts = 3;
+// What a writer walks in one go: about 10 us.
+constexpr size_t kGatherBlocks = 64;
+
+}  // namespace
+
+absl::Status Compactor::Plan(const SegmentSurvey& survey) {
+  const SpaceUse use = MeasureSpace(survey);
+  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
+  const double pressure =
+      movable <= use.live_bytes - use.pinned_live_bytes + kSlackBytes
+          ? 0
+          : std::clamp(
+                (kShareRelaxed - use.share()) / (kShareRelaxed - kShareTight),
+                0.0, 2.0);
+  const uint64_t commits = ReadCounter(core_->slots->own().commits);
+  const bool is_writing = commits != planned_commits_;
+  planned_commits_ = commits;
+  if (pressure == 0) {
+    rate_.Set(0);
+    Forgive();
+    return absl::OkStatus();
+  }
+  const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
+                                   kPlanBytesMin, kPlanBytesMax);
+  // Who does not write pays nothing: the victims are for those who do.
+  if (is_writing && evacuation_.live_bytes_left() < goal / 2 &&
+      evacuation_.victims() < Evacuation::kVictimsMax) {
+    VictimGoal wanted;
+    wanted.live_bytes_max = goal;
+    wanted.count_max = Evacuation::kVictimsMax - evacuation_.victims();
+    EVE_RETURN_IF_ERROR(TakeVictims(survey, wanted).status());
+  }
+  const uint64_t held = evacuation_.victims() * kSegmentBytes;
+  const double share =
+      held == 0
+          ? 0
+          : std::min(0.9, static_cast<double>(evacuation_.live_bytes_left()) /
+                              static_cast<double>(held));
+  const double rate =
+      std::clamp(2 * pressure * share / (1 - share), kRateMin, kRateMax);
+  rate_.Set(static_cast<int64_t>(rate * kRateOne));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> Compactor::TakeVictims(const SegmentSurvey& survey,
+                                              const VictimGoal& goal) {
+  std::vector<Victim> claimed;
+  for (const Victim& victim : ChooseVictims(survey, goal)) {
+    {
+      std::lock_guard lock(mutex_);
+      if (given_up_.contains(victim.segment)) continue;
+    }
+    if (core_->table->TryClaimSealed(victim.segment)) {
+      claimed.push_back(victim);
+    }
+  }
+  if (claimed.empty()) return 0;
+  EVE_STEP("evacuate.claimed");
+  // Only now may the root be read: nobody else can fill them any more (P5).
+  absl::StatusOr<PinnedRoot> root =
+      PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
+  using Rows = absl::StatusOr<std::vector<AccountingRow>>;
+  const Rows rows =
+      root.ok() ? ReadExactRows(core_->view, root->offset(), core_->salt)
+                : Rows(root.status());
+  for (const Victim& victim : claimed) {
+    if (!rows.ok() || victim.segment >= rows->size() ||
+        (*rows)[victim.segment].run_length != 1) {
+      core_->table->ReleaseSealed(victim.segment);
+      continue;
+    }
+    const AccountingRow& row = (*rows)[victim.segment];
+    evacuation_.Add(victim.segment, row.fill_units, row.live_units);
+  }
+  if (!rows.ok()) return rows.status();
+  return claimed.size();
+}
+
+void Compactor::GiveUp(const Slice& slice) {
+  {
+    std::lock_guard lock(mutex_);
+    for (const MoveTarget& target : slice.targets) {
+      given_up_.insert(target.offset.segment());
+    }
+  }
+  evacuation_.Abandon(slice);
+}
+
+void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
+  evacuation_.Settle(slice, moved.bytes);
+  ProcessSlot& own = core_->slots->own();
+  CountInSlot(own.blocks_moved, moved.blocks);
+  CountInSlot(own.bytes_moved, moved.bytes);
+}
+
+absl::StatusOr<std::string> Compactor::NameOf(const CommitRecord& root,
+                                              uint32_t id) {
+  std::lock_guard lock(mutex_);
+  if (names_version_ != root.catalog_version || names_.empty()) {
+    EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
+                         ListCatalog(core_->view, root.catalog_root));
+    names_.clear();
+    for (const CatalogRecord& record : records) {
+      if (!record.IsGraveyard()) names_[record.entry.id] = record.name;
+    }
+    names_version_ = root.catalog_version;
+  }
+  const auto found = names_.find(id);
+  return found == names_.end() ? std::string() : found->second;
+}
+
+absl::StatusOr<bool> Compactor::MoveSlice(
+    internal::TransactionImpl& transaction, size_t targets_max) {
+  Slice slice;
+  if (!evacuation_.TakeAny(targets_max, &slice)) return false;
+  MoveResult moved;
+  SwapOptions options;
+  options.max_attempts = kMoveAttempts;
+  const absl::StatusOr<internal::SwapResult> done = internal::RunSwap(
+      transaction,
+      [&](internal::TransactionImpl& run) -> absl::Status {
+        moved = MoveResult{};
+        if (slice.collection == kCatalogId) {
+          run.MoveCatalog(slice.targets);
+          return absl::OkStatus();
+        }
+        EVE_ASSIGN_OR_RETURN(const std::string name,
+                             NameOf(run.base().record(), slice.collection));
+        // Dropped: a graveyard's blocks are retired where they lie.
+        if (name.empty()) return absl::OkStatus();
+        return run.MoveIn(name, slice.collection, slice.targets, &moved);
+      },
+      options);
+  if (done.ok()) {
+    Pay(slice, moved.bytes);
+    Settled(slice, moved);
+    return true;
+  }
+  if (absl::IsDataLoss(done.status())) {
+    GiveUp(slice);
+    return done.status();
+  }
+  evacuation_.HandBack(std::move(slice));
+  if (absl::IsAborted(done.status())) return false;
+  return done.status();
+}
+
+void Compactor::PayElsewhere(internal::TransactionImpl& transaction) {
+  if (evacuation_.has_targets()) {
+    MoveSlice(transaction, kSliceTargets).IgnoreError();
+  } else {
+    Gather(kGatherBlocks).IgnoreError();
+  }
+}
+
+absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
+  const uint64_t bytes = transaction.attempt().bytes_written();
+  if (!has_owed_) compactor_->Owe(bytes);
+  has_owed_ = true;
+  if (!compactor_->is_owed() || !compactor_->has_victims()) {
+    return absl::OkStatus();
+  }
+  const size_t slices_max = 1 + bytes / kBytesPerSlice;
+  const std::vector<uint32_t> ids = transaction.WrittenCollections();
+  while (compactor_->is_owed() && moved_.size() < slices_max) {
+    Moved now;
+    const auto wanted = std::find_if(ids.begin(), ids.end(), [&](uint32_t id) {
+      return compactor_->evacuation_.Take(id, Compactor::kSliceTargets,
+                                          &now.slice);
+    });
+    if (wanted == ids.end()) {
+      // A background thread that keeps up leaves nothing to gather here.
+      found_nothing_ = true;
+      return absl::OkStatus();
+    }
+    const absl::Status status =
+        transaction.MoveWritten(*wanted, now.slice.targets, &now.result);
+    if (!status.ok()) {
+      if (absl::IsDataLoss(status)) {
+        compactor_->GiveUp(now.slice);
+      } else {
+        compactor_->evacuation_.HandBack(std::move(now.slice));
+        compactor_->Forgive();
+      }
+      return status;
+    }
+    compactor_->Pay(now.slice, now.result.bytes);
+    moved_.push_back(std::move(now));
+  }
+  return absl::OkStatus();
+}
+
+void MoveRider::Alight(bool published) {
+  for (Moved& moved : moved_) {
+    if (published) {
+      compactor_->Settled(moved.slice, moved.result);
+    } else {
+      compactor_->evacuation_.HandBack(std::move(moved.slice));
+    }
+  }
+  moved_.clear();
+}
+
+}  // namespace eve

@@ -1,0 +1,134 @@
+// Compactor: keeps the live share of a domain up by moving live blocks out of
+// segments that are mostly dead.
+//
+// The work is paid for by whoever makes garbage: a transaction that allocates
+// owes moves in proportion, and does them itself, in collections that it has
+// written anyway (a MoveRider). So space is bounded without a race that a
+// background thread could lose, and no closure runs again because of a move.
+// What no writer comes for, and what is left when the writers rest, is moved by
+// transactions of the compactor's own (MoveSlice).
+//
+// A move is an ordinary commit: copy, compare-and-swap, retire. Death or a stop
+// at any point leaves what a dead or stopped writer leaves; see evacuation.h
+// for the victims' claims.
+//
+// Threads:    any; Plan() one at a time.
+// Processes:  each has its own and chooses among segments that nobody claims.
+// Owns:       the victims' claims.
+// Lifetime:   shorter than the core's.
+// Errors:     kDataLoss: damaged blocks; their segment is given up.
+//             kResourceExhausted: no room to move to.
+// Cost:       for a writer nothing while the live share is high; else, at the
+//             balance, it moves u / (1 - u) bytes for each byte that it
+//             allocates, where u is the victims' live share, in slices of
+//             kSliceTargets blocks.
+#ifndef EVE_ENGINE_RECLAIM_COMPACTOR_H_
+#define EVE_ENGINE_RECLAIM_COMPACTOR_H_
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "engine/reclaim/evacuation.h"
+#include "engine/reclaim/victims.h"
+#include "engine/txn/core.h"
+#include "engine/txn/swap.h"
+#include "util/gauge.h"
+
+namespace eve {
+
+class Compactor {
+ public:
+  // Blocks that a writer moves in one go; about 10 us.
+  static constexpr size_t kSliceTargets = 16;
+
+  explicit Compactor(Core* core) : core_(core), evacuation_(core) {}
+
+  // After a collector pass: sets what writers pay and takes victims when it is
+  // time. REQUIRES: Core::source is set up.
+  absl::Status Plan(const SegmentSurvey& survey);
+  // Takes victims by `goal` whatever the live share is. Returns how many.
+  absl::StatusOr<size_t> TakeVictims(const SegmentSurvey& survey,
+                                     const VictimGoal& goal);
+
+  // Moves what lives of one slice of any collection by a transaction of its
+  // own. False: there is nothing left to move, or others won all attempts.
+  absl::StatusOr<bool> MoveSlice(internal::TransactionImpl& transaction,
+                                 size_t targets_max);
+  // Looks for what lives in the victims, some blocks of them. False: all have
+  // been looked at.
+  absl::StatusOr<bool> Gather(size_t blocks_max) {
+    return evacuation_.Gather(blocks_max);
+  }
+
+  // A slice of work for a writer that owes and found no targets in what it
+  // wrote: of other collections, or looking for more. Its commit is done, so
+  // errors are left to be met by who moves next.
+  void PayElsewhere(internal::TransactionImpl& transaction);
+
+  // A writer allocated so many bytes.
+  void Owe(uint64_t bytes) {
+    const int64_t rate = rate_.Get();
+    if (rate != 0) debt_.Add(static_cast<int64_t>(bytes) * rate / kRateOne);
+  }
+  bool is_owed() const { return debt_.Get() > 0; }
+  // No room or no use: what is owed is forgiven.
+  void Forgive() { debt_.Set(0); }
+
+  Evacuation& evacuation() { return evacuation_; }
+  void GiveBackVictims() { evacuation_.ReleaseAll(); }
+  bool has_victims() const { return evacuation_.victims() > 0; }
+
+ private:
+  friend class MoveRider;
+  static constexpr int64_t kRateOne = 256;
+
+  // A slice that moved nothing has cost something, too.
+  void Pay(const Slice& slice, uint64_t bytes) {
+    debt_.Add(-static_cast<int64_t>(bytes + slice.targets.size() * kUnitBytes));
+  }
+  void GiveUp(const Slice& slice);
+  void Settled(const Slice& slice, const MoveResult& moved);
+  absl::StatusOr<std::string> NameOf(const CommitRecord& root, uint32_t id);
+
+  Core* core_;
+  Evacuation evacuation_;
+  // Bytes to move per kRateOne bytes allocated, and how many that has come to.
+  Gauge rate_;
+  Gauge debt_;
+  uint64_t planned_commits_ = 0;  // of this process, at the last Plan()
+  std::mutex mutex_;
+  absl::flat_hash_set<uint32_t> given_up_;  // damaged segments
+  uint64_t names_version_ = 0;              // catalog_version of names_
+  absl::flat_hash_map<uint32_t, std::string> names_;
+};
+
+// Pays a transaction's share. Made anew for each Swap().
+class MoveRider : public internal::Rider {
+ public:
+  explicit MoveRider(Compactor* compactor) : compactor_(compactor) {}
+
+  absl::Status Board(internal::TransactionImpl& transaction) override;
+  void Alight(bool published) override;
+  // What is owed lies in collections that the transaction did not write.
+  bool found_nothing() const { return found_nothing_; }
+
+ private:
+  struct Moved {
+    Slice slice;
+    MoveResult result;
+  };
+
+  Compactor* compactor_;
+  bool has_owed_ = false;
+  bool found_nothing_ = false;
+  std::vector<Moved> moved_;
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_RECLAIM_COMPACTOR_H_

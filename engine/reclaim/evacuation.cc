@@ -1,0 +1,256 @@
+#include "engine/reclaim/evacuation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/format/block.h"
+#include "engine/root/pinned_root.h"
+#include "engine/txn/catalog.h"
+#include "engine/txn/structure.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// How far ahead of the walk memory is asked for: headers do not tell where the
+// next but one lies.
+constexpr uint64_t kWalkAheadBytes = 4096;
+
+bool IsTreeBlock(uint8_t type) {
+  return type == static_cast<uint8_t>(BlockType::kTreeLeaf) ||
+         type == static_cast<uint8_t>(BlockType::kTreeNode) ||
+         type == static_cast<uint8_t>(BlockType::kTreeValue);
+}
+
+}  // namespace
+
+void Evacuation::Add(uint32_t segment, uint32_t fill_units,
+                     uint32_t live_units) {
+  std::lock_guard lock(mutex_);
+  Victim victim;
+  victim.segment = segment;
+  victim.fill_units = fill_units;
+  victims_.push_back(victim);
+  live_left_.Add(int64_t{live_units} * kUnitBytes);
+  count_.Set(static_cast<int64_t>(victims_.size()));
+}
+
+bool Evacuation::NextVictim() {
+  std::lock_guard lock(mutex_);
+  for (const Victim& victim : victims_) {
+    if (victim.is_walked || std::find(walk_.walked.begin(), walk_.walked.end(),
+                                      victim.segment) != walk_.walked.end()) {
+      continue;
+    }
+    walk_.segment = victim.segment;
+    walk_.at_units = SegmentStartUnits(victim.segment);
+    walk_.fill_units = victim.fill_units;
+    return true;
+  }
+  return false;
+}
+
+void Evacuation::WalkSome(size_t blocks_max) {
+  const BlockView& view = core_->view;
+  const uint64_t base = SegmentOffset(walk_.segment).units;
+  for (size_t n = 0; n < blocks_max && walk_.at_units < walk_.fill_units; ++n) {
+    const Offset offset{base + walk_.at_units};
+    const auto* header = view.As<BlockHeader>(offset);
+    const uint32_t units = header->size_units;
+    if (units == 0 || units > walk_.fill_units - walk_.at_units) {
+      // Damage: what lies behind it cannot be told. `eve check` reports it.
+      walk_.at_units = walk_.fill_units;
+      return;
+    }
+    for (uint64_t at = 0; at < header->bytes() && at < kWalkAheadBytes;
+         at += 64) {
+      __builtin_prefetch(view.At(offset) + kWalkAheadBytes + at);
+    }
+    walk_.at_units += units;
+    // Records and delta lists die by being folded, the accounting is rewritten
+    // by folds.
+    if (header->collection == kSystemId) continue;
+    MoveTarget target;
+    const bool leads_there =
+        IsTreeBlock(header->type)
+            ? MakeTreeTarget(view, offset, &target)
+            : MakeHamtTarget(view, core_->hasher, offset, &target);
+    if (leads_there) walk_.found[header->collection].push_back(target);
+  }
+}
+
+// Of what was found, keeps what the newest root leads to.
+absl::Status Evacuation::KeepLive() {
+  EVE_ASSIGN_OR_RETURN(
+      const PinnedRoot root,
+      PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
+  const NodeSlot catalog = root.record().catalog_root;
+  absl::flat_hash_map<uint32_t, CatalogEntry> entries;
+  for (auto& [id, targets] : walk_.found) {
+    if (id != kCatalogId && entries.empty()) {
+      EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
+                           ListCatalog(core_->view, catalog));
+      for (const CatalogRecord& record : records) {
+        // A graveyard's blocks are retired where they lie.
+        if (!record.IsGraveyard()) entries[record.entry.id] = record.entry;
+      }
+    }
+    const auto entry = entries.find(id);
+    if (id == kCatalogId) {
+      KeepLiveInHamt(core_->view, catalog, targets);
+    } else if (entry == entries.end()) {
+      targets.clear();
+    } else if (StructureOf(entry->second.kind) == Structure::kTree) {
+      KeepLiveInTree(core_->view, entry->second.root, targets);
+    } else {
+      KeepLiveInHamt(core_->view, entry->second.root, targets);
+    }
+    std::vector<MoveTarget>& live = walk_.live[id];
+    live.insert(live.end(), targets.begin(), targets.end());
+  }
+  walk_.found.clear();
+  return absl::OkStatus();
+}
+
+void Evacuation::Publish() {
+  for (auto& [id, targets] : walk_.live) {
+    std::sort(targets.begin(), targets.end());
+  }
+  std::lock_guard lock(mutex_);
+  for (auto& [id, targets] : walk_.live) {
+    // A victim may have been given back meanwhile.
+    std::erase_if(targets, [&](const MoveTarget& target) {
+      Victim* victim = Find(target.offset.segment());
+      if (victim == nullptr) return true;
+      ++victim->targets_left;
+      return false;
+    });
+    if (targets.empty()) continue;
+    targets_.Add(static_cast<int64_t>(targets.size()));
+    ready_[id].push_back(std::move(targets));
+  }
+  for (const uint32_t segment : walk_.walked) {
+    Victim* victim = Find(segment);
+    if (victim == nullptr) continue;
+    victim->is_walked = true;
+    ReleaseIfDone(segment);
+  }
+  walk_.live.clear();
+  walk_.walked.clear();
+}
+
+absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max) {
+  std::unique_lock lock(gather_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  if (walk_.fill_units == 0 && !NextVictim()) {
+    if (walk_.walked.empty()) return false;
+    Publish();
+    return true;
+  }
+  WalkSome(blocks_max);
+  EVE_RETURN_IF_ERROR(KeepLive());
+  if (walk_.at_units < walk_.fill_units) return true;
+  walk_.walked.push_back(walk_.segment);
+  walk_.fill_units = 0;
+  return true;
+}
+
+void Evacuation::CutFrom(uint32_t collection,
+                         std::deque<std::vector<MoveTarget>>& batches,
+                         size_t targets_max, Slice* slice) {
+  std::vector<MoveTarget>& batch = batches.front();
+  const auto n = static_cast<ptrdiff_t>(std::min(targets_max, batch.size()));
+  slice->collection = collection;
+  slice->targets.assign(batch.end() - n, batch.end());
+  batch.erase(batch.end() - n, batch.end());
+  targets_.Add(-static_cast<int64_t>(slice->targets.size()));
+  if (batch.empty()) batches.pop_front();
+  if (batches.empty()) ready_.erase(collection);
+}
+
+bool Evacuation::Take(uint32_t collection, size_t targets_max, Slice* slice) {
+  if (!has_targets()) return false;
+  std::lock_guard lock(mutex_);
+  const auto found = ready_.find(collection);
+  if (found == ready_.end()) return false;
+  CutFrom(collection, found->second, targets_max, slice);
+  return true;
+}
+
+bool Evacuation::TakeAny(size_t targets_max, Slice* slice) {
+  std::lock_guard lock(mutex_);
+  if (ready_.empty()) return false;
+  const auto first = ready_.begin();
+  CutFrom(first->first, first->second, targets_max, slice);
+  return true;
+}
+
+void Evacuation::CountDown(const Slice& slice) {
+  for (const MoveTarget& target : slice.targets) {
+    Victim* victim = Find(target.offset.segment());
+    if (victim == nullptr) continue;
+    if (victim->targets_left > 0) --victim->targets_left;
+    ReleaseIfDone(target.offset.segment());
+  }
+}
+
+void Evacuation::Settle(const Slice& slice, uint64_t moved_bytes) {
+  std::lock_guard lock(mutex_);
+  live_left_.Add(-static_cast<int64_t>(moved_bytes));
+  EVE_STEP("evacuate.settled");
+  CountDown(slice);
+}
+
+void Evacuation::HandBack(Slice slice) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(slice.targets, [&](const MoveTarget& target) {
+    return Find(target.offset.segment()) == nullptr;
+  });
+  if (slice.targets.empty()) return;
+  targets_.Add(static_cast<int64_t>(slice.targets.size()));
+  ready_[slice.collection].push_back(std::move(slice.targets));
+}
+
+void Evacuation::Abandon(const Slice& slice) {
+  std::lock_guard lock(mutex_);
+  for (const MoveTarget& target : slice.targets) {
+    if (Find(target.offset.segment()) != nullptr) {
+      Forget(target.offset.segment());
+    }
+  }
+}
+
+Evacuation::Victim* Evacuation::Find(uint32_t segment) {
+  for (Victim& victim : victims_) {
+    if (victim.segment == segment) return &victim;
+  }
+  return nullptr;
+}
+
+void Evacuation::ReleaseIfDone(uint32_t segment) {
+  const Victim* victim = Find(segment);
+  if (victim->is_walked && victim->targets_left == 0) Forget(segment);
+}
+
+void Evacuation::Forget(uint32_t segment) {
+  std::erase_if(victims_, [&](const Victim& victim) {
+    return victim.segment == segment;
+  });
+  count_.Set(static_cast<int64_t>(victims_.size()));
+  // What died before it could be moved was counted and never settled.
+  if (victims_.empty()) live_left_.Set(0);
+  core_->table->ReleaseSealed(segment);
+  EVE_STEP("evacuate.released");
+}
+
+void Evacuation::ReleaseAll() {
+  std::lock_guard gather_lock(gather_mutex_);
+  walk_ = Walk{};
+  std::lock_guard lock(mutex_);
+  ready_.clear();
+  targets_.Set(0);
+  while (!victims_.empty()) Forget(victims_.front().segment);
+}
+
+}  // namespace eve

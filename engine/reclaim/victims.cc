@@ -1,0 +1,77 @@
+#include "engine/reclaim/victims.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace eve {
+namespace {
+
+// Whether a reader sees what the segment held at its version: emptying it would
+// free nothing before that reader goes.
+bool IsPinned(const AccountingRow& row, const std::vector<uint64_t>& pins) {
+  const uint64_t end = row.live_units > 0 ? UINT64_MAX : row.death;
+  const auto first = std::lower_bound(pins.begin(), pins.end(), row.birth);
+  return first != pins.end() && *first < end;
+}
+
+double WorthOf(const AccountingRow& row, uint64_t version) {
+  const double share =
+      static_cast<double>(row.live_units) / static_cast<double>(kSegmentUnits);
+  const double age = static_cast<double>(version - row.birth + 1);
+  return (1 - share) * age / (1 + share);
+}
+
+}  // namespace
+
+SpaceUse MeasureSpace(const SegmentSurvey& survey) {
+  SpaceUse use;
+  for (uint64_t i = 0; i < survey.words.size(); ++i) {
+    if (survey.words[i].state() == SegmentState::kFree) continue;
+    const AccountingRow& row = survey.row(i);
+    const uint64_t live = row.live_units * kUnitBytes;
+    use.used_bytes += kSegmentBytes;
+    use.live_bytes += live;
+    if (row.fill_units > 0 && IsPinned(row, survey.long_pins)) {
+      use.pinned_bytes += kSegmentBytes;
+      use.pinned_live_bytes += live;
+    } else if (row.fill_units > 0 && live == 0 &&
+               survey.words[i].state() == SegmentState::kSealed &&
+               !MayReuse(row, survey.protectors)) {
+      use.held_bytes += kSegmentBytes;
+    }
+  }
+  return use;
+}
+
+std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
+                                  const VictimGoal& goal) {
+  std::vector<std::pair<double, uint32_t>> ranked;
+  const uint64_t end = std::min(survey.words.size(), survey.rows.size());
+  for (uint32_t i = 0; i < end; ++i) {
+    const AccountingRow& row = survey.rows[i];
+    if (survey.words[i].state() != SegmentState::kSealed ||
+        row.live_units == 0 || row.run_length != 1 ||
+        IsPinned(row, survey.long_pins)) {
+      continue;
+    }
+    const bool must_go = i >= goal.empty_from;
+    const double share = static_cast<double>(row.live_units) / kSegmentUnits;
+    if (!must_go && share > goal.share_max) continue;
+    ranked.emplace_back(WorthOf(row, survey.version) + (must_go ? 1e18 : 0), i);
+  }
+  std::sort(ranked.rbegin(), ranked.rend());
+  std::vector<Victim> victims;
+  uint64_t bytes = 0;
+  for (const auto& [worth, segment] : ranked) {
+    const AccountingRow& row = survey.rows[segment];
+    bytes += row.live_units * kUnitBytes;
+    if (victims.size() == goal.count_max ||
+        (bytes > goal.live_bytes_max && !victims.empty())) {
+      break;
+    }
+    victims.push_back(Victim{segment, row.live_units, row.fill_units});
+  }
+  return victims;
+}
+
+}  // namespace eve

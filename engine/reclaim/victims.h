@@ -1,0 +1,84 @@
+// Which segments are worth emptying, and how urgent that is.
+//
+// A victim's worth is that of log-structured file systems: the space it gives,
+// times the age of what is left in it, over the cost of reading and moving
+// that. (M. Rosenblum and J. Ousterhout, "The Design and Implementation of a
+// Log-Structured File System", 1992, section 3.5.) Age keeps a compactor from
+// moving what is about to die by itself: the nodes of the newest commits.
+//
+// Threads:    pure functions.
+// Processes:  none.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     none.
+// Cost:       O(segments).
+#ifndef EVE_ENGINE_RECLAIM_VICTIMS_H_
+#define EVE_ENGINE_RECLAIM_VICTIMS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/alloc/segment_table.h"
+#include "engine/format/accounting_row.h"
+#include "engine/reclaim/reuse_rule.h"
+
+namespace eve {
+
+// What one collector pass found out; vectors are indexed by segment.
+struct SegmentSurvey {
+  std::vector<SegmentWord> words;
+  std::vector<AccountingRow> rows;
+  Protectors protectors;
+  // Exact pins that the survey before met as well: not those of transactions.
+  std::vector<uint64_t> long_pins;
+  uint64_t version = 0;  // of the root that the rows are of
+
+  const AccountingRow& row(uint64_t segment) const {
+    static constexpr AccountingRow kNone{};
+    return segment < rows.size() ? rows[segment] : kNone;
+  }
+};
+
+struct SpaceUse {
+  uint64_t live_bytes = 0;
+  uint64_t used_bytes = 0;    // segments that are not free
+  uint64_t pinned_bytes = 0;  // of them: a reader's pin keeps them from reuse
+  uint64_t held_bytes = 0;    // dead, kept by a durable root or a checkpoint
+  uint64_t pinned_live_bytes = 0;  // alive, in segments that are pinned
+
+  // Live share of the space that moving blocks could free.
+  double share() const {
+    const uint64_t used = used_bytes - pinned_bytes - held_bytes;
+    const uint64_t live = live_bytes - pinned_live_bytes;
+    return used == 0 ? 1
+                     : static_cast<double>(live) / static_cast<double>(used);
+  }
+};
+
+SpaceUse MeasureSpace(const SegmentSurvey& survey);
+
+struct Victim {
+  uint32_t segment = 0;
+  uint32_t live_units = 0;
+  uint32_t fill_units = 0;
+};
+
+struct VictimGoal {
+  // Segments with a larger share than this of live bytes are left alone.
+  double share_max = 0.8;
+  // What may be moved in all.
+  uint64_t live_bytes_max = 0;
+  size_t count_max = 0;
+  // Segments from here on are to be emptied whatever they hold, so that the
+  // end of the file can be given back.
+  uint64_t empty_from = UINT64_MAX;
+};
+
+// Sealed segments that no reader's pin keeps from reuse, the best first. Runs
+// are never among them: they die whole.
+std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
+                                  const VictimGoal& goal);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_RECLAIM_VICTIMS_H_
