@@ -38,7 +38,7 @@ absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
     any = true;
     SwapOptions options;
     options.durability = Durability::kNone;
-    absl::StatusOr<Commit> done = Swap(
+    absl::StatusOr<Commit> done = SwapUnderPressure(
         [&](TransactionImpl& transaction) -> absl::Status {
           // Another process may have taken the slice meanwhile.
           EVE_ASSIGN_OR_RETURN(
@@ -67,6 +67,7 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
   if (!folded.ok()) return folded.status();
   std::lock_guard collect_lock(collect_mutex_);
   EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
+  slow_readers_.LookNow();
   return retired || *folded || freed > 0;
 }
 
@@ -77,10 +78,12 @@ absl::Status DomainImpl::Reclaim() {
   while (progress) {
     EVE_ASSIGN_OR_RETURN(progress, ReclaimPass(/*fold_at_least=*/1));
   }
+  if (!options_.background) slow_readers_.Deliver();
   return absl::OkStatus();
 }
 
 void DomainImpl::ReclaimBeforeGrowth() {
+  slow_readers_.WantLook();
   // Freeing allocates nothing, so a fold that needs room may come here too. An
   // error is met again, and reported, by whoever reclaims next.
   std::lock_guard lock(collect_mutex_);
@@ -137,6 +140,7 @@ void DomainImpl::RunBackground() {
     const bool is_due = std::chrono::steady_clock::now() >= due;
     lock.unlock();
     BackgroundTick(is_due);
+    slow_readers_.Deliver();
     lock.lock();
     if (is_due) due = std::chrono::steady_clock::now() + interval;
   }
