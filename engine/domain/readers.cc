@@ -41,12 +41,11 @@ absl::StatusOr<std::vector<ReaderInfo>> DomainImpl::Readers() {
                      });
     readers.push_back(std::move(reader));
   }
-  if (survey.has_unpinned_reader) {
-    ReaderInfo reader;
-    reader.is_unpinned = true;
-    reader.is_self = core_.slots == nullptr;
-    readers.push_back(reader);
-  }
+  ReaderInfo unpinned;
+  unpinned.is_unpinned = true;
+  if (survey.has_unpinned_reader) readers.push_back(unpinned);
+  unpinned.is_self = true;
+  if (survey.is_unpinned_reader) readers.push_back(unpinned);
   return readers;
 }
 

@@ -151,22 +151,22 @@ absl::StatusOr<Survey> TakeSurvey(
         survey.rows,
         ReadExactRows(core.view, snapshot.record_offset(), core.salt));
   }  // so that the pins below are those of others
+  EVE_ASSIGN_OR_RETURN(
+      survey.has_unpinned_reader,
+      IsRangeLockedByOther(core.file, kUnpinnedReadersLockByte, 1));
+  survey.is_unpinned_reader = core.slots == nullptr;
   if (is_frozen) return survey;
   const ProcessSlots nobody(&core.region);
   survey.processes =
       ListAttached(core.region, core.slots != nullptr ? *core.slots : nobody);
   survey.counters = SumCounters(core.region);
-  EVE_ASSIGN_OR_RETURN(
-      survey.has_unpinned_reader,
-      IsRangeLockedByOther(core.file, kUnpinnedReadersLockByte, 1));
-  // One's own lock does not show.
-  if (core.slots == nullptr) survey.has_unpinned_reader = true;
   std::vector<AccountingRow> dead;
   for (uint32_t i = 0; i < survey.rows.size(); ++i) {
     if (survey.IsDead(i)) dead.push_back(survey.rows[i]);
   }
-  survey.holdings = WhoHolds(dead, survey.processes, read_durable(),
-                             survey.has_unpinned_reader);
+  survey.holdings =
+      WhoHolds(dead, survey.processes, read_durable(),
+               survey.has_unpinned_reader || survey.is_unpinned_reader);
   return survey;
 }
 

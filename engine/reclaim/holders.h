@@ -67,7 +67,8 @@ struct Survey {
   std::vector<SegmentWord> words;
   std::vector<AttachedProcess> processes;
   SlotCounters counters;
-  bool has_unpinned_reader = false;
+  bool has_unpinned_reader = false;  // another one
+  bool is_unpinned_reader = false;   // this process
   Holdings holdings;
 
   // Unowned, written, and nothing in it is live.

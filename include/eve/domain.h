@@ -102,8 +102,9 @@ class Domain {
   absl::Status Reclaim();
 
   absl::StatusOr<DomainStats> Stats() const;
-  // Every attached process with its pins and what they hold, by slot; then one
-  // entry for readers without a slot, if there are any.
+  // Every attached process with its pins and what they hold, by slot; then, if
+  // there are such, an entry for other readers without a slot and one for this
+  // process without one.
   absl::StatusOr<std::vector<ReaderInfo>> Readers() const;
 
   // Syncs (unless read-only) and lets go of this handle. The error, if any, is
