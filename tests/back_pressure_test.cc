@@ -70,6 +70,9 @@ TEST_P(BackPressureTest, RefusedWriterIsToldWhoHoldsTheMost) {
   DomainOptions options = Options();
   options.max_pinned_bytes = 12 << 20;
   Open(options);
+  ASSERT_OK_AND_ASSIGN(Strings dropped, domain_.Collection<Strings>("dropped"));
+  ASSERT_OK(dropped.Put("k", "v"));
+  ASSERT_OK(domain_.Drop("dropped"));  // leaves work for Reclaim
   Fill();
   ASSERT_OK_AND_ASSIGN(std::optional<Snapshot> held, domain_.Now());
   const uint64_t version = held->version();
@@ -242,6 +245,37 @@ TEST_P(BackPressureTest, CallbackIsToldWhileOthersWrite) {
   }
   ASSERT_GE(told.size(), 1u);
   EXPECT_EQ(told.readers[0].pin.version, held.version());
+}
+
+// A callback that makes garbage, and finds it itself, is not called while it
+// runs, but once more after it.
+TEST_P(BackPressureTest, CallbackIsNotCalledInsideItself) {
+  Told told;
+  DomainOptions options = Options();
+  options.slow_reader_bytes = 3 << 20;
+  options.on_slow_reader = [&](const SlowReader& slow) {
+    if (told.inside.fetch_add(1) != 0) told.overlapped = true;
+    if (told.size() == 0) {
+      for (int i = 1; i < 4; ++i) EXPECT_OK(Erase(i));
+      EXPECT_OK(domain_.Reclaim());
+    }
+    {
+      std::lock_guard lock(told.mutex);
+      told.readers.push_back(slow);
+    }
+    told.inside.fetch_sub(1);
+  };
+  Open(options);
+  Fill();
+  ASSERT_OK_AND_ASSIGN(Snapshot held, domain_.Now());
+  ASSERT_OK(Erase(0));
+  for (int i = 0; i < 100'000 && told.size() < 2; ++i) {
+    ASSERT_OK(domain_.Reclaim());
+  }
+  EXPECT_EQ(told.size(), 2u);
+  EXPECT_FALSE(told.overlapped);
+  domain_ = Domain();
+  map_.reset();
 }
 
 INSTANTIATE_TEST_SUITE_P(Background, BackPressureTest, ::testing::Bool(),

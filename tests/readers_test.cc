@@ -228,6 +228,32 @@ TEST_F(ReadersTest, WhatTwoPinsOfAProcessShareIsThatProcessesAlone) {
   EXPECT_GE(readers[0].alone_bytes, kLarge);
 }
 
+// Scenario 24: a reader that stays while everything is overwritten many times.
+// It holds what it sees and no more, however far behind it is.
+TEST_F(ReadersTest, LongReaderUnderChurnHoldsWhatItSees) {
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_OK(map_->Put(std::to_string(i), std::string(1000, 'o')));
+  }
+  ASSERT_OK(domain_.Reclaim());
+  ASSERT_OK_AND_ASSIGN(Snapshot held, domain_.Now());
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_OK(map_->Put(std::to_string(i % 1000), std::string(1000, 'n')));
+    if (i % 1000 == 0) ASSERT_OK(domain_.Reclaim());
+  }
+  ASSERT_OK(domain_.Reclaim());
+  const std::vector<ReaderInfo> readers = Readers();
+  ASSERT_EQ(readers[0].pins.size(), 1u);
+  EXPECT_GE(readers[0].lag, 20'000u);
+  const DomainStats stats = Stats();
+  EXPECT_EQ(stats.oldest_pin_lag, readers[0].lag);
+  EXPECT_EQ(stats.pinned_bytes, readers[0].pins[0].held_bytes);
+  EXPECT_GT(stats.pinned_bytes, 0u);
+  EXPECT_GT(stats.bytes_committed, 40u << 20);
+  // A megabyte is seen; it lies in the segments that its writing filled.
+  EXPECT_LT(stats.pinned_bytes, 12u << 20);
+  EXPECT_LT(stats.file_bytes, 40u << 20);
+}
+
 // Dead, but the newest durable root still shows it.
 TEST_F(ReadersTest, GarbageOfTheDurableRootIsToldFromPinnedGarbage) {
   PutLarge("k", 'a');
