@@ -73,6 +73,8 @@ TEST_P(BackPressureTest, RefusedWriterIsToldWhoHoldsTheMost) {
   ASSERT_OK_AND_ASSIGN(Strings dropped, domain_.Collection<Strings>("dropped"));
   ASSERT_OK(dropped.Put("k", "v"));
   ASSERT_OK(domain_.Drop("dropped"));  // leaves work for Reclaim
+  // Further behind, and sees next to nothing.
+  ASSERT_OK_AND_ASSIGN(Snapshot harmless, domain_.Now());
   Fill();
   ASSERT_OK_AND_ASSIGN(std::optional<Snapshot> held, domain_.Now());
   const uint64_t version = held->version();
@@ -119,15 +121,43 @@ TEST_P(BackPressureTest, WithoutALimitNobodyIsRefused) {
   EXPECT_GE(domain_.Stats().value().pinned_bytes, 4 * kLarge);
 }
 
-// Garbage that nobody pins is no reason to refuse, however much it is.
-TEST_P(BackPressureTest, GarbageWithoutAPinRefusesNobody) {
+// Garbage that nobody pins is no reason to refuse, however much it is; nor is
+// a pin that sees little of it. The background thread pins as well, for
+// moments.
+TEST_P(BackPressureTest, GarbageWithoutAPinRefusesNobodyForLong) {
   DomainOptions options = Options();
   options.max_pinned_bytes = 1 << 20;
   Open(options);
-  for (int i = 0; i < 50; ++i) ASSERT_OK(PutLarge(i % 3));
-  // Nor is a pin that sees little of it.
+  const auto put = [&](int i) {
+    absl::Status done = PutLarge(i);
+    for (int k = 0; GetParam() && k < 100'000 && !done.ok(); ++k) {
+      done = PutLarge(i);
+    }
+    ASSERT_OK(done);
+  };
+  for (int i = 0; i < 50; ++i) put(i % 3);
   ASSERT_OK_AND_ASSIGN(Snapshot held, domain_.Now());
-  for (int i = 0; i < 50; ++i) ASSERT_OK(PutLarge(9));
+  for (int i = 0; i < 50; ++i) put(9);
+}
+
+// The file need not grow for it: there may be room that garbage has left.
+TEST_P(BackPressureTest, WriterIsRefusedWhileTheFileHasRoom) {
+  DomainOptions options = Options();
+  options.max_pinned_bytes = 12 << 20;
+  Open(options);
+  for (int i = 10; i < 30; ++i) ASSERT_OK(PutLarge(i));
+  Fill();
+  for (int i = 10; i < 30; ++i) ASSERT_OK(Erase(i));
+  ASSERT_OK(domain_.Reclaim());
+  const DomainStats before = domain_.Stats().value();
+  ASSERT_GT(before.free_bytes, 10 * kLarge);
+  ASSERT_OK_AND_ASSIGN(Snapshot held, domain_.Now());
+  absl::Status done;
+  for (int i = 0; i < kRoundsMax && done.ok(); ++i) {
+    done = i < 4 ? Erase(i) : map_->Put("k", "v");
+  }
+  EXPECT_CODE(done, absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(domain_.Stats().value().segments, before.segments);
 }
 
 // The reader is stopped, and then killed, in another process: the block names
@@ -272,7 +302,7 @@ TEST_P(BackPressureTest, CallbackIsNotCalledInsideItself) {
   for (int i = 0; i < 100'000 && told.size() < 2; ++i) {
     ASSERT_OK(domain_.Reclaim());
   }
-  EXPECT_EQ(told.size(), 2u);
+  EXPECT_GE(told.size(), 2u);
   EXPECT_FALSE(told.overlapped);
   domain_ = Domain();
   map_.reset();

@@ -55,10 +55,7 @@ absl::Status DomainImpl::Start(const std::string& path) {
     return CommittedFill(core_, segment);
   };
   core_.source->reclaim = [this] { ReclaimBeforeGrowth(); };
-  core_.source->claimed = [this] {
-    slow_readers_.CountClaim();
-    WakeBackground();
-  };
+  core_.source->claimed = [this] { WakeBackground(); };
   EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
   core_.source->OfferHalfFull(std::move(half_full));
   if (options_.background) {
@@ -135,6 +132,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   EVE_RETURN_IF_ERROR(CheckWritable());
   EVE_RETURN_IF_ERROR(slow_readers_.CheckPressure(core_.path));
   absl::StatusOr<Commit> done = SwapUnderPressure(fn, options);
+  slow_readers_.CountCommit(core_.slots->own());
   if (!options_.background) slow_readers_.Deliver();
   return done;
 }

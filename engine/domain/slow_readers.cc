@@ -8,8 +8,13 @@
 namespace eve::internal {
 namespace {
 
-// Claims between two looks: 16 MiB of writing.
-constexpr uint64_t kClaimsPerLook = 8;
+// What this process may write between two looks. A look reads 40 bytes and more
+// a segment, so in a large domain they are further apart: a commit for each
+// sixteen segments, so that each bears some hundred nanoseconds of a look.
+constexpr uint64_t kBytesPerLook = 16 << 20;
+constexpr uint64_t kCommitsPerLook = 256;
+constexpr uint64_t kBytesPerSegment = 128;
+constexpr uint64_t kSegmentsPerCommit = 16;
 
 }  // namespace
 
@@ -30,10 +35,21 @@ void SlowReaders::WantLook() {
   state_.fetch_or(kLookWanted, std::memory_order_relaxed);
 }
 
-void SlowReaders::CountClaim() {
+void SlowReaders::CountCommit(const ProcessSlot& own) {
   if (!is_on()) return;
-  const uint64_t claims = claims_.fetch_add(1, std::memory_order_relaxed);
-  if (claims % kClaimsPerLook == 0) WantLook();
+  const uint64_t commits = own.commits.load(std::memory_order_relaxed);
+  const uint64_t bytes = own.bytes_committed.load(std::memory_order_relaxed);
+  const uint64_t segments = segments_.load(std::memory_order_relaxed);
+  // Two threads that get here at once want the same look.
+  if (commits - commits_seen_.load(std::memory_order_relaxed) <
+          std::max(kCommitsPerLook, segments / kSegmentsPerCommit) &&
+      bytes - bytes_seen_.load(std::memory_order_relaxed) <
+          std::max(kBytesPerLook, segments * kBytesPerSegment)) {
+    return;
+  }
+  commits_seen_.store(commits, std::memory_order_relaxed);
+  bytes_seen_.store(bytes, std::memory_order_relaxed);
+  WantLook();
 }
 
 void SlowReaders::LookNow() {
@@ -66,6 +82,7 @@ void SlowReaders::Look() {
     state_.fetch_and(~kOverLimit, std::memory_order_relaxed);
     return;
   }
+  segments_.store(survey->rows.size(), std::memory_order_relaxed);
   if (options_.on_slow_reader != nullptr) FindReports(*survey);
   if (options_.max_pinned_bytes > 0 &&
       survey->holdings.pinned_bytes > options_.max_pinned_bytes) {

@@ -11,8 +11,8 @@
 // Owns:       what it has told, by pin.
 // Lifetime:   inside a DomainImpl, whose `survey` it calls.
 // Errors:     a survey that fails is no reason to refuse a write.
-// Cost:       one relaxed load a swap; a look is O(segments + unfolded
-// commits).
+// Cost:       off: one relaxed load a swap; on: a few. A look is O(segments +
+//             unfolded commits), and the seldomer the larger the domain is.
 #ifndef EVE_ENGINE_DOMAIN_SLOW_READERS_H_
 #define EVE_ENGINE_DOMAIN_SLOW_READERS_H_
 
@@ -44,8 +44,9 @@ class SlowReaders {
 
   // Garbage may have been made, or the file grown for it.
   void WantLook();
-  // A segment was claimed: every few of them are a reason to look.
-  void CountClaim();
+  // This process has committed, as `own` counts: every so many commits and
+  // bytes are a reason to look.
+  void CountCommit(const ProcessSlot& own);
   // Measures anew.
   void LookNow();
 
@@ -81,7 +82,10 @@ class SlowReaders {
   const DomainOptions& options_;
   const std::function<absl::StatusOr<Survey>()> survey_;
   std::atomic<uint32_t> state_{0};
-  std::atomic<uint64_t> claims_{0};
+  // Of this process at the last look that commits were the reason for.
+  std::atomic<uint64_t> commits_seen_{0};
+  std::atomic<uint64_t> bytes_seen_{0};
+  std::atomic<uint64_t> segments_{0};  // how much a look has to read
 
   std::mutex look_mutex_;
   std::vector<Told> told_;

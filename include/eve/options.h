@@ -61,9 +61,11 @@ struct DomainOptions {
   // When readers hold more garbage than this, Swap, Drop and the creation of
   // collections fail with kResourceExhausted and name the reader that holds
   // most, until it lets go; 0: they never do. Erasing is refused as well: it
-  // writes, and frees nothing that a reader can see. The garbage is measured
-  // now and then, so it may pass the limit by some segments before they fail.
-  // Reading, Sync, Reclaim and Close go on.
+  // writes, and frees nothing that a reader can see. Reading, Sync, Reclaim and
+  // Close go on. Garbage is measured every 16 MiB or 256 commits and in the
+  // background, so it may pass the limit by that much. A closure or checkpoint
+  // that runs in any process is a reader for as long: choose a limit well above
+  // what is written meanwhile.
   uint64_t max_pinned_bytes = 0;
 };
 
