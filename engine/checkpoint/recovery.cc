@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/alloc/segment_table.h"
 #include "engine/checkpoint/boot_id.h"
+#include "engine/epoch/attached.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/format/checksum.h"
 #include "engine/root/accounting.h"
@@ -241,6 +242,7 @@ absl::Status ResetWords(const RecoveryContext& context,
     region.process(i).cells_used.store(0, std::memory_order_relaxed);
   }
   words.processes_used.store(0, std::memory_order_relaxed);
+  ClearCounters(region);
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     words.pending[i].store(0, std::memory_order_relaxed);
     words.durable[i].store(0, std::memory_order_relaxed);

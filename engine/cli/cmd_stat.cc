@@ -21,6 +21,10 @@ std::vector<Figure> FiguresOf(const DomainStats& stats) {
           {"disk_bytes", stats.disk_bytes},
           {"live_bytes", stats.live_bytes},
           {"fill_bytes", stats.fill_bytes},
+          {"dead_bytes", stats.dead_bytes},
+          {"free_bytes", stats.free_bytes},
+          {"pinned_bytes", stats.pinned_bytes},
+          {"durable_held_bytes", stats.durable_held_bytes},
           {"segments", stats.segments},
           {"segments_free", stats.segments_free},
           {"segments_claimed", stats.segments_claimed},
@@ -28,6 +32,7 @@ std::vector<Figure> FiguresOf(const DomainStats& stats) {
           {"processes", stats.processes},
           {"pins", stats.pins},
           {"oldest_pin", stats.oldest_pin},
+          {"oldest_pin_lag", stats.oldest_pin_lag},
           {"commits", stats.commits},
           {"conflicts", stats.conflicts},
           {"restamps", stats.restamps},
@@ -35,6 +40,9 @@ std::vector<Figure> FiguresOf(const DomainStats& stats) {
           {"segments_freed", stats.segments_freed},
           {"checkpoints", stats.checkpoints},
           {"bytes_committed", stats.bytes_committed},
+          {"blocks_moved", stats.blocks_moved},
+          {"bytes_moved", stats.bytes_moved},
+          {"bytes_punched", stats.bytes_punched},
           {"mapped_bytes", stats.mapped_bytes},
           {"huge_mapped_bytes", stats.huge_mapped_bytes}};
 }
@@ -44,6 +52,8 @@ void PrintJson(const std::string& path, const DomainStats& stats,
   JsonObject all;
   all.Add("schema", uint64_t{1}).Add("path", std::string_view(path));
   for (const auto& [name, value] : FiguresOf(stats)) all.Add(name, value);
+  all.Add("write_amplification", stats.write_amplification);
+  all.Add("has_unpinned_reader", stats.has_unpinned_reader);
   all.Add("io_engine", std::string_view(stats.io_engine));
   all.Add("poisoned", stats.poisoned);
   JsonArray collections;
@@ -63,16 +73,20 @@ void PrintJson(const std::string& path, const DomainStats& stats,
 void PrintText(const DomainStats& stats,
                const std::vector<CollectionInfo>& infos) {
   for (const auto& [name, value] : FiguresOf(stats)) {
-    std::printf("%-18s %llu\n", name, static_cast<unsigned long long>(value));
+    std::printf("%-19s %llu\n", name, static_cast<unsigned long long>(value));
   }
   if (stats.fill_bytes > 0) {
-    std::printf("%-18s %.1f %%\n", "live_share",
+    std::printf("%-19s %.1f %%\n", "live_share",
                 100.0 * static_cast<double>(stats.live_bytes) /
                     static_cast<double>(stats.fill_bytes));
   }
-  std::printf("%-18s %s\n", "io_engine", stats.io_engine.c_str());
-  std::printf("%-18s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
-  std::printf("%-18s %zu\n", "collections", infos.size());
+  std::printf("%-19s %.2f\n", "write_amplification", stats.write_amplification);
+  if (stats.has_unpinned_reader) {
+    Print("a reader that may not write the lock file holds back all reuse\n");
+  }
+  std::printf("%-19s %s\n", "io_engine", stats.io_engine.c_str());
+  std::printf("%-19s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
+  std::printf("%-19s %zu\n", "collections", infos.size());
   for (const CollectionInfo& info : infos) {
     std::printf("  %s: %s<%s%s%s>, %llu records\n", Escaped(info.name).c_str(),
                 info.kind.c_str(), Escaped(info.key_type).c_str(),
@@ -106,8 +120,14 @@ const Verb& StatVerb() {
       .arguments = "DOMAIN",
       .summary = "print figures about a domain",
       .help =
-          "Sizes are in bytes. Counters are those of the processes attached "
-          "now.",
+          "Sizes are in bytes. live, dead and free are the newest version's, "
+          "everything else\nin used segments, and segments to fill; pinned is "
+          "what readers keep of the dead,\ndurable_held what only the durable "
+          "versions do ('eve help readers' says what is\nnot counted). "
+          "Counters "
+          "are sums over all processes, since the first of those that\nhave "
+          "the "
+          "domain open.",
       .words_min = 1,
       .words_max = 1,
       .options = {kJsonOption},

@@ -18,8 +18,8 @@ constexpr char kVersion[] = "0.1.0";
 
 const std::vector<const Verb*>& Verbs() {
   static const auto* const kVerbs = new std::vector<const Verb*>{
-      &PutVerb(),   &GetVerb(),  &DelVerb(),  &ScanVerb(),
-      &CountVerb(), &StatVerb(), &CheckVerb()};
+      &PutVerb(),  &GetVerb(),     &DelVerb(), &ScanVerb(), &CountVerb(),
+      &StatVerb(), &ReadersVerb(), &TopVerb(), &CheckVerb()};
   return *kVerbs;
 }
 
@@ -33,12 +33,12 @@ const Verb* FindVerb(const std::string& name) {
 void PrintHelp() {
   Print("usage: eve VERB [OPTION...] ARGUMENT...\n\n");
   for (const Verb* verb : Verbs()) {
-    std::printf("  %-6s %-30s %s\n", std::string(verb->name).c_str(),
+    std::printf("  %-7s %-29s %s\n", std::string(verb->name).c_str(),
                 std::string(verb->arguments).c_str(),
                 std::string(verb->summary).c_str());
   }
   Print(
-      "  help   [VERB]                         explain a verb\n"
+      "  help    [VERB]                        explain a verb\n"
       "  version                               print the version\n\n"
       "Exit codes: 0 done, 1 absent, 2 usage, 3 damage, 4 input, output, "
       "permission\nor a full disk. '--' ends the options.\n");

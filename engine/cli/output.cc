@@ -123,6 +123,10 @@ JsonObject& JsonObject::Add(std::string_view name, uint64_t value) {
   return AddJson(name, std::to_string(value));
 }
 
+JsonObject& JsonObject::Add(std::string_view name, double value) {
+  return AddJson(name, absl::StrFormat("%.3f", value));
+}
+
 JsonObject& JsonObject::Add(std::string_view name, bool value) {
   return AddJson(name, value ? "true" : "false");
 }

@@ -42,6 +42,7 @@ std::string Escaped(std::string_view bytes);
 class JsonObject {
  public:
   JsonObject& Add(std::string_view name, uint64_t value);
+  JsonObject& Add(std::string_view name, double value);  // finite
   JsonObject& Add(std::string_view name, bool value);
   // Bytes that are no UTF-8 become "name_b64", in base 64.
   JsonObject& Add(std::string_view name, std::string_view value);

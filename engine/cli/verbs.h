@@ -33,6 +33,8 @@ const Verb& DelVerb();
 const Verb& ScanVerb();
 const Verb& CountVerb();
 const Verb& StatVerb();
+const Verb& ReadersVerb();
+const Verb& TopVerb();
 const Verb& CheckVerb();
 
 }  // namespace eve::cli

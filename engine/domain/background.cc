@@ -41,7 +41,7 @@ absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
     any = true;
     SwapOptions options;
     options.durability = Durability::kNone;
-    absl::StatusOr<Commit> done = Swap(
+    absl::StatusOr<Commit> done = SwapUnderPressure(
         [&](TransactionImpl& transaction) -> absl::Status {
           // Another process may have taken the slice meanwhile.
           EVE_ASSIGN_OR_RETURN(
@@ -71,6 +71,7 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
   std::lock_guard collect_lock(collect_mutex_);
   EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
   EVE_RETURN_IF_ERROR(compactor_->Plan(collector_->survey()));
+  slow_readers_.LookNow();
   return retired || *folded || freed > 0;
 }
 
@@ -81,10 +82,12 @@ absl::Status DomainImpl::Reclaim() {
   while (progress) {
     EVE_ASSIGN_OR_RETURN(progress, ReclaimPass(/*fold_at_least=*/1));
   }
+  if (!options_.background) slow_readers_.Deliver();
   return absl::OkStatus();
 }
 
 void DomainImpl::ReclaimBeforeGrowth() {
+  slow_readers_.WantLook();
   // Freeing allocates nothing, so a fold that needs room may come here too. An
   // error is met again, and reported, by whoever reclaims next.
   std::lock_guard lock(collect_mutex_);
@@ -150,6 +153,7 @@ void DomainImpl::RunBackground() {
     const bool is_due = std::chrono::steady_clock::now() >= due;
     lock.unlock();
     BackgroundTick(is_due);
+    slow_readers_.Deliver();
     lock.lock();
     if (is_due) due = std::chrono::steady_clock::now() + interval;
   }

@@ -114,6 +114,11 @@ absl::StatusOr<DomainStats> Domain::Stats() const {
   return impl_->Stats();
 }
 
+absl::StatusOr<std::vector<ReaderInfo>> Domain::Readers() const {
+  if (impl_ == nullptr) return NotOpen();
+  return impl_->Readers();
+}
+
 absl::Status Domain::Close() {
   if (impl_ == nullptr) return NotOpen();
   absl::Status status;

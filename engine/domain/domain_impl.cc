@@ -49,14 +49,8 @@ absl::Status DomainImpl::Start(const std::string& path) {
   EVE_RETURN_IF_ERROR(AttachRegion(options_, core_));
   if (core_.read_only) return absl::OkStatus();
   checkpointer_ = std::make_unique<Checkpointer>(&core_);
-  collector_ = std::make_unique<Collector>(&core_, [this] {
-    const DurableCandidates found = ReadDurableCandidates(core_.region);
-    std::vector<uint64_t> versions = found.pending;
-    versions.push_back(found.newest);
-    versions.push_back(found.second);
-    std::sort(versions.begin(), versions.end());
-    return versions;
-  });
+  collector_ =
+      std::make_unique<Collector>(&core_, [this] { return DurableVersions(); });
   compactor_ = std::make_unique<Compactor>(&core_);
   core_.source->committed_fill = [this](uint32_t segment) {
     return CommittedFill(core_, segment);
@@ -125,7 +119,27 @@ void DomainImpl::ReturnWriter(std::unique_ptr<WriterContext> writer) {
   idle_writers_.push_back(std::move(writer));
 }
 
+std::vector<uint64_t> DomainImpl::DurableVersions() const {
+  const DurableCandidates found = ReadDurableCandidates(core_.region);
+  std::vector<uint64_t> versions = found.pending;
+  versions.push_back(found.newest);
+  versions.push_back(found.second);
+  std::sort(versions.begin(), versions.end());
+  return versions;
+}
+
 absl::StatusOr<Commit> DomainImpl::Swap(
+    absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+    const SwapOptions& options) {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  EVE_RETURN_IF_ERROR(slow_readers_.CheckPressure(core_.path));
+  absl::StatusOr<Commit> done = SwapUnderPressure(fn, options);
+  slow_readers_.CountCommit(core_.slots->own());
+  if (!options_.background) slow_readers_.Deliver();
+  return done;
+}
+
+absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
     const SwapOptions& options) {
   EVE_RETURN_IF_ERROR(CheckWritable());
@@ -149,6 +163,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
     // the next pass to report.
     const absl::StatusOr<bool> folded =
         Fold(core_, writer->transaction.attempt(), kFoldNow / 2);
+    slow_readers_.WantLook();
     if (absl::IsDataLoss(folded.status()) && result->unfolded >= kUnfoldedMax) {
       accounting_is_damaged_ = true;
     }
@@ -205,12 +220,15 @@ absl::StatusOr<CollectionRef> DomainImpl::OpenCollection(
   wanted.entry.kind = static_cast<uint8_t>(kind);
   wanted.key_type = std::move(key_type);
   wanted.value_type = std::move(value_type);
-  if (core_.read_only) {
+  {
+    // Opening what is there writes nothing, so nothing can refuse it.
     SnapshotImpl snapshot(nullptr, &core_);
     EVE_RETURN_IF_ERROR(snapshot.Take());
     EVE_ASSIGN_OR_RETURN(std::optional<CollectionRef> found,
                          FindCollection(snapshot.record(), wanted));
     if (found.has_value()) return *std::move(found);
+  }
+  if (core_.read_only) {
     return absl::NotFoundError(
         absl::StrCat("no collection '", wanted.name, "'"));
   }

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/domain/slow_readers.h"
 #include "engine/reclaim/collector.h"
 #include "engine/reclaim/compactor.h"
 #include "engine/txn/core.h"
@@ -52,6 +53,10 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<Commit> Swap(
       absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
       const SwapOptions& options);
+  // The same for what gives space back, which pinned garbage must not stop.
+  absl::StatusOr<Commit> SwapUnderPressure(
+      absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+      const SwapOptions& options);
   absl::StatusOr<std::shared_ptr<const SnapshotImpl>> Now();
   absl::StatusOr<CollectionRef> OpenCollection(std::string_view name,
                                                std::string_view kind,
@@ -61,6 +66,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status Sync();
   absl::Status Reclaim();
   absl::StatusOr<DomainStats> Stats();
+  absl::StatusOr<std::vector<ReaderInfo>> Readers();
 
   Core& core() { return core_; }
   const DomainOptions& options() const { return options_; }
@@ -73,6 +79,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<WriterContext> TakeWriter();
   void ReturnWriter(std::unique_ptr<WriterContext> writer);
   absl::Status CheckWritable() const;
+  // What a power failure may bring back, sorted.
+  std::vector<uint64_t> DurableVersions() const;
+  absl::StatusOr<Survey> TakeSurvey();
   absl::StatusOr<std::optional<CollectionRef>> FindCollection(
       const CommitRecord& root, const CatalogRecord& wanted);
   // Folds, frees and retires dropped collections, once.
@@ -90,6 +99,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<Compactor> compactor_;
+  SlowReaders slow_readers_{options_, [this] { return TakeSurvey(); }};
 
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;

@@ -1,44 +1,87 @@
 // Figures about a domain: counters of the region, accounting, page sizes.
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "engine/domain/domain_impl.h"
-#include "engine/root/accounting.h"
+#include "engine/reclaim/holders.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
 namespace {
 
-void AddCounters(Core& core, DomainStats& stats) {
-  const uint32_t used =
-      core.region.words().processes_used.load(std::memory_order_acquire);
-  for (uint32_t i = 0; i < used && i < kProcessesMax; ++i) {
-    ProcessSlot& slot = core.region.process(i);
-    const auto read = [](SharedWord& word) {
-      return word.load(std::memory_order_relaxed);
-    };
-    stats.commits += read(slot.commits);
-    stats.conflicts += read(slot.conflicts);
-    stats.restamps += read(slot.restamps);
-    stats.folds += read(slot.folds);
-    stats.segments_freed += read(slot.segments_freed);
-    stats.checkpoints += read(slot.checkpoints);
-    stats.bytes_committed += read(slot.bytes_committed);
-    if (core.slots == nullptr || !core.slots->IsAlive(i)) continue;
-    ++stats.processes;
-    const uint32_t cells = slot.cells_used.load(std::memory_order_acquire);
-    for (uint32_t cell = 0; cell < cells; ++cell) {
-      const uint64_t word =
-          core.region.cell(i, cell).word.load(std::memory_order_acquire);
-      if (word == kNoPin || word >= kRevokedPin) continue;
+void AddSpace(const Survey& survey, DomainStats& stats) {
+  for (uint32_t i = 0; i < survey.rows.size(); ++i) {
+    const AccountingRow& row = survey.rows[i];
+    const uint64_t live = row.live_units * kUnitBytes;
+    const uint64_t fill = row.fill_units * kUnitBytes;
+    stats.live_bytes += live;
+    if (live > 0) stats.fill_bytes += fill;
+    // Without live bytes the row of a segment that is free or being filled is
+    // that of its former life.
+    if (live > 0 || survey.words.empty() || survey.IsDead(i)) {
+      stats.dead_bytes += fill - live;
+    }
+  }
+  stats.pinned_bytes = survey.holdings.pinned_bytes;
+  stats.durable_held_bytes = survey.holdings.durable_held_bytes;
+  stats.segments =
+      survey.words.empty() ? survey.rows.size() : survey.words.size();
+  for (const SegmentWord word : survey.words) {
+    switch (word.state()) {
+      case SegmentState::kFree:
+        ++stats.segments_free;
+        break;
+      case SegmentState::kClaimed:
+        ++stats.segments_claimed;
+        break;
+      case SegmentState::kSealed:
+        ++stats.segments_sealed;
+        break;
+    }
+  }
+  stats.free_bytes = stats.segments_free * kSegmentBytes;
+}
+
+void AddProcesses(const Survey& survey, DomainStats& stats) {
+  stats.processes = survey.processes.size();
+  stats.has_unpinned_reader =
+      survey.has_unpinned_reader || survey.is_unpinned_reader;
+  for (const AttachedProcess& process : survey.processes) {
+    for (const CellPin& pin : process.pins) {
       ++stats.pins;
-      if (stats.oldest_pin == 0 || word < stats.oldest_pin) {
-        stats.oldest_pin = word;
+      // A range is no version; it will be one soon.
+      if (pin.is_range) continue;
+      if (stats.oldest_pin == 0 || pin.version < stats.oldest_pin) {
+        stats.oldest_pin = pin.version;
       }
     }
+  }
+  if (stats.oldest_pin > 0) {
+    stats.oldest_pin_lag =
+        stats.version - std::min(stats.version, stats.oldest_pin);
+  }
+}
+
+void AddCounters(const SlotCounters& sum, DomainStats& stats) {
+  stats.commits = sum.commits;
+  stats.conflicts = sum.conflicts;
+  stats.restamps = sum.restamps;
+  stats.folds = sum.folds;
+  stats.segments_freed = sum.segments_freed;
+  stats.checkpoints = sum.checkpoints;
+  stats.bytes_committed = sum.bytes_committed;
+  stats.blocks_moved = sum.blocks_moved;
+  stats.bytes_moved = sum.bytes_moved;
+  stats.bytes_punched = sum.bytes_punched;
+  // The counters are read one after the other, so a sum may be ahead.
+  if (sum.bytes_moved < sum.bytes_committed) {
+    stats.write_amplification =
+        static_cast<double>(sum.bytes_committed) /
+        static_cast<double>(sum.bytes_committed - sum.bytes_moved);
   }
 }
 
@@ -74,45 +117,21 @@ void AddPageSizes(const Core& core, DomainStats& stats) {
 
 absl::StatusOr<DomainStats> DomainImpl::Stats() {
   EVE_RETURN_IF_ERROR(core_.CheckUsable());
-  SnapshotImpl snapshot(nullptr, &core_);
-  EVE_RETURN_IF_ERROR(snapshot.Take());
-  const CommitRecord& record = snapshot.record();
+  EVE_ASSIGN_OR_RETURN(const Survey survey, TakeSurvey());
   DomainStats stats;
-  stats.version = record.version;
-  stats.folded_version = record.folded_version;
-  stats.incarnation = record.incarnation;
-  stats.collections = record.collection_count;
+  stats.version = survey.record.version;
+  stats.folded_version = survey.record.folded_version;
+  stats.incarnation = survey.record.incarnation;
+  stats.collections = survey.record.collection_count;
   stats.durable_version = durable_version();
   stats.io_engine = "plain";
   stats.recovery = core_.recovery_note;
   EVE_ASSIGN_OR_RETURN(stats.file_bytes, core_.file.Size());
   EVE_ASSIGN_OR_RETURN(stats.disk_bytes, core_.file.DiskBytes());
-  EVE_ASSIGN_OR_RETURN(
-      const std::vector<AccountingRow> rows,
-      ReadExactRows(core_.view, snapshot.record_offset(), core_.salt));
-  for (const AccountingRow& row : rows) {
-    stats.live_bytes += row.live_units * kUnitBytes;
-    if (row.live_units > 0) stats.fill_bytes += row.fill_units * kUnitBytes;
-  }
-  stats.segments = rows.size();
-  if (core_.table != nullptr) {
-    stats.segments = core_.table->capacity();
-    for (uint32_t i = 0; i < stats.segments; ++i) {
-      switch (core_.table->Load(i).state()) {
-        case SegmentState::kFree:
-          ++stats.segments_free;
-          break;
-        case SegmentState::kClaimed:
-          ++stats.segments_claimed;
-          break;
-        case SegmentState::kSealed:
-          ++stats.segments_sealed;
-          break;
-      }
-    }
-  }
+  AddSpace(survey, stats);
+  AddProcesses(survey, stats);
+  AddCounters(survey.counters, stats);
   if (core_.slots != nullptr) {
-    AddCounters(core_, stats);
     stats.poisoned =
         core_.region.header().poison.load(std::memory_order_acquire) != 0;
   }

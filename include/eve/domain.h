@@ -82,7 +82,7 @@ class Domain {
   //
   //   kAborted             max_attempts reached
   //   kDeadlineExceeded    deadline passed
-  //   kResourceExhausted   disk full or max_bytes reached
+  //   kResourceExhausted   disk full, max_bytes or max_pinned_bytes reached
   //   kFailedPrecondition  the domain was opened read-only
   // REQUIRES: not called inside another Swap() on this thread.
   absl::StatusOr<Commit> Swap(absl::FunctionRef<absl::Status(Transaction&)> fn,
@@ -102,6 +102,10 @@ class Domain {
   absl::Status Reclaim();
 
   absl::StatusOr<DomainStats> Stats() const;
+  // Every attached process with its pins and what they hold, by slot; then, if
+  // there are such, an entry for other readers without a slot and one for this
+  // process without one.
+  absl::StatusOr<std::vector<ReaderInfo>> Readers() const;
 
   // Syncs (unless read-only) and lets go of this handle. The error, if any, is
   // that of the last checkpoint. Destruction does the same, silently.

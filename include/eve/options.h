@@ -10,9 +10,11 @@
 #define EVE_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "absl/time/time.h"
+#include "eve/stats.h"
 
 namespace eve {
 
@@ -48,6 +50,23 @@ struct DomainOptions {
   // Checkpoints, folding and reuse on a background thread. Without it they are
   // done by Sync, Close, Reclaim, and inline when they are overdue.
   bool background = true;
+  // Not in read-only domains. Called when one pin alone, in any process, holds
+  // more than slow_reader_bytes of garbage, and again each time that has
+  // doubled. Never twice at once, and no lock is held: on the background
+  // thread, or without one at the end of Swap and Reclaim. It must not capture
+  // a Domain (that would keep it open for ever); garbage that two pins share is
+  // nobody's alone.
+  std::function<void(const SlowReader&)> on_slow_reader;
+  uint64_t slow_reader_bytes = uint64_t{64} << 20;
+  // When readers hold more garbage than this, Swap, Drop and the creation of
+  // collections fail with kResourceExhausted and name the reader that holds
+  // most, until it lets go; 0: they never do. Erasing is refused as well: it
+  // writes, and frees nothing that a reader can see. Reading, Sync, Reclaim and
+  // Close go on. Garbage is measured every 16 MiB or 256 commits and in the
+  // background, so it may pass the limit by that much. A closure or checkpoint
+  // that runs in any process is a reader for as long: choose a limit well above
+  // what is written meanwhile.
+  uint64_t max_pinned_bytes = 0;
 };
 
 struct SwapOptions {

@@ -1,16 +1,19 @@
 // Figures about a domain, for people and programs.
 //
 // Threads:    value types.
-// Processes:  counters are summed over all attached processes.
+// Processes:  counters are summed over all processes since the first of those
+//             that share the domain opened it, the dead ones too.
 // Owns:       its strings.
 // Lifetime:   none.
 // Errors:     none.
-// Cost:       Domain::Stats() walks the accounting: O(segments).
+// Cost:       Domain::Stats() and Readers() walk the accounting: O(segments +
+//             commits since the last fold). They pin nothing when they return.
 #ifndef EVE_STATS_H_
 #define EVE_STATS_H_
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace eve {
 
@@ -33,6 +36,13 @@ struct DomainStats {
   uint64_t disk_bytes = 0;  // blocks in use
   uint64_t live_bytes = 0;  // reachable from the newest version
   uint64_t fill_bytes = 0;  // written in segments that hold anything live
+  uint64_t dead_bytes = 0;  // written, not live, in segments that are not free
+  uint64_t free_bytes = 0;  // room in free segments, on the disk or not
+  // Of dead_bytes, in segments without live bytes: what a reader keeps from
+  // being reused, and what only the durable roots do, until the next
+  // checkpoints. Dead bytes beside live ones are neither.
+  uint64_t pinned_bytes = 0;
+  uint64_t durable_held_bytes = 0;
   uint64_t segments = 0;
   uint64_t segments_free = 0;
   uint64_t segments_claimed = 0;
@@ -40,7 +50,10 @@ struct DomainStats {
 
   uint64_t processes = 0;  // attached now
   uint64_t pins = 0;
-  uint64_t oldest_pin = 0;  // a version; 0: none
+  uint64_t oldest_pin = 0;      // a version; 0: none
+  uint64_t oldest_pin_lag = 0;  // how many versions it is behind
+  // A reader that cannot write the lock file: it holds everything.
+  bool has_unpinned_reader = false;
 
   uint64_t commits = 0;
   uint64_t conflicts = 0;  // closures that ran again
@@ -49,6 +62,11 @@ struct DomainStats {
   uint64_t segments_freed = 0;
   uint64_t checkpoints = 0;
   uint64_t bytes_committed = 0;
+  uint64_t blocks_moved = 0;  // live ones, out of segments to be reused
+  uint64_t bytes_moved = 0;
+  uint64_t bytes_punched = 0;  // given back to the file system
+  // bytes_committed by what of it was not moving; 1.0: nothing was moved.
+  double write_amplification = 1.0;
 
   // How much of this process's two views is mapped with 2-MiB pages.
   uint64_t mapped_bytes = 0;
@@ -58,6 +76,46 @@ struct DomainStats {
   // why newer ones were not. Empty in processes that joined.
   std::string recovery;
   bool poisoned = false;  // a flush failed: nothing new becomes durable
+};
+
+// What a pinned version keeps from being reused: segments without live bytes
+// that it can see.
+struct PinInfo {
+  uint32_t cell = 0;     // of its process
+  uint64_t version = 0;  // of a range the lowest that it may become
+  uint64_t lag = 0;      // versions behind the newest
+  uint64_t held_bytes = 0;
+  uint64_t alone_bytes = 0;  // of these, what nothing else holds
+  // A reader that is about to pin. It cannot hold anything for long.
+  bool is_range = false;
+};
+
+// An attached process, whether it reads or writes.
+struct ReaderInfo {
+  uint32_t slot = 0;
+  uint32_t pid = 0;  // as it sees itself: another one in another container
+  bool is_self = false;
+  // Instead of a process: readers that may not write the lock file. They have
+  // no slot and no pins, and while one is attached nothing is reused.
+  bool is_unpinned = false;
+  uint64_t alone_bytes = 0;   // what only its pins hold
+  uint64_t lag = 0;           // of its oldest pin
+  std::vector<PinInfo> pins;  // the oldest first
+
+  // Counters of its slot, with those of dead processes that had it before.
+  uint64_t commits = 0;
+  uint64_t conflicts = 0;
+  uint64_t restamps = 0;
+  uint64_t bytes_committed = 0;
+  uint64_t bytes_moved = 0;
+};
+
+// A pin that keeps much from being reused; see DomainOptions.
+struct SlowReader {
+  uint32_t slot = 0;
+  uint32_t pid = 0;
+  bool is_self = false;
+  PinInfo pin;
 };
 
 }  // namespace eve
