@@ -113,7 +113,6 @@ void DomainImpl::BackgroundTick(bool is_due) {
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
-  GatherVictims();
   // Another process may have died before it retired what it dropped.
   if (is_due && ++ticks_ % kTicksBetweenLooks == 0) {
     may_have_graveyards_ = true;
@@ -122,6 +121,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
   const uint64_t version = root->version();
   const uint64_t unfolded = version - root->record().folded_version;
   root->Reset();
+  GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   if (unfolded >= kFoldInBackground) {
     ReclaimPass(kFoldInBackground / 2).IgnoreError();
@@ -129,9 +129,24 @@ void DomainImpl::BackgroundTick(bool is_due) {
     absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
     if (progress.ok() && !*progress) reclaimed_version_ = version;
   }
-  if (is_due && options_.durability == Durability::kCheckpoint) {
+  if (is_due) Rest(version);
+  if ((is_due && options_.durability == Durability::kCheckpoint) ||
+      HoldsMuch(MeasureSpace(LastSurvey()))) {
     checkpointer_->Run().IgnoreError();
   }
+}
+
+void DomainImpl::Rest(uint64_t version) {
+  // Nobody has committed since the last tick but this thread.
+  if (version == rest_version_) {
+    RestStep().IgnoreError();
+  } else if (compactor_->has_victims() && !compactor_->is_writing()) {
+    // For the processes that do write.
+    compactor_->GiveBackVictims();
+  }
+  const absl::StatusOr<PinnedRoot> root =
+      PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
+  if (root.ok()) rest_version_ = root->version();
 }
 
 void DomainImpl::GatherVictims() {

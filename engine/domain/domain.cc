@@ -104,6 +104,11 @@ uint64_t Domain::durable_version() const {
   return impl_ == nullptr ? 0 : impl_->durable_version();
 }
 
+absl::Status Domain::Compact(const CompactOptions& options) {
+  if (impl_ == nullptr) return NotOpen();
+  return impl_->Compact(options);
+}
+
 absl::Status Domain::Reclaim() {
   if (impl_ == nullptr) return NotOpen();
   return impl_->Reclaim();

@@ -65,6 +65,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status Drop(std::string_view name);
   absl::Status Sync();
   absl::Status Reclaim();
+  absl::Status Compact(const CompactOptions& options);
   absl::StatusOr<DomainStats> Stats();
   absl::StatusOr<std::vector<ReaderInfo>> Readers();
 
@@ -92,7 +93,28 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void WakeBackground();
   void RunBackground();
   void BackgroundTick(bool is_due);
+  void Rest(uint64_t version);
   void GatherVictims();
+
+  // compact.cc
+  absl::StatusOr<uint64_t> CollectNow();
+  SegmentSurvey LastSurvey();
+  // Looks for what lives in the victims and moves it, until all is done or
+  // `go_on` says no; it is asked between two slices.
+  absl::Status MoveVictims(size_t targets_max, absl::FunctionRef<bool()> go_on);
+  absl::Status FoldNow(uint64_t at_least);
+  // Makes everything up to now durable, twice: so that no durable candidate
+  // needs what died before the call.
+  absl::Status AdvanceDurableRoots();
+  // Whether dead space that only durable roots keep is worth a checkpoint.
+  static bool HoldsMuch(const SpaceUse& use);
+  // A bounded step of compaction while nobody writes.
+  absl::Status RestStep();
+  // Gives the segments of idle writers back, to be filled on by others.
+  void ReleaseIdleWriters();
+  absl::StatusOr<CompactProgress> MeasureProgress();
+  absl::Status CompactRound(const CompactOptions& options, bool* stopped,
+                            bool* found);
 
   const DomainOptions options_;
   Core core_;
@@ -104,9 +126,12 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;
 
+  std::mutex compact_mutex_;  // one Compact() at a time; above the next two
   std::mutex reclaim_mutex_;  // one pass at a time in this process
   std::mutex collect_mutex_;  // inside it: the collector's memory
-  uint64_t ticks_ = 0;        // the background thread's
+  // The background thread's.
+  uint64_t ticks_ = 0;
+  uint64_t rest_version_ = 0;  // newest at the end of the tick before
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};

@@ -1,7 +1,6 @@
 #include "engine/reclaim/collector.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "engine/file/file_lock.h"
@@ -73,11 +72,10 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     words[i] = SegmentWord{};
     ++freed;
   }
-  std::vector<uint64_t> long_pins;
-  std::set_intersection(
-      protectors.pins.exact.begin(), protectors.pins.exact.end(),
-      survey_.protectors.pins.exact.begin(),
-      survey_.protectors.pins.exact.end(), std::back_inserter(long_pins));
+  const std::vector<uint64_t>& exact = protectors.pins.exact;
+  std::vector<uint64_t> long_pins(
+      exact.begin(),
+      std::lower_bound(exact.begin(), exact.end(), survey_.version));
   survey_ = SegmentSurvey{std::move(words), *std::move(rows),
                           std::move(protectors), std::move(long_pins), version};
   CountInSlot(core_->slots->own().segments_freed, freed);

@@ -42,7 +42,7 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
                 (kShareRelaxed - use.share()) / (kShareRelaxed - kShareTight),
                 0.0, 2.0);
   const uint64_t commits = ReadCounter(core_->slots->own().commits);
-  const bool is_writing = commits != planned_commits_;
+  is_writing_ = commits != planned_commits_;
   planned_commits_ = commits;
   if (pressure == 0) {
     rate_.Set(0);
@@ -52,7 +52,7 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
   // Who does not write pays nothing: the victims are for those who do.
-  if (is_writing && evacuation_.live_bytes_left() < goal / 2 &&
+  if (is_writing_ && evacuation_.live_bytes_left() < goal / 2 &&
       evacuation_.victims() < Evacuation::kVictimsMax) {
     VictimGoal wanted;
     wanted.live_bytes_max = goal;

@@ -25,6 +25,7 @@
 #ifndef EVE_ENGINE_RECLAIM_COMPACTOR_H_
 #define EVE_ENGINE_RECLAIM_COMPACTOR_H_
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -79,7 +80,8 @@ class Compactor {
   // No room or no use: what is owed is forgiven.
   void Forgive() { debt_.Set(0); }
 
-  Evacuation& evacuation() { return evacuation_; }
+  // Whether this process committed anything between the last two plans.
+  bool is_writing() const { return is_writing_; }
   void GiveBackVictims() { evacuation_.ReleaseAll(); }
   bool has_victims() const { return evacuation_.victims() > 0; }
 
@@ -101,6 +103,7 @@ class Compactor {
   Gauge rate_;
   Gauge debt_;
   uint64_t planned_commits_ = 0;  // of this process, at the last Plan()
+  std::atomic<bool> is_writing_{false};
   std::mutex mutex_;
   absl::flat_hash_set<uint32_t> given_up_;  // damaged segments
   uint64_t names_version_ = 0;              // catalog_version of names_

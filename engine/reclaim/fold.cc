@@ -12,6 +12,9 @@
 namespace eve {
 namespace {
 
+constexpr uint32_t kFullUnits = kSegmentUnits * 7 / 8;
+constexpr uint32_t kSparseUnits = kSegmentUnits / 4;
+
 // Rewrites the paths of the vector on which rows changed.
 class VectorEditor {
  public:
@@ -47,6 +50,24 @@ class VectorEditor {
     return false;
   }
 
+  // Whether a block of this subtree lies in a segment that is full and mostly
+  // dead: it moves, so that the segment can be emptied.
+  bool LiesInSparse(Offset old, uint8_t depth) const {
+    if (old.is_null()) return false;
+    if (old.segment() < after_.size()) {
+      const AccountingRow& row = after_[old.segment()];
+      if (row.fill_units > kFullUnits && row.live_units < kSparseUnits) {
+        return true;
+      }
+    }
+    if (depth == 0) return false;
+    const auto* node = attempt_.view().As<AccountingNode>(old);
+    return std::any_of(
+        node->children, node->children + kAccountingFanout, [&](Offset child) {
+          return LiesInSparse(child, static_cast<uint8_t>(depth - 1));
+        });
+  }
+
   absl::StatusOr<Offset> BuildAbove(Offset old_root, uint8_t old_depth,
                                     uint8_t depth) {
     if (depth == old_depth) return Build(old_root, depth, 0);
@@ -74,7 +95,10 @@ class VectorEditor {
   }
 
   absl::StatusOr<Offset> Build(Offset old, uint8_t depth, uint64_t first) {
-    if (!HasChanged(first, Span(static_cast<uint8_t>(depth + 1)))) return old;
+    if (!HasChanged(first, Span(static_cast<uint8_t>(depth + 1))) &&
+        !LiesInSparse(old, depth)) {
+      return old;
+    }
     if (depth == 0) return BuildLeaf(old, first);
     AccountingNode node{};
     if (!old.is_null()) {

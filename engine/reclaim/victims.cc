@@ -43,6 +43,12 @@ SpaceUse MeasureSpace(const SegmentSurvey& survey) {
   return use;
 }
 
+uint64_t UsedEnd(const SegmentSurvey& survey) {
+  uint64_t end = survey.words.size();
+  while (end > 0 && survey.words[end - 1].state() == SegmentState::kFree) --end;
+  return end;
+}
+
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
                                   const VictimGoal& goal) {
   std::vector<std::pair<double, uint32_t>> ranked;

@@ -29,7 +29,8 @@ struct SegmentSurvey {
   std::vector<SegmentWord> words;
   std::vector<AccountingRow> rows;
   Protectors protectors;
-  // Exact pins that the survey before met as well: not those of transactions.
+  // Exact pins on versions older than that of the survey before: not those of
+  // transactions and of look-ups, which take the newest and soon let go.
   std::vector<uint64_t> long_pins;
   uint64_t version = 0;  // of the root that the rows are of
 
@@ -56,6 +57,9 @@ struct SpaceUse {
 };
 
 SpaceUse MeasureSpace(const SegmentSurvey& survey);
+
+// One past the last segment that is not free.
+uint64_t UsedEnd(const SegmentSurvey& survey);
 
 struct Victim {
   uint32_t segment = 0;

@@ -101,6 +101,12 @@ class Domain {
   // Normally done in the background.
   absl::Status Reclaim();
 
+  // Moves what lives into as few segments as hold it, at the low end of the
+  // file, while others read and write; gives the rest back. What readers hold
+  // stays until they go. Takes two checkpoints or more.
+  //   kCancelled  the progress callback said so; what was done stays done
+  absl::Status Compact(const CompactOptions& options = {});
+
   absl::StatusOr<DomainStats> Stats() const;
   // Every attached process with its pins and what they hold, by slot; then, if
   // there are such, an entry for other readers without a slot and one for this

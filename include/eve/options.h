@@ -78,6 +78,22 @@ struct SwapOptions {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
+// How far Domain::Compact() has come.
+struct CompactProgress {
+  uint64_t live_bytes = 0;
+  uint64_t used_bytes = 0;    // segments that are not free
+  uint64_t pinned_bytes = 0;  // of them: kept by readers
+  uint64_t file_bytes = 0;
+  uint64_t disk_bytes = 0;
+};
+
+struct CompactOptions {
+  // Segments with a smaller share of live bytes than this are emptied.
+  double share = 0.95;
+  // Called now and then from the calling thread; false stops with kCancelled.
+  std::function<bool(const CompactProgress&)> progress;
+};
+
 // What a successful Swap did.
 struct Commit {
   uint64_t version = 0;  // of the published root; the base's if nothing changed

@@ -1,0 +1,184 @@
+// Emptying segments that no writer pays for: at rest, and on request.
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/domain/domain_impl.h"
+#include "engine/reclaim/fold.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+// At rest: what is worth moving, how much in one go, and for how long.
+constexpr double kRestShare = 0.92;
+constexpr uint64_t kRestBytes = 16 << 20;
+constexpr auto kRestTime = std::chrono::milliseconds(20);
+constexpr uint64_t kRestSlackBytes = 4 * kSegmentBytes;
+// Dead space that only durable roots keep, before they are made to move on.
+constexpr uint64_t kHeldBytesMin = 16 << 20;
+constexpr uint64_t kHeldShareOfLive = 4;
+
+constexpr size_t kGatherStep = 4096;
+constexpr size_t kRestTargets = 64;
+constexpr size_t kCompactTargets = 256;
+// A packed file has room for what its writers have open.
+constexpr uint64_t kCompactSlackSegments = 4;
+
+}  // namespace
+
+absl::StatusOr<uint64_t> DomainImpl::CollectNow() {
+  std::lock_guard lock(collect_mutex_);
+  return collector_->FreeSegments();
+}
+
+SegmentSurvey DomainImpl::LastSurvey() {
+  std::lock_guard lock(collect_mutex_);
+  return collector_->survey();
+}
+
+absl::Status DomainImpl::MoveVictims(size_t targets_max,
+                                     absl::FunctionRef<bool()> go_on) {
+  bool more = true;
+  while (more && go_on()) {
+    EVE_ASSIGN_OR_RETURN(more, compactor_->Gather(kGatherStep));
+  }
+  std::unique_ptr<WriterContext> writer = TakeWriter();
+  absl::StatusOr<bool> moved = true;
+  while (moved.ok() && *moved && go_on()) {
+    moved = compactor_->MoveSlice(writer->transaction, targets_max);
+  }
+  ReturnWriter(std::move(writer));
+  return moved.status();
+}
+
+absl::Status DomainImpl::FoldNow(uint64_t at_least) {
+  std::lock_guard lock(reclaim_mutex_);
+  std::unique_ptr<WriterContext> writer = TakeWriter();
+  const absl::StatusOr<bool> folded =
+      Fold(core_, writer->transaction.attempt(), at_least);
+  ReturnWriter(std::move(writer));
+  return folded.status();
+}
+
+absl::Status DomainImpl::AdvanceDurableRoots() {
+  // Both candidates have to pass what was moved. Without a commit in between
+  // the second checkpoint would find nothing to do.
+  for (int i = 0; i < 2; ++i) {
+    EVE_RETURN_IF_ERROR(FoldNow(/*at_least=*/0));
+    EVE_RETURN_IF_ERROR(checkpointer_->Run());
+  }
+  return absl::OkStatus();
+}
+
+bool DomainImpl::HoldsMuch(const SpaceUse& use) {
+  return use.held_bytes >
+         std::max(kHeldBytesMin, use.live_bytes / kHeldShareOfLive);
+}
+
+absl::Status DomainImpl::RestStep() {
+  const SegmentSurvey survey = LastSurvey();
+  const SpaceUse use = MeasureSpace(survey);
+  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
+  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
+  const bool is_loose =
+      movable > live + kRestSlackBytes && use.share() < kRestShare;
+  if (is_loose && !compactor_->has_victims()) {
+    VictimGoal goal;
+    goal.share_max = kRestShare;
+    goal.live_bytes_max = kRestBytes;
+    goal.count_max = Evacuation::kVictimsMax;
+    EVE_RETURN_IF_ERROR(compactor_->TakeVictims(survey, goal).status());
+  }
+  if (compactor_->has_victims()) {
+    const auto until = std::chrono::steady_clock::now() + kRestTime;
+    EVE_RETURN_IF_ERROR(MoveVictims(kRestTargets, [until] {
+      return std::chrono::steady_clock::now() < until;
+    }));
+  }
+  return HoldsMuch(use) ? AdvanceDurableRoots() : absl::OkStatus();
+}
+
+void DomainImpl::ReleaseIdleWriters() {
+  std::vector<std::unique_ptr<WriterContext>> idle;
+  {
+    std::lock_guard lock(writers_mutex_);
+    idle.swap(idle_writers_);
+  }
+  for (const auto& writer : idle) writer->writer.Release();
+  core_.source->ReleasePrepared();
+}
+
+absl::StatusOr<CompactProgress> DomainImpl::MeasureProgress() {
+  CompactProgress now;
+  const SpaceUse use = MeasureSpace(LastSurvey());
+  now.live_bytes = use.live_bytes;
+  now.used_bytes = use.used_bytes;
+  now.pinned_bytes = use.pinned_bytes;
+  EVE_ASSIGN_OR_RETURN(now.file_bytes, core_.file.Size());
+  EVE_ASSIGN_OR_RETURN(now.disk_bytes, core_.file.DiskBytes());
+  return now;
+}
+
+absl::Status DomainImpl::CompactRound(const CompactOptions& options,
+                                      bool* stopped, bool* found) {
+  const SegmentSurvey survey = LastSurvey();
+  const SpaceUse use = MeasureSpace(survey);
+  VictimGoal goal;
+  goal.share_max = options.share;
+  goal.live_bytes_max = UINT64_MAX;
+  goal.count_max = Evacuation::kVictimsMax;
+  // What is alive fits below this: the rest of the file can be given back.
+  goal.empty_from =
+      (use.live_bytes + use.pinned_bytes + use.held_bytes) / kSegmentBytes +
+      kCompactSlackSegments;
+  EVE_ASSIGN_OR_RETURN(const size_t taken,
+                       compactor_->TakeVictims(survey, goal));
+  *found = taken > 0 || compactor_->has_victims();
+  uint64_t slices = 0;
+  absl::Status reported;
+  return MoveVictims(kCompactTargets, [&] {
+    // Asked between two slices: often enough for a progress bar.
+    if (options.progress && slices++ % 16 == 0) {
+      const absl::StatusOr<CompactProgress> now = MeasureProgress();
+      *stopped = now.ok() && !options.progress(*now);
+    }
+    return !*stopped;
+  });
+}
+
+absl::Status DomainImpl::Compact(const CompactOptions& options) {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  if (!(options.share > 0 && options.share <= 1)) {
+    return absl::InvalidArgumentError(
+        "CompactOptions::share must be above 0 and at most 1");
+  }
+  std::lock_guard one_at_a_time(compact_mutex_);
+  bool stopped = false;
+  bool found = true;
+  uint64_t used_before = UINT64_MAX;
+  uint64_t end_before = UINT64_MAX;
+  while (found && !stopped) {
+    ReleaseIdleWriters();
+    EVE_RETURN_IF_ERROR(AdvanceDurableRoots());
+    EVE_RETURN_IF_ERROR(Reclaim());
+    const SegmentSurvey survey = LastSurvey();
+    const uint64_t used = MeasureSpace(survey).used_bytes;
+    const uint64_t end = UsedEnd(survey);
+    // No smaller and no shorter than after the round before: others fill what
+    // this one empties, or there is nothing left to gain.
+    if (used >= used_before && end >= end_before) break;
+    used_before = used;
+    end_before = end;
+    EVE_RETURN_IF_ERROR(CompactRound(options, &stopped, &found));
+  }
+  compactor_->GiveBackVictims();
+  ReleaseIdleWriters();
+  EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
+  core_.source->OfferHalfFull(std::move(half_full));
+  if (stopped) return absl::CancelledError("stopped by the progress callback");
+  return absl::OkStatus();
+}
+
+}  // namespace eve::internal

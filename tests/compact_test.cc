@@ -1,0 +1,229 @@
+// Space: bounded while keys are overwritten, packed on request, and never at
+// the cost of what a snapshot sees.
+//
+// The seed is printed; EVE_TEST_SEED=N repeats.
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/clock.h"
+#include "util/random.h"
+
+namespace eve {
+namespace {
+
+using Hashed = Map<std::string, std::string>;
+using Sorted = OrderedMap<std::string, std::string>;
+using Model = absl::btree_map<std::string, std::string>;
+
+constexpr uint64_t kMiB = 1 << 20;
+// Four segments of two writers and one prepared, and what is not worth moving.
+constexpr uint64_t kOpenBytes = 18 * kMiB + 16 * kMiB;
+
+uint64_t Seed() {
+  const char* given = std::getenv("EVE_TEST_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 10)
+                          : MonotonicNanos();
+}
+
+std::string KeyOf(uint64_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(12 - digits.size(), '0') + digits;
+}
+
+class CompactTest : public ::testing::Test {
+ protected:
+  CompactTest() : seed_(Seed()), random_(seed_) {
+    std::printf("EVE_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
+  }
+
+  void Open(bool background) {
+    DomainOptions options;
+    options.durability = Durability::kNone;
+    options.background = background;
+    options.checkpoint_every = absl::Milliseconds(5);
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
+  }
+  DomainStats Stats() {
+    const absl::StatusOr<DomainStats> stats = domain_.Stats();
+    EXPECT_OK(stats.status());
+    return stats.value_or(DomainStats{});
+  }
+  std::string Value(size_t bytes_max) {
+    return std::string(random_.Uniform(bytes_max),
+                       static_cast<char>('a' + random_.Uniform(26)));
+  }
+  // `records` single puts of random keys.
+  template <class C>
+  void Overwrite(C& map, Model& model, uint64_t keys, uint64_t records,
+                 size_t bytes_max) {
+    for (uint64_t i = 0; i < records; ++i) {
+      const std::string key = KeyOf(random_.Uniform(keys));
+      std::string value = Value(bytes_max);
+      ASSERT_OK(map.Put(key, value));
+      model[key] = std::move(value);
+    }
+  }
+  template <class C>
+  void ExpectHolds(C& map, const Model& model) {
+    ASSERT_OK_AND_ASSIGN(const uint64_t size, map.size());
+    ASSERT_EQ(size, model.size());
+    for (const auto& [key, value] : model) {
+      ASSERT_OK_AND_ASSIGN(const std::string found, map.Get(key));
+      ASSERT_TRUE(found == value) << key;
+    }
+  }
+  void ExpectClean() { testing::ExpectCleanCheck(path_, domain_); }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.path() + "/compact.eve";
+  const uint64_t seed_;
+  Random random_;
+  Domain domain_;
+};
+
+// What is left when nothing can be packed further: whole segments that writers
+// had open, and the nodes that moving the last blocks made garbage.
+void ExpectPacked(const DomainStats& stats) {
+  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
+  EXPECT_LE(used, stats.live_bytes + stats.live_bytes / 8 + 12 * kMiB)
+      << stats.live_bytes << " live in " << used;
+}
+
+TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
+  for (const bool background : {false, true}) {
+    ASSERT_NO_FATAL_FAILURE(Open(background));
+    ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+    ASSERT_OK_AND_ASSIGN(auto sorted, domain_.Collection<Sorted>("sorted"));
+    ASSERT_OK_AND_ASSIGN(auto large, domain_.Collection<Sorted>("large"));
+    ASSERT_OK_AND_ASSIGN(auto records, domain_.Collection<Hashed>("records"));
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_OK_AND_ASSIGN(auto one, domain_.Collection<Hashed>(
+                                         "one of many " + std::to_string(i)));
+      ASSERT_OK(one.Put("key", "value"));
+    }
+    Model models[4];
+    ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, models[0], 20000, 40000, 200));
+    ASSERT_NO_FATAL_FAILURE(Overwrite(sorted, models[1], 20000, 40000, 200));
+    ASSERT_NO_FATAL_FAILURE(Overwrite(large, models[2], 300, 900, 60000));
+    ASSERT_NO_FATAL_FAILURE(Overwrite(records, models[3], 300, 900, 60000));
+    // Most of it goes.
+    ASSERT_OK(domain_
+                  .Swap([&](Transaction& transaction) -> absl::Status {
+                    auto view = sorted.In(transaction);
+                    for (uint64_t i = 0; i < 20000; ++i) {
+                      if (i % 10 == 0) continue;
+                      models[1].erase(KeyOf(i));
+                      const auto erased = view.Erase(KeyOf(i));
+                      if (!erased.ok()) return erased.status();
+                    }
+                    return absl::OkStatus();
+                  })
+                  .status());
+    ASSERT_OK(domain_.Compact());
+    ExpectPacked(Stats());
+    ExpectClean();
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, models[0]));
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(sorted, models[1]));
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(large, models[2]));
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(records, models[3]));
+    // It can be written on, and packed again.
+    ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, models[0], 20000, 20000, 200));
+    ASSERT_OK(domain_.Compact());
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, models[0]));
+    ExpectClean();
+    ASSERT_OK(domain_.Close());
+    ASSERT_NO_FATAL_FAILURE(Open(background));
+    ASSERT_OK_AND_ASSIGN(hashed, domain_.Collection<Hashed>("hashed"));
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, models[0]));
+    ASSERT_OK(domain_.Drop("hashed"));
+    ASSERT_OK(domain_.Drop("sorted"));
+    ASSERT_OK(domain_.Drop("large"));
+    ASSERT_OK(domain_.Drop("records"));
+    ASSERT_OK(domain_.Compact());
+    EXPECT_LT(Stats().live_bytes, kMiB);
+    ASSERT_OK(domain_.Close());
+  }
+}
+
+// Uniform overwriting by single puts, twenty times over: the file stays within
+// 2.2 times what it holds, and a few segments that writers have open. Without a
+// background thread writers do everything.
+TEST_F(CompactTest, OverwritingKeepsTheFileSmall) {
+  constexpr uint64_t kKeys = 60000;
+  for (const bool background : {false, true}) {
+    for (const bool ordered : {false, true}) {
+      SCOPED_TRACE(::testing::Message()
+                   << "background " << background << ", ordered " << ordered);
+      ASSERT_NO_FATAL_FAILURE(Open(background));
+      Model model;
+      const std::string name = ordered ? "sorted" : "hashed";
+      ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+      ASSERT_OK_AND_ASSIGN(auto sorted, domain_.Collection<Sorted>("sorted"));
+      uint64_t largest = 0;
+      for (int round = 0; round < 20; ++round) {
+        if (ordered) {
+          ASSERT_NO_FATAL_FAILURE(Overwrite(sorted, model, kKeys, kKeys, 500));
+        } else {
+          ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, kKeys, 500));
+        }
+        const DomainStats stats = Stats();
+        if (round > 2) largest = std::max(largest, stats.file_bytes);
+      }
+      const DomainStats stats = Stats();
+      EXPECT_LE(largest, stats.live_bytes * 22 / 10 + kOpenBytes)
+          << stats.live_bytes << " bytes live";
+      EXPECT_GT(stats.blocks_moved, 1000u);
+      ExpectClean();
+      if (ordered) {
+        ASSERT_NO_FATAL_FAILURE(ExpectHolds(sorted, model));
+      } else {
+        ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, model));
+      }
+      ASSERT_OK(domain_.Drop("hashed"));
+      ASSERT_OK(domain_.Drop("sorted"));
+      ASSERT_OK(domain_.Compact());
+      ASSERT_OK(domain_.Close());
+    }
+  }
+}
+
+// A snapshot costs what it sees, reads the same to the end, and does not keep
+// the rest from being compacted.
+TEST_F(CompactTest, SnapshotsReadTheSameThroughCompaction) {
+  constexpr uint64_t kKeys = 40000;
+  ASSERT_NO_FATAL_FAILURE(Open(true));
+  Model model;
+  ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+  ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, 2 * kKeys, 500));
+  ASSERT_OK(domain_.Compact());
+  const uint64_t own = Stats().file_bytes;
+  ASSERT_OK_AND_ASSIGN(const Snapshot snapshot, domain_.Now());
+  const Model before = model;
+  for (int round = 0; round < 10; ++round) {
+    ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, kKeys, 500));
+    if (round == 5) ASSERT_OK(domain_.Compact());
+  }
+  const DomainStats stats = Stats();
+  EXPECT_LE(stats.file_bytes, own + stats.live_bytes * 22 / 10 + kOpenBytes);
+  testing::ExpectCleanCheckAt(path_, snapshot);
+  auto then = hashed.At(snapshot);
+  for (const auto& [key, value] : before) {
+    const auto found = then.Find(key);
+    ASSERT_TRUE(found.has_value());
+    ASSERT_TRUE(*found == value);
+  }
+  ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, model));
+}
+
+}  // namespace
+}  // namespace eve
