@@ -132,6 +132,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
   if (is_due && options_.durability == Durability::kCheckpoint) {
     checkpointer_->Run().IgnoreError();
   }
+  if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
 }
 
 void DomainImpl::GatherVictims() {

@@ -26,6 +26,7 @@
 #include "engine/domain/slow_readers.h"
 #include "engine/reclaim/collector.h"
 #include "engine/reclaim/compactor.h"
+#include "engine/reclaim/punch.h"
 #include "engine/txn/core.h"
 #include "engine/txn/snapshot_impl.h"
 #include "engine/txn/swap.h"
@@ -89,6 +90,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<bool> RetireGraveyards();
   absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
+  void CutTailIfAlone();
   void WakeBackground();
   void RunBackground();
   void BackgroundTick(bool is_due);
@@ -107,6 +109,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex reclaim_mutex_;  // one pass at a time in this process
   std::mutex collect_mutex_;  // inside it: the collector's memory
   uint64_t ticks_ = 0;        // the background thread's
+  IdleWatch idle_;            // the background thread's
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};
