@@ -119,6 +119,10 @@ TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, options));
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  // Beyond the segments that are backed in steps.
+  for (int i = 0; i < 6000; ++i) {
+    ASSERT_OK(map.Put("small" + std::to_string(i), std::string(2000, 's')));
+  }
   const std::string large(3 << 20, 'x');
   for (int i = 0; i < 8; ++i) {
     ASSERT_OK(map.Put("large" + std::to_string(i), large));

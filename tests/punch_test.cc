@@ -82,6 +82,15 @@ class PunchTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(const uint32_t first, core().source->ClaimRun(count));
     for (uint32_t i = 0; i < count; ++i) table().ReleaseFree(first + i);
   }
+  // As if small values had been there.
+  void MarkFreeBacked() {
+    for (uint32_t i = kSteppedSegments; i < table().capacity(); ++i) {
+      if (!table().TryClaimFree(i)) continue;
+      ASSERT_OK(core().file.Allocate(SegmentOffset(i).bytes(), kSegmentBytes));
+      table().MarkBacked(i);
+      table().ReleaseFree(i);
+    }
+  }
   struct Counts {
     uint64_t used = 0, with_space = 0, holes = 0, claimed = 0;
   };
@@ -254,6 +263,7 @@ TEST_F(PunchTest, DeathAtEveryStepBesideASurvivor) {
   for (uint64_t kill_at = 1;; ++kill_at) {
     SCOPED_TRACE("killed at step " + std::to_string(kill_at));
     FreeRuns(3);
+    MarkFreeBacked();
     ChildProcess child([&] {
       auto domain = Domain::Open(path_, Quiet());
       auto impl = internal::OpenInstance(path_, Quiet());
