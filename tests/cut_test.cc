@@ -4,16 +4,13 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "engine/domain/cut_tail.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
@@ -103,17 +100,25 @@ class CutTest : public ::testing::Test {
   absl::StatusOr<uint64_t> CutAll() {
     auto impl = internal::OpenInstance(path_, Quiet());
     if (!impl.ok()) return impl.status();
-    Core& core = (*impl)->core();
-    Checkpointer checkpointer(&core);
-    Collector collector(&core, [&core] {
-      const DurableCandidates found = ReadDurableCandidates(core.region);
-      std::vector<uint64_t> versions = found.pending;
-      versions.push_back(found.newest);
-      versions.push_back(found.second);
-      std::sort(versions.begin(), versions.end());
-      return versions;
-    });
-    return CutTail(core, checkpointer, collector, CutHow::kAll);
+    return (*impl)->CutTail();
+  }
+  // What a death or a power failure leaves opens, whatever slot it costs.
+  void ExpectWholeWhateverIsTorn() {
+    for (const size_t torn : {0, 1}) {
+      const std::string copy = dir_.File("copy.eve");
+      testing::CopyAfterPowerLoss(path_, copy);
+      testing::TearNewestSlots(copy, torn);
+      if (torn == 0) {
+        ExpectWhole(copy);
+      } else {
+        ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(copy, Quiet()));
+        testing::ExpectCleanCheck(copy, domain);
+        ASSERT_OK(domain.Close());
+      }
+      std::filesystem::remove(copy);
+      std::filesystem::remove(copy + "-lock");
+    }
+    ExpectWhole(path_);
   }
 
   TempDir dir_;
@@ -261,23 +266,35 @@ TEST_F(CutTest, DeathAtEveryStepLosesNothing) {
     ChildProcess child([&] { return CloseInChild(kill_at); });
     const int ended = child.Wait();
     ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    // After a power failure, with and without the newest slot, and after the
-    // death alone.
-    for (const size_t torn : {0, 1}) {
-      const std::string copy = dir_.File("copy.eve");
-      testing::CopyAfterPowerLoss(path_, copy);
-      testing::TearNewestSlots(copy, torn);
-      if (torn == 0) {
-        ExpectWhole(copy);
-      } else {
-        ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(copy, Quiet()));
-        testing::ExpectCleanCheck(copy, domain);
-        ASSERT_OK(domain.Close());
-      }
-      std::filesystem::remove(copy);
-      std::filesystem::remove(copy + "-lock");
+    ExpectWholeWhateverIsTorn();
+    if (HasFailure()) return;
+    if (ended == 0) {
+      ASSERT_GT(kill_at, 20u) << "nothing was cut";
+      return;
     }
-    ExpectWhole(path_);
+  }
+}
+
+TEST_F(CutTest, DeathAtEveryStepOfTheFirstOpenLosesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Close());
+  ChildProcess left([&] { return CloseInChild(1); });
+  ASSERT_EQ(left.Wait(), -SIGKILL);
+  std::filesystem::copy_file(path_, dir_.File("left.eve"));
+  for (uint64_t kill_at = 1;; ++kill_at) {
+    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
+    std::filesystem::copy_file(
+        dir_.File("left.eve"), path_,
+        std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::remove(path_ + "-lock");
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      const auto domain = Domain::Open(path_, Quiet());
+      ClearStepHook();
+      return domain.ok() ? 0 : 1;
+    });
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    ExpectWholeWhateverIsTorn();
     if (HasFailure()) return;
     if (ended == 0) {
       ASSERT_GT(kill_at, 20u) << "nothing was cut";

@@ -92,12 +92,21 @@ DomainImpl::~DomainImpl() {
   DetachRegion(core_);
 }
 
+absl::StatusOr<uint64_t> DomainImpl::CutTail() {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  if (background_.joinable()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core_.path, ": opened with a background thread"));
+  }
+  return eve::CutTail(core_, *checkpointer_, *collector_, CutHow::kAll);
+}
+
 // REQUIRES: no other thread of this process uses the domain.
 void DomainImpl::CutTailIfAlone() {
   if (options_.in_memory) return;
   // A courtesy to the disk: whatever fails, the file is whole, and the next
   // one to be alone tries again.
-  CutTail(core_, *checkpointer_, *collector_, CutHow::kIfWorthwhile)
+  eve::CutTail(core_, *checkpointer_, *collector_, CutHow::kIfWorthwhile)
       .IgnoreError();
 }
 

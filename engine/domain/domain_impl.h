@@ -66,6 +66,10 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status Drop(std::string_view name);
   absl::Status Sync();
   absl::Status Reclaim();
+  // Cuts off all of the file's end that is free, if this process is attached
+  // alone. Returns how many bytes went. REQUIRES: no background thread, and no
+  // other thread uses the domain.
+  absl::StatusOr<uint64_t> CutTail();
   absl::StatusOr<DomainStats> Stats();
   absl::StatusOr<std::vector<ReaderInfo>> Readers();
 
