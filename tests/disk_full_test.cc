@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <string>
 
+#include "engine/domain/registry.h"
 #include "engine/file/file.h"
+#include "engine/reclaim/punch.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -40,13 +42,14 @@ void FillUntilFull(Domain& domain, Strings& map, int64_t* written) {
   (void)domain;
 }
 
-// A file system of 16 MiB of its own. Mounting needs privileges; where they are
+// A small file system of its own. Mounting needs privileges; where they are
 // missing the quota of the user takes its place (the second test).
 class SmallFileSystem {
  public:
-  explicit SmallFileSystem(const std::string& at) : at_(at) {
+  explicit SmallFileSystem(const std::string& at, const char* size = "size=16m")
+      : at_(at) {
     std::filesystem::create_directory(at);
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=16m") == 0;
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, size) == 0;
   }
   ~SmallFileSystem() {
     if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
@@ -99,6 +102,65 @@ TEST(DiskFullTest, CreatingOnAFullFileSystemLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(dir.File("small/d.eve")));
   std::filesystem::remove(dir.File("small/ballast"));
   EXPECT_OK(Domain::Open(dir.File("small/d.eve")));
+}
+
+// P12: a punched segment has no space that is its own any more. A store into it
+// without asking would be a SIGBUS here; a read of it takes none.
+TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
+  TempDir dir;
+  SmallFileSystem small(dir.File("small"), "size=64m");
+  if (!small.mounted()) {
+    GTEST_SKIP() << "no privilege to mount a small file system";
+  }
+  const std::string path = dir.File("small/d.eve");
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, options));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  // Beyond the segments that are backed in steps.
+  for (int i = 0; i < 6000; ++i) {
+    ASSERT_OK(map.Put("small" + std::to_string(i), std::string(2000, 's')));
+  }
+  const std::string large(3 << 20, 'x');
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_OK(map.Put("large" + std::to_string(i), large));
+  }
+  for (int i = 1; i < 8; ++i) {
+    ASSERT_OK(map.Erase("large" + std::to_string(i)));
+  }
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(map.Put("n", std::to_string(i)));
+    ASSERT_OK(domain.Sync());
+  }
+  ASSERT_OK(domain.Reclaim());
+  ASSERT_OK_AND_ASSIGN(const uint64_t punched,
+                       PunchFree(impl->core(), 0, 1000));
+  ASSERT_GE(punched, 8u);
+  {
+    ASSERT_OK_AND_ASSIGN(
+        const File ballast,
+        File::Open(dir.File("small/ballast"), O_CREAT | O_RDWR));
+    uint64_t size = 0;
+    for (uint64_t step = 1 << 20; step >= kPageBytes;) {
+      if (ballast.Allocate(size, step).ok()) {
+        size += step;
+      } else {
+        step /= 2;
+      }
+    }
+  }
+  // Runs, and segments for small values.
+  EXPECT_CODE(map.Put("large1", large), absl::StatusCode::kResourceExhausted);
+  int64_t written = 0;
+  FillUntilFull(domain, map, &written);
+  EXPECT_TRUE(map.Get("large0").value() == large);
+  testing::ExpectCleanCheck(path, domain);
+  std::filesystem::remove(dir.File("small/ballast"));
+  ASSERT_OK(map.Put("large1", large));
+  EXPECT_TRUE(map.Get("large1").value() == large);
+  testing::ExpectCleanCheck(path, domain);
 }
 
 // The N-th allocation or write fails, once and from then on, for all N.

@@ -93,7 +93,9 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
       reclaim();
       continue;
     }
-    EVE_RETURN_IF_ERROR(Grow(length));
+    // What is free at the end is the beginning of the stretch.
+    const uint32_t at_end = table_->FreeAtEnd();
+    if (at_end < length) EVE_RETURN_IF_ERROR(Grow(length - at_end));
   }
 }
 

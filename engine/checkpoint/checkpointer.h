@@ -29,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/format/commit_slot.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/core.h"
 
@@ -41,6 +42,11 @@ class Checkpointer {
   // Makes everything durable that was committed before the call.
   absl::Status Run();
 
+  // Before the file is cut to `file_bytes`: moves the two newest durable roots
+  // to slots that say no more than that, and flushes. A death in between leaves
+  // both roots in a valid slot each. REQUIRES: nobody else is attached (P26).
+  absl::Status ShortenSlots(uint64_t file_bytes);
+
   uint64_t durable_version() const;
   absl::Status CheckPoison() const;
 
@@ -49,6 +55,9 @@ class Checkpointer {
   absl::StatusOr<uint32_t> TakeSlot();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);
+  absl::Status MoveSlot(uint32_t from, const CommitSlot& page,
+                        uint64_t file_bytes);
+  absl::Status WipeSlots(const std::vector<uint32_t>& slots);
   absl::Status Poison(const absl::Status& cause);
 
   Core* core_;

@@ -17,6 +17,8 @@
 namespace eve {
 namespace {
 
+// Only what is live: a file that was cut may be shorter than the record's
+// segment count says.
 absl::Status CheckInsideFile(const RecoveryContext& context,
                              const std::vector<AccountingRow>& rows) {
   for (uint64_t i = 0; i < rows.size(); ++i) {
@@ -38,14 +40,6 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
   RootCandidate candidate;
   EVE_ASSIGN_OR_RETURN(const ChainRecord read,
                        ReadRecord(context.view, record, context.salt));
-  if (SegmentOffset(read.record->segment_count - 1).bytes() >=
-      context.file_bytes) {
-    return absl::DataLossError(
-        absl::StrCat(context.file->path(), ": the file is truncated: version ",
-                     read.record->version, " has ", read.record->segment_count,
-                     " segments of ", kSegmentBytes,
-                     " bytes, the file ends at offset ", context.file_bytes));
-  }
   EVE_ASSIGN_OR_RETURN(candidate.rows,
                        ReadExactRows(context.view, record, context.salt));
   EVE_RETURN_IF_ERROR(CheckInsideFile(context, candidate.rows));
@@ -247,8 +241,9 @@ absl::Status ResetWords(const RecoveryContext& context,
     words.pending[i].store(0, std::memory_order_relaxed);
     words.durable[i].store(0, std::memory_order_relaxed);
   }
-  const uint64_t segments = std::max<uint64_t>(
-      chosen.rows.size(), SegmentsForBytes(context.file_bytes));
+  // Not those of all rows: the file may have been cut, and what is live lies
+  // inside it.
+  const uint64_t segments = SegmentsForBytes(context.file_bytes);
   EVE_RETURN_IF_ERROR(region.ClearSegmentStates());
   EVE_RETURN_IF_ERROR(region.EnsureSegmentStates(segments));
   ProcessSlots no_slots(&region);

@@ -193,13 +193,9 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
 // A reader that nobody's collector can see as a pin (P25): the newest durable
 // root, for as long as it is attached.
 absl::Status AttachUnpinned(Core& core, bool has_region) {
-  EVE_ASSIGN_OR_RETURN(
-      const bool taken,
-      TryLockByte(core.file, kUnpinnedReadersLockByte, LockKind::kShared));
-  if (!taken) {
-    return absl::UnavailableError(
-        absl::StrCat(core.path, ": the readers' lock is held exclusively"));
-  }
+  // Held exclusively by somebody who is cutting the file, for a moment.
+  EVE_RETURN_IF_ERROR(LockByte(core.file, kUnpinnedReadersLockByte,
+                               LockKind::kShared, kInitTimeout));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
   EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
@@ -223,6 +219,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
     EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
   }
   core.frozen_root = durable.record;
+  core.frozen_segments = SegmentsForBytes(context.file_bytes);
   return absl::OkStatus();
 }
 

@@ -134,6 +134,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
       HoldsMuch(MeasureSpace(LastSurvey()))) {
     checkpointer_->Run().IgnoreError();
   }
+  if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
 }
 
 void DomainImpl::Rest(uint64_t version) {

@@ -6,6 +6,7 @@
 
 #include "engine/domain/domain_impl.h"
 #include "engine/reclaim/fold.h"
+#include "engine/reclaim/punch.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -19,6 +20,8 @@ constexpr uint64_t kRestSlackBytes = 4 * kSegmentBytes;
 // Dead space that only durable roots keep, before they are made to move on.
 constexpr uint64_t kHeldBytesMin = 16 << 20;
 constexpr uint64_t kHeldShareOfLive = 4;
+// When there is nothing else left to do.
+constexpr uint64_t kHeldBytesAtRest = 2 * kSegmentBytes;
 
 constexpr size_t kGatherStep = 4096;
 constexpr size_t kRestTargets = 64;
@@ -97,7 +100,10 @@ absl::Status DomainImpl::RestStep() {
       return std::chrono::steady_clock::now() < until;
     }));
   }
-  return HoldsMuch(use) ? AdvanceDurableRoots() : absl::OkStatus();
+  const bool is_done = !is_loose && !compactor_->has_victims();
+  const bool advance =
+      is_done ? use.held_bytes > kHeldBytesAtRest : HoldsMuch(use);
+  return advance ? AdvanceDurableRoots() : absl::OkStatus();
 }
 
 void DomainImpl::ReleaseIdleWriters() {
@@ -175,6 +181,8 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
   }
   compactor_->GiveBackVictims();
   ReleaseIdleWriters();
+  EVE_RETURN_IF_ERROR(
+      PunchFree(core_, /*keep_free=*/0, /*budget=*/UINT64_MAX).status());
   EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
   core_.source->OfferHalfFull(std::move(half_full));
   if (stopped) return absl::CancelledError("stopped by the progress callback");

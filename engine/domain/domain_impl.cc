@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/domain/attach.h"
+#include "engine/domain/cut_tail.h"
 #include "engine/reclaim/fold.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
@@ -57,6 +58,8 @@ absl::Status DomainImpl::Start(const std::string& path) {
   };
   core_.source->reclaim = [this] { ReclaimBeforeGrowth(); };
   core_.source->claimed = [this] { WakeBackground(); };
+  // The first opener is alone for a moment.
+  if (!core_.recovery_note.empty()) CutTailIfAlone();
   EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
   core_.source->OfferHalfFull(std::move(half_full));
   if (options_.background) {
@@ -85,7 +88,26 @@ DomainImpl::~DomainImpl() {
   for (auto& writer : idle_writers_) writer->writer.Release();
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
+  CutTailIfAlone();
   DetachRegion(core_);
+}
+
+absl::StatusOr<uint64_t> DomainImpl::CutTail() {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  if (background_.joinable()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core_.path, ": opened with a background thread"));
+  }
+  return eve::CutTail(core_, *checkpointer_, *collector_, CutHow::kAll);
+}
+
+// REQUIRES: no other thread of this process uses the domain.
+void DomainImpl::CutTailIfAlone() {
+  if (options_.in_memory) return;
+  // A courtesy to the disk: whatever fails, the file is whole, and the next
+  // one to be alone tries again.
+  eve::CutTail(core_, *checkpointer_, *collector_, CutHow::kIfWorthwhile)
+      .IgnoreError();
 }
 
 void DomainImpl::AbandonInChild() {

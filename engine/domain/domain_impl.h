@@ -26,6 +26,7 @@
 #include "engine/domain/slow_readers.h"
 #include "engine/reclaim/collector.h"
 #include "engine/reclaim/compactor.h"
+#include "engine/reclaim/punch.h"
 #include "engine/txn/core.h"
 #include "engine/txn/snapshot_impl.h"
 #include "engine/txn/swap.h"
@@ -66,6 +67,10 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status Sync();
   absl::Status Reclaim();
   absl::Status Compact(const CompactOptions& options);
+  // Cuts off all of the file's end that is free, if this process is attached
+  // alone. Returns how many bytes went. REQUIRES: no background thread, and no
+  // other thread uses the domain.
+  absl::StatusOr<uint64_t> CutTail();
   absl::StatusOr<DomainStats> Stats();
   absl::StatusOr<std::vector<ReaderInfo>> Readers();
 
@@ -90,6 +95,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<bool> RetireGraveyards();
   absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
+  void CutTailIfAlone();
   void WakeBackground();
   void RunBackground();
   void BackgroundTick(bool is_due);
@@ -131,6 +137,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex collect_mutex_;  // inside it: the collector's memory
   // The background thread's.
   uint64_t ticks_ = 0;
+  IdleWatch idle_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};

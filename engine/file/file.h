@@ -54,6 +54,8 @@ class File {
   absl::Status Allocate(uint64_t offset, uint64_t size) const;
   // Gives the space of [offset, offset + size) back; it reads zeroes then.
   absl::Status PunchHole(uint64_t offset, uint64_t size) const;
+  // Cuts the file. REQUIRES: nobody maps or will write what lies behind (P26).
+  absl::Status Truncate(uint64_t size) const;
   // fdatasync. A failure is final: the kernel forgets which pages it lost.
   absl::Status Datasync() const;
   absl::Status Sync() const;

@@ -154,6 +154,17 @@ absl::Status File::PunchHole(uint64_t offset, uint64_t size) const {
   return absl::OkStatus();
 }
 
+absl::Status File::Truncate(uint64_t size) const {
+  if (int error = EVE_FAULT("file.truncate"); error != 0) {
+    return Error(error, "ftruncate", size, 0);
+  }
+  while (::ftruncate(fd_, static_cast<off_t>(size)) != 0) {
+    if (errno == EINTR) continue;
+    return Error(errno, "ftruncate", size, 0);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status File::Datasync() const {
   if (int error = EVE_FAULT("file.datasync"); error != 0) {
     return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));

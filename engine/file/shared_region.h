@@ -36,6 +36,11 @@ class SharedRegion {
     return *At<ProcessSlot>(kProcessSlotsOffset +
                             uint64_t{index} * sizeof(ProcessSlot));
   }
+  // Segments that the file has room for.
+  uint64_t capacity() const {
+    // acquire: whoever sees it raised may store to what it covers.
+    return words().capacity.load(std::memory_order_acquire);
+  }
   // REQUIRES: segment < words().capacity.
   SharedWord& segment_state(uint32_t segment) const {
     return *At<SharedWord>(kSegmentStatesOffset +

@@ -28,11 +28,11 @@ struct CommitSlot {
   uint64_t version;        // 16..23  of the commit record
   Offset record;           // 24..31  the commit record
   uint64_t record_hash;    // 32..39  BlockHash of the record
-  uint64_t segment_count;  // 40..47  file size that the record needs
+  uint64_t segment_count;  // 40..47  the record's
   uint8_t uuid[16];        // 48..63  of the domain
   uint32_t slot_index;     // 64..67  a page written to the wrong place shows
   uint32_t extent_count;   // 68..71  0: this build flushes twice
-  uint64_t file_bytes;     // 72..79  size of the file at the checkpoint
+  uint64_t file_bytes;     // 72..79  of the file then, or after a cut
   uint8_t reserved[4008];  // 80..4087 zero
   uint64_t checksum;       // 4088..4095 HashBytes of the bytes before
 };

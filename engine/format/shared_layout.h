@@ -100,7 +100,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 2;
+inline constexpr uint64_t kSharedProtocolVersion = 3;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/file/file_lock.h"
+#include "engine/reclaim/poison.h"
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
 #include "util/failpoint.h"
@@ -68,7 +69,7 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   for (uint32_t i = 0; i < words.size() && i < rows->size(); ++i) {
     if (words[i].state() != SegmentState::kSealed) continue;
     if (!MayReuse((*rows)[i], protectors)) continue;
-    if (!core_->table->TryFree(i, words[i])) continue;
+    if (!FreeJudged(*core_, i, words[i], (*rows)[i])) continue;
     words[i] = SegmentWord{};
     ++freed;
   }

@@ -51,6 +51,13 @@ struct Core {
   uint64_t incarnation = 0;
   std::string recovery_note;  // what this process chose as the first opener
   Offset frozen_root;  // read-only with nobody attached: the durable record
+  uint64_t frozen_segments = 0;  // and what the file had room for then
+
+  // Segments that may be read without leaving the file. A record's own count
+  // may be higher if the file was cut since.
+  uint64_t FileSegments() const {
+    return frozen_root.is_null() ? region.capacity() : frozen_segments;
+  }
 
   absl::Status CheckUsable() const {
     if (fork_guard.IsForkedChild()) {

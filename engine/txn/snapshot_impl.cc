@@ -1,5 +1,7 @@
 #include "engine/txn/snapshot_impl.h"
 
+#include <algorithm>
+
 #include "engine/collections/hamt_map.h"
 #include "engine/collections/hamt_verify.h"
 #include "engine/root/accounting.h"
@@ -44,7 +46,9 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
                const CollectionRef& ref, const SnapshotImpl* snapshot) {
   MapView view;
   view.base = core.view.base;
-  view.limit_units = uint64_t{record.segment_count} * kSegmentUnits;
+  view.limit_units =
+      std::min<uint64_t>(record.segment_count, core.FileSegments()) *
+      kSegmentUnits;
   view.seed = core.hasher.seed;
   view.mask = core.hasher.mask;
   view.snapshot = snapshot;

@@ -82,13 +82,13 @@ bool ReadOne(Offset offset, BlockReader& reader, ReachMap& reach, ErrorLog& log,
 }
 
 // Fields of the root that no other pass looks at.
-bool CheckRoot(const ReadRecord& record, const BlockReader& reader,
-               ErrorLog& log) {
+bool CheckRoot(const ReadRecord& record, ErrorLog& log) {
   const CommitRecord& root = record.fields;
   const Offset at = record.offset;
-  const uint64_t segments = SegmentsForBytes(reader.limit_units() * kUnitBytes);
-  bool ok = log.AtMost(at, "commit record: segments (is the file cut short?)",
-                       segments, root.segment_count);
+  // The file may have been cut behind its last live segment since: that those
+  // lie inside it is for their rows to say.
+  bool ok = log.AtMost(at, "commit record: segments", kSegmentsMax,
+                       root.segment_count);
   ok &= log.AtMost(at, "commit record: accounting rows", root.segment_count,
                    root.accounting_rows);
   log.AtMost(at, "commit record: catalog version", root.version,
@@ -111,7 +111,7 @@ Chain ReadChain(Offset newest, BlockReader& reader, ReachMap& reach,
   Chain chain;
   ReadRecord record;
   if (!ReadOne(newest, reader, reach, log, record)) return chain;
-  const bool ok = CheckRoot(record, reader, log);
+  const bool ok = CheckRoot(record, log);
   chain.records.push_back(record);
   if (!ok) return chain;
   const uint64_t folded = chain.root().folded_version;

@@ -1,6 +1,7 @@
 // Processes of all kinds on one domain, killed and stopped at random.
 //
 //   crash_storm [--seconds=N | --rounds=N] [--seed=S] [--processes=P]
+//               [--poison=0|1]
 //
 // The parent never opens the domain. A round lets the workers make some
 // progress, kills or stops some of them, now and then all at once, and has a
@@ -23,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "engine/reclaim/poison.h"
 #include "tests/crash/storm_check.h"
 #include "tests/crash/storm_worker.h"
 #include "tests/testing/child_process.h"
@@ -41,6 +43,7 @@ struct Flags {
   uint64_t rounds = 0;
   uint64_t seed = MonotonicNanos() % 1'000'000'007;
   uint64_t processes = 6;
+  uint64_t poison = 1;  // segments are written over when they are freed
 };
 
 bool ParseFlags(int argc, char** argv, Flags* flags) {
@@ -51,6 +54,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
         : absl::ConsumePrefix(&argument, "--rounds=")    ? &flags->rounds
         : absl::ConsumePrefix(&argument, "--seed=")      ? &flags->seed
         : absl::ConsumePrefix(&argument, "--processes=") ? &flags->processes
+        : absl::ConsumePrefix(&argument, "--poison=")    ? &flags->poison
                                                          : nullptr;
     if (value == nullptr || !absl::SimpleAtoi(argument, value)) return false;
   }
@@ -234,12 +238,13 @@ int RunMain(int argc, char** argv) {
   Flags flags;
   if (!ParseFlags(argc, argv, &flags)) {
     std::cerr << "usage: crash_storm [--seconds=N | --rounds=N] [--seed=S] "
-                 "[--processes=P], P from 3 to "
+                 "[--processes=P] [--poison=0|1], P from 3 to "
               << kStormWorkersMax << std::endl;
     return 2;
   }
   std::cout << "crash_storm: --seed=" << flags.seed
             << " --processes=" << flags.processes << std::endl;
+  SetPoisonFreedSegments(flags.poison != 0);  // the workers inherit it
   auto dir = std::make_unique<TempDir>();
   bool passed = false;
   {

@@ -13,8 +13,8 @@
 namespace eve::testing {
 namespace {
 
-// One writer, two streams, and what a fold or a background pass needs besides.
-constexpr uint64_t kClaimedMax = 4;
+// Two writers with four streams each, and what is prepared for the next.
+constexpr uint64_t kClaimedMax = 9;
 // The content is bounded, so the file is: what the dead had claimed must be
 // used again. Far above what storms were seen to need.
 constexpr uint64_t kSegmentsMaxPerWorker = 24;

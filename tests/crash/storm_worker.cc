@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/domain/registry.h"
+#include "engine/reclaim/punch.h"
 #include "tests/testing/child_process.h"
 #include "util/random.h"
 #include "util/status_macros.h"
@@ -114,12 +116,19 @@ absl::Status ChurnTree(Domain& domain, Random& random) {
   return IgnoreDropped(done.status());
 }
 
-absl::Status Churn(Opened& opened, Random& random) {
+absl::Status PunchSome(const StormSetup& setup) {
+  EVE_ASSIGN_OR_RETURN(auto impl, internal::OpenInstance(setup.path, {}));
+  return PunchFree(impl->core(), /*keep_free=*/1, /*budget=*/2).status();
+}
+
+absl::Status Churn(const StormSetup& setup, Opened& opened, Random& random) {
   Domain& domain = opened.domain;
   if (random.OneIn(3)) return ChurnTree(domain, random);
   const uint64_t kind = random.Uniform(20);
   if (kind == 0) return domain.Reclaim();
   if (kind == 1) return domain.Sync();
+  // Far more often than the policy would.
+  if (kind == 4) return PunchSome(setup);
   if (kind == 2) return IgnoreDropped(domain.Drop("scratch"));
   EVE_ASSIGN_OR_RETURN(Texts scratch, domain.Collection<Texts>("scratch"));
   const uint64_t bytes =
@@ -138,7 +147,7 @@ absl::Status Write(const StormSetup& setup, Opened& opened, int index,
     const Durability durability =
         random.OneIn(100) ? Durability::kSync : Durability::kCheckpoint;
     EVE_RETURN_IF_ERROR(CommitNext(setup, opened, index, ++last, durability));
-    if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(opened, random));
+    if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(setup, opened, random));
   }
   return absl::OkStatus();
 }

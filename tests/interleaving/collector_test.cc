@@ -10,6 +10,7 @@
 
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
+#include "engine/reclaim/poison.h"
 #include "engine/root/pinned_root.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
@@ -42,6 +43,7 @@ class CollectorTest : public ::testing::Test {
 
   // Large enough for segments of its own, which are dead once it is replaced.
   static std::string Run(char fill) { return std::string(3 << 20, fill); }
+  void ExpectRefilledSegmentIsNotFreed();
   // Whatever is free is written over.
   void UseFreeSegments(Strings& map) {
     for (int i = 0; i < 4; ++i) {
@@ -124,7 +126,7 @@ TEST_F(CollectorTest, CheckpointsSpareTheSlotsOfTheTwoNewestRoots) {
 // P5: state words are read before the root. A collector that was stopped in
 // between and read them after would judge the new life of a segment, which
 // another one had freed, by the row of its former life.
-TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
+void CollectorTest::ExpectRefilledSegmentIsNotFreed() {
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK(map.Put("k", Run('a')));
@@ -139,6 +141,17 @@ TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
   UseFreeSegments(map);
   EXPECT_TRUE(map.Get("refilled").value() == Run('r'));
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
+  ExpectRefilledSegmentIsNotFreed();
+}
+
+// The same where freeing takes three steps instead of one.
+TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotPoisoned) {
+  SetPoisonFreedSegments(true);
+  ExpectRefilledSegmentIsNotFreed();
+  SetPoisonFreedSegments(false);
 }
 
 // Folds fail for good where the accounting is damaged. Commits go on for a

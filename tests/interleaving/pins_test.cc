@@ -238,6 +238,50 @@ TEST_F(PinsTest, StaleDecisionCannotFreeARefilledSegment) {
   ASSERT_TRUE(table.TryFree(segment, table.Load(segment)));
 }
 
+// I3, for real: either the reader sees the new root or the collector sees its
+// pin. Without the barrier between the reader's two steps both may miss.
+TEST_F(PinsTest, PinOrRootIsSeen) {
+  constexpr uint64_t kRounds = 300'000;
+  ReaderCells& cells = *core().cells;
+  ASSERT_OK_AND_ASSIGN(const uint32_t cell, cells.Acquire());
+  std::atomic<uint64_t> root{0};
+  std::atomic<uint64_t> begun{0};
+  std::atomic<uint64_t> loaded{0};  // of the round before
+  std::atomic<uint64_t> ended{0};
+  const auto await = [](const std::atomic<uint64_t>& word, uint64_t round) {
+    for (int spins = 0; word.load() < round; ++spins) {
+      if (spins > 1000) std::this_thread::yield();
+    }
+  };
+  std::thread reader([&] {
+    for (uint64_t round = 1; round <= kRounds; ++round) {
+      await(begun, round);
+      cells.BeginPin(cell);
+      loaded = root.load();
+      ended.fetch_add(1);
+      await(ended, 2 * round);
+      cells.Unpin(cell);
+    }
+  });
+  uint64_t missed = 0;
+  for (uint64_t round = 1; round <= kRounds; ++round) {
+    begun = round;
+    // The two meet at another point each time.
+    for (std::atomic<uint64_t> wait{round % 64}; wait > 0; --wait) {
+    }
+    RangePinMemory memory;
+    root.exchange(round);
+    const PinSet pins = ScanPins(core().region, *core().slots, memory);
+    await(ended, 2 * round - 1);
+    const bool saw_pin = pins.range_low != UINT64_MAX;
+    if (!saw_pin && loaded.load() != round) ++missed;
+    ended.fetch_add(1);
+  }
+  reader.join();
+  cells.Release(cell);
+  EXPECT_EQ(missed, 0u);
+}
+
 // What was published is immutable, although the segment goes on being filled.
 TEST_F(PinsTest, PublishedBlocksAreNotEditedInPlace) {
   SegmentWriter writer(core().source.get(), core().write_mapping.data());

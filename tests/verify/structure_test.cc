@@ -227,7 +227,8 @@ TEST(StructureTest, TheCommitRecord) {
   expect([](auto& r) { r.version = 5; }, "version of the predecessor");
   expect([](auto& r) { r.folded_version = 9; }, "folded version");
   expect([](auto& r) { r.folded_version = 1; }, "start of the fill");
-  expect([](auto& r) { r.segment_count = 100; }, "is the file cut short?");
+  expect([](auto& r) { r.segment_count = kSegmentsMax + 1; },
+         "commit record: segments");
   expect([](auto& r) { r.segment_count = 1; }, "segments");
   expect([](auto& r) { r.catalog_delta_count = 999; }, "more deltas than fit");
   expect([](auto& r) { r.catalog_delta_count = 0; }, "live bytes");
