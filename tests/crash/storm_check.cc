@@ -13,8 +13,9 @@
 namespace eve::testing {
 namespace {
 
-// Two writers with four streams each, and what is prepared for the next.
-constexpr uint64_t kClaimedMax = 9;
+// Two writers with four streams each, what is prepared for the next, and what
+// is being emptied.
+constexpr uint64_t kClaimedMax = 9 + 16;
 // The content is bounded, so the file is: what the dead had claimed must be
 // used again. Far above what storms were seen to need.
 constexpr uint64_t kSegmentsMaxPerWorker = 24;

@@ -121,6 +121,18 @@ absl::Status PunchSome(const StormSetup& setup) {
   return PunchFree(impl->core(), /*keep_free=*/1, /*budget=*/2).status();
 }
 
+// Moves blocks of every collection, those that others are writing as well.
+absl::Status CompactSome(Domain& domain, Random& random) {
+  CompactOptions options;
+  options.share = 1;
+  options.progress = [looks =
+                          random.Uniform(20)](const CompactProgress&) mutable {
+    return looks-- > 0;
+  };
+  absl::Status status = domain.Compact(options);
+  return absl::IsCancelled(status) ? absl::OkStatus() : status;
+}
+
 absl::Status Churn(const StormSetup& setup, Opened& opened, Random& random) {
   Domain& domain = opened.domain;
   if (random.OneIn(3)) return ChurnTree(domain, random);
@@ -129,6 +141,7 @@ absl::Status Churn(const StormSetup& setup, Opened& opened, Random& random) {
   if (kind == 1) return domain.Sync();
   // Far more often than the policy would.
   if (kind == 4) return PunchSome(setup);
+  if (kind == 5) return CompactSome(domain, random);
   if (kind == 2) return IgnoreDropped(domain.Drop("scratch"));
   EVE_ASSIGN_OR_RETURN(Texts scratch, domain.Collection<Texts>("scratch"));
   const uint64_t bytes =
