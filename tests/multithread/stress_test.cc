@@ -186,6 +186,11 @@ TEST_F(StressTest, InvariantsHoldWhileAllGoOnAtOnce) {
   threads.emplace_back([this] {
     for (int i = 0; i < kChores; ++i) ASSERT_OK(domain_.Sync());
   });
+  threads.emplace_back([this] {
+    CompactOptions options;
+    options.share = 1;
+    for (int i = 0; i < kChores; ++i) ASSERT_OK(domain_.Compact(options));
+  });
   for (std::thread& thread : threads) thread.join();
   for (int i = 0; i < kWriters; ++i) {
     EXPECT_EQ(maps_->own.Get(std::to_string(i)).value(), kCommitsEach);

@@ -1,0 +1,289 @@
+// A process that dies, or is stopped, at any step of emptying segments: of
+// claiming victims, moving what lives in them, settling, folding, freeing and
+// punching (I5, I8, I13, P5, P11).
+//
+// Method: as kill_points_test. Each round of the scenario is one commit that
+// also writes its number; what the maps hold follows from that number. Between
+// rounds the domain is compacted, with a slice of moves riding along in the
+// commits as well. Of the many steps a sample is taken, with the first and the
+// last of each name.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+#include <string>
+
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::SharedValue;
+using testing::SignalSelfAt;
+using testing::TempDir;
+using Hashed = Map<std::string, std::string>;
+using Sorted = OrderedMap<std::string, std::string>;
+using Numbers = Map<std::string, int64_t>;
+using Model = std::map<std::string, std::string>;
+
+constexpr int64_t kRounds = 6;
+constexpr int kKeys = 3000;
+constexpr uint64_t kStepsMax = 1 << 16;
+constexpr uint64_t kSampled = 60;
+
+struct Progress {
+  std::atomic<int64_t> acknowledged{0};  // rounds whose commit returned OK
+  std::atomic<uint64_t> steps{0};
+  char names[kStepsMax][40] = {};
+};
+
+DomainOptions Quiet() {
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  return options;
+}
+
+struct Maps {
+  Numbers state;
+  Hashed hashed;
+  Sorted sorted;
+};
+
+absl::StatusOr<Maps> OpenAll(Domain& domain) {
+  EVE_ASSIGN_OR_RETURN(Numbers state, domain.Collection<Numbers>("state"));
+  EVE_ASSIGN_OR_RETURN(Hashed hashed, domain.Collection<Hashed>("hashed"));
+  EVE_ASSIGN_OR_RETURN(Sorted sorted, domain.Collection<Sorted>("sorted"));
+  return Maps{state, hashed, sorted};
+}
+
+bool IsTouched(int key, int64_t round) {
+  return round == 1 || (key * 7 + round * 13) % 5 < 2;
+}
+// Every fiftieth has a block of its own.
+std::string ValueOf(int key, int64_t round) {
+  const size_t bytes = key % 50 == 0 ? 5000 : 200;
+  return std::to_string(round) + std::string(bytes, 'a' + key % 26);
+}
+
+absl::Status WriteRound(Domain& domain, const Maps& maps, int64_t round) {
+  absl::StatusOr<Commit> done =
+      domain.Swap([&](Transaction& txn) -> absl::Status {
+        auto hashed = maps.hashed.In(txn);
+        auto sorted = maps.sorted.In(txn);
+        for (int key = 0; key < kKeys; ++key) {
+          if (!IsTouched(key, round)) continue;
+          const std::string name = std::to_string(key);
+          EVE_RETURN_IF_ERROR(hashed.Put(name, ValueOf(key, round)));
+          EVE_RETURN_IF_ERROR(sorted.Put(name, ValueOf(key, round)));
+        }
+        return maps.state.In(txn).Put("round", round);
+      });
+  return done.status();
+}
+
+Model ContentOf(int64_t rounds) {
+  Model model;
+  for (int64_t round = 1; round <= rounds; ++round) {
+    for (int key = 0; key < kKeys; ++key) {
+      if (!IsTouched(key, round)) continue;
+      model[std::to_string(key)] = ValueOf(key, round);
+    }
+  }
+  return model;
+}
+
+template <class Reader>
+bool Holds(const Reader& reader, const Model& model) {
+  if (reader.size() != model.size()) return false;
+  for (const auto& [key, value] : model) {
+    const auto found = reader.Find(key);
+    if (!found.has_value() || *found != Bytes(value)) return false;
+  }
+  return true;
+}
+
+// Goes on where a former process died.
+absl::Status RunScenario(const std::string& path, Progress& progress) {
+  EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(path, Quiet()));
+  EVE_ASSIGN_OR_RETURN(const Maps maps, OpenAll(domain));
+  EVE_RETURN_IF_ERROR(WriteRound(domain, maps, 1));
+  progress.acknowledged = 1;
+  EVE_ASSIGN_OR_RETURN(Snapshot held, domain.Now());
+  for (int64_t round = 2; round <= kRounds; ++round) {
+    EVE_RETURN_IF_ERROR(WriteRound(domain, maps, round));
+    progress.acknowledged = round;
+    if (round % 2 == 0) EVE_RETURN_IF_ERROR(domain.Compact());
+    if (round == 4) {
+      if (!Holds(maps.hashed.At(held), ContentOf(1)) ||
+          !Holds(maps.sorted.At(held), ContentOf(1))) {
+        return absl::DataLossError("the snapshot has changed");
+      }
+      EVE_ASSIGN_OR_RETURN(held, domain.Now());
+    }
+  }
+  if (!Holds(maps.hashed.At(held), ContentOf(4)) ||
+      !Holds(maps.sorted.At(held), ContentOf(4))) {
+    return absl::DataLossError("the second snapshot has changed");
+  }
+  return absl::OkStatus();
+}
+
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 10;
+}
+
+// What a survivor or a later opener finds; then it compacts, too.
+void ExpectWholeAndClean(const std::string& path, Domain& domain,
+                         const Progress& progress) {
+  ASSERT_OK_AND_ASSIGN(const Maps maps, OpenAll(domain));
+  {
+    ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
+    const int64_t round = maps.state.At(now).Find("round").value_or(0);
+    // The death may have come between the commit and its acknowledgement, or in
+    // the first round of a run over an older content.
+    if (progress.acknowledged > 0) {
+      EXPECT_GE(round, progress.acknowledged)
+          << "an acknowledged commit is lost";
+      EXPECT_LE(round, progress.acknowledged + 1);
+    }
+    if (round > 0 && progress.acknowledged > 0) {
+      EXPECT_TRUE(Holds(maps.hashed.At(now), ContentOf(round)));
+      EXPECT_TRUE(Holds(maps.sorted.At(now), ContentOf(round)));
+    }
+    EXPECT_OK(now.status());
+  }
+  ASSERT_OK(domain.Compact());
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
+  EXPECT_EQ(stats.segments_claimed, 0u) << "a claim of the dead is a leak";
+  testing::ExpectCleanCheck(path, domain);
+}
+
+// Runs it once, and returns at which steps to die.
+std::set<uint64_t> ChooseSteps(const std::string& path, Progress& progress) {
+  ChildProcess child([&] {
+    SetStepHook([&](std::string_view step) {
+      const uint64_t at = progress.steps.fetch_add(1);
+      if (at >= kStepsMax) return;
+      step.copy(progress.names[at], sizeof(progress.names[at]) - 1);
+    });
+    return ExitCode(RunScenario(path, progress));
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  const uint64_t steps = progress.steps;
+  EXPECT_LE(steps, kStepsMax);
+  std::map<std::string, uint64_t> first, last;
+  std::set<uint64_t> chosen;
+  for (uint64_t at = 0; at < std::min(steps, kStepsMax); ++at) {
+    first.emplace(progress.names[at], at + 1);
+    last[progress.names[at]] = at + 1;
+    if (at % (steps / kSampled + 1) == 0) chosen.insert(at + 1);
+  }
+  for (const auto& named : {first, last}) {
+    for (const auto& [name, at] : named) chosen.insert(at);
+  }
+  // A scenario that empties nothing would prove nothing.
+  for (const char* name : {"evacuate.claimed", "evacuate.settled",
+                           "evacuate.released", "fold.after_cas"}) {
+    EXPECT_TRUE(first.contains(name)) << name;
+  }
+  std::printf("%llu steps, %zu names, %zu deaths\n",
+              static_cast<unsigned long long>(steps), first.size(),
+              chosen.size());
+  return chosen;
+}
+
+std::set<uint64_t> ChooseStepsElsewhere() {
+  TempDir dir;
+  SharedValue<Progress> progress;
+  return ChooseSteps(dir.File("d.eve"), *progress);
+}
+
+TEST(KillCompactTest, DeathWithNobodyElseAttached) {
+  for (const uint64_t kill_at : ChooseStepsElsewhere()) {
+    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    SharedValue<Progress> progress;
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      return ExitCode(RunScenario(path, *progress));
+    });
+    // A domain draws its hash seed, so it may take a few steps less than the
+    // one that was counted.
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    ExpectWholeAndClean(path, domain, *progress);
+    ASSERT_OK(domain.Close());
+    if (HasFailure()) return;
+  }
+}
+
+TEST(KillCompactTest, DeathBesideASurvivor) {
+  for (const uint64_t kill_at : ChooseStepsElsewhere()) {
+    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    SharedValue<Progress> progress;
+    ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
+    ChildProcess child([&] {
+      SignalSelfAt(kill_at, SIGKILL);
+      return ExitCode(RunScenario(path, *progress));
+    });
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    ExpectWholeAndClean(path, survivor, *progress);
+    if (HasFailure()) return;
+  }
+}
+
+// A process that is stopped anywhere holds nobody up; when it goes on, what it
+// had in hand is applied or thrown away, and its snapshots read as before.
+TEST(KillCompactTest, StopBesideOneThatCompactsOn) {
+  for (const uint64_t stop_at : ChooseStepsElsewhere()) {
+    SCOPED_TRACE("stopped at step " + std::to_string(stop_at));
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    SharedValue<Progress> progress;
+    ASSERT_OK_AND_ASSIGN(Domain other, Domain::Open(path, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Sorted own, other.Collection<Sorted>("own"));
+    ChildProcess child([&] {
+      SignalSelfAt(stop_at, SIGSTOP);
+      return ExitCode(RunScenario(path, *progress));
+    });
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info,
+                       WEXITED | WSTOPPED | WNOWAIT),
+              0);
+    if (info.si_code == CLD_STOPPED) {
+      child.AwaitStopped();
+      for (int i = 0; i < 400; ++i) {
+        ASSERT_OK(own.Put(std::to_string(i % 40), std::string(4000, 'o')));
+      }
+      // Stopped at a slot of a checkpoint, at a fold: nobody waits for that.
+      ASSERT_OK(other.Compact());
+      ASSERT_OK(other.Reclaim());
+      child.Signal(SIGCONT);
+    }
+    ASSERT_EQ(child.Wait(), 0);
+    ASSERT_EQ(progress->acknowledged, kRounds);
+    ExpectWholeAndClean(path, other, *progress);
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace eve
