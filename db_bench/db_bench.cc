@@ -26,6 +26,18 @@
 //                     operations; only readers count
 //   swapcounter       increment one shared counter --writes times
 //
+// and these with one worker, which measure space; "packed" is what Eve's
+// Compact, RocksDB's CompactRange and a compacting copy of LMDB's file leave:
+//
+//   overwritechurn    --churn_rounds x --num single overwrites; file and disk
+//                     bytes meanwhile, after --rest_seconds of rest, packed
+//   longreader        the same while a snapshot is held, whose content must be
+//                     the same before and after
+//   deleteall         delete 90 % of the keys in random order, compact; beside
+//                     a fresh database of the rest
+//   readwhilecompacting   --reads lookups and --writes single overwrites, idle
+//                     and while another thread compacts what it has churned
+//
 // Transactions hold 1,000 operations in the fills and 1 elsewhere, unless
 // --batch_size says otherwise. --reads and --writes are totals, shared out to
 // --processes x --threads workers. Reads are warmed up by looking up each 16th
@@ -58,6 +70,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "db_bench/directory_size.h"
 #include "db_bench/engine_adapter.h"
 #include "db_bench/environment.h"
 #include "db_bench/process_group.h"
@@ -84,6 +97,12 @@ ABSL_FLAG(int32_t, processes, 1, "worker processes");
 ABSL_FLAG(int64_t, batch_size, 0,
           "operations per transaction; 0: 1000 in fills, 1 elsewhere");
 ABSL_FLAG(int32_t, seek_nexts, 10, "steps after each seek");
+ABSL_FLAG(int32_t, churn_rounds, 20,
+          "how often overwritechurn and longreader write --num keys");
+ABSL_FLAG(int32_t, churn_gb_max, 32,
+          "they end early when the database takes more GiB than this, or when "
+          "the file system has less than 2 left");
+ABSL_FLAG(int32_t, rest_seconds, 60, "how long overwritechurn rests");
 ABSL_FLAG(int32_t, key_size, 16, "bytes of a key");
 ABSL_FLAG(int32_t, value_size, 100, "bytes of a value");
 ABSL_FLAG(std::string, durability, "none", "none, checkpoint or sync");
@@ -163,6 +182,25 @@ absl::Status ParseSizes(RunConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status ParseChurn(RunConfig* config) {
+  const int rounds = absl::GetFlag(FLAGS_churn_rounds);
+  const int gb_max = absl::GetFlag(FLAGS_churn_gb_max);
+  const int rest = absl::GetFlag(FLAGS_rest_seconds);
+  if (rounds < 1 || rounds > kChurnRoundsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--churn_rounds must be in [1, ", kChurnRoundsMax, "]"));
+  }
+  // LMDB's map is 64 GiB; a look at the size comes only now and then.
+  if (gb_max < 1 || gb_max > 60 || rest < 0) {
+    return absl::InvalidArgumentError(
+        "--churn_gb_max must be in [1, 60], --rest_seconds at least 0");
+  }
+  config->churn_rounds = static_cast<uint64_t>(rounds);
+  config->churn_bytes_max = static_cast<uint64_t>(gb_max) << 30;
+  config->rest_seconds = static_cast<uint64_t>(rest);
+  return absl::OkStatus();
+}
+
 absl::Status ParseBenchmarks(RunConfig* config) {
   bool filled = config->use_existing_db;
   for (const std::string& name : SplitList(absl::GetFlag(FLAGS_benchmarks))) {
@@ -176,6 +214,10 @@ absl::Status ParseBenchmarks(RunConfig* config) {
           absl::StrCat(name, " needs --collection=ordered"));
     }
     if (workload->kind == OpKind::kBulkLoad && config->Workers() != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " needs one thread and one process"));
+    }
+    if (workload->MeasuresSpace() && config->Workers() != 1) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, " needs one thread and one process"));
     }
@@ -220,6 +262,7 @@ absl::Status ParseConfig(RunConfig* config) {
     return absl::InvalidArgumentError("--use_existing_db needs --db");
   }
   absl::Status status = ParseSizes(config);
+  if (status.ok()) status = ParseChurn(config);
   return status.ok() ? ParseBenchmarks(config) : status;
 }
 
@@ -265,9 +308,9 @@ absl::Status CheckFound(const Measurement& m, Contents contents) {
 
 Contents ContentsAfter(const Workload& workload, Contents before) {
   if (workload.fills) return Contents::kAll;
-  if (workload.kind == OpKind::kDelete && before == Contents::kAll) {
-    return Contents::kSome;
-  }
+  const bool erases =
+      workload.kind == OpKind::kDelete || workload.kind == OpKind::kDeleteAll;
+  if (erases && before == Contents::kAll) return Contents::kSome;
   // How far its writer comes is a matter of speed.
   if (workload.HasWriter() && before == Contents::kSome) {
     return Contents::kUnknown;
@@ -325,6 +368,7 @@ absl::Status RunBenchmarks(const RunConfig& config, const EngineInfo& engine,
 absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
                      const std::string& db_dir, bool keep, Reporter* reporter) {
   config.dir = db_dir + "/" + engine.name;
+  config.scratch_dir = db_dir + "/" + engine.name + ".scratch";
   config.seed += static_cast<uint64_t>(repeat);
   std::error_code error;
   fs::create_directories(config.dir, error);
@@ -336,6 +380,7 @@ absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
                absl::GetFlag(FLAGS_repeat));
   status = RunBenchmarks(config, engine, repeat, reporter);
   if (!keep) fs::remove_all(config.dir, error);
+  fs::remove_all(config.scratch_dir, error);
   return status;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "db_bench/directory_size.h"
 
 namespace eve::bench {
 
@@ -121,6 +122,15 @@ struct EngineOptions {
   bool first_process = true;  // this one runs what needs to run only once
 };
 
+// What an engine counts of its own moving of live data, from its opening on.
+struct SpaceCounters {
+  bool known = false;
+  uint64_t live_bytes = 0;
+  uint64_t bytes_committed = 0;
+  uint64_t bytes_moved = 0;  // of bytes_committed
+  uint64_t bytes_punched = 0;
+};
+
 // A storage engine with an open database.
 //
 // Threads:    NewSession may be called by several threads at once.
@@ -140,6 +150,19 @@ class Engine {
 
   // Finishes what earlier writes left to background work, if anything.
   virtual absl::Status Settle() { return absl::OkStatus(); }
+
+  // Makes the database as small as the engine can while it is in use, and tells
+  // where the small one is: in the database's own directory or, if the engine
+  // can only write a copy, in the existing empty directory `scratch`.
+  virtual absl::StatusOr<std::string> Pack(const std::string& scratch) = 0;
+
+  // As `dir` is that of the database: its file bytes without those that an
+  // engine has only reserved.
+  virtual DirectorySize MeasureSize(const std::string& dir) {
+    return MeasureDirectory(dir);
+  }
+
+  virtual SpaceCounters CountSpace() { return {}; }
 };
 
 // An engine as the driver knows it before anything is opened.

@@ -1,14 +1,11 @@
 #include "db_bench/environment.h"
 
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -134,22 +131,6 @@ void PrintEnvironment(const RunConfig& config, const std::string& db_dir,
   absl::PrintF("WARNING: %s\n", BuildMode());
 #endif
   absl::PrintF("------------------------------------------------\n");
-}
-
-DirectorySize MeasureDirectory(const std::string& dir) {
-  namespace fs = std::filesystem;
-  DirectorySize size;
-  std::error_code error;
-  fs::recursive_directory_iterator it(dir, error), end;
-  while (!error && it != end) {
-    struct stat info;
-    if (lstat(it->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
-      size.file_bytes += static_cast<uint64_t>(info.st_size);
-      size.disk_bytes += static_cast<uint64_t>(info.st_blocks) * 512;
-    }
-    it.increment(error);
-  }
-  return size;
 }
 
 absl::Status CheckFreeSpace(const RunConfig& config, const std::string& dir) {

@@ -15,14 +15,6 @@ namespace eve::bench {
 void PrintEnvironment(const RunConfig& config, const std::string& db_dir,
                       const std::vector<const EngineInfo*>& engines);
 
-struct DirectorySize {
-  uint64_t file_bytes = 0;  // st_size: LMDB's counts its whole map
-  uint64_t disk_bytes = 0;  // st_blocks * 512: what the file system gave
-};
-
-// Of all files below `dir`. Files that vanish meanwhile count as nothing.
-DirectorySize MeasureDirectory(const std::string& dir);
-
 // kResourceExhausted if the file system of `dir` lacks the space that a run of
 // `config` may need at its peak.
 absl::Status CheckFreeSpace(const RunConfig& config, const std::string& dir);

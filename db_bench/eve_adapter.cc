@@ -242,6 +242,7 @@ class EveEngine final : public Engine {
         eve::Domain::Open(dir + "/bench.eve", domain_options);
     if (!domain.ok()) return domain.status();
     domain_.emplace(*std::move(domain));
+    dir_ = dir;
     is_ordered_ = options.collection != "map";
     // All sessions find it created.
     return NewSession().status();
@@ -249,6 +250,22 @@ class EveEngine final : public Engine {
 
   absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
     return is_ordered_ ? NewSessionOn<TreeMap>() : NewSessionOn<HashMap>();
+  }
+
+  absl::StatusOr<std::string> Pack(const std::string& /*scratch*/) override {
+    const absl::Status status = domain_->Compact();
+    if (!status.ok()) return status;
+    return dir_;
+  }
+
+  SpaceCounters CountSpace() override {
+    const absl::StatusOr<eve::DomainStats> stats = domain_->Stats();
+    if (!stats.ok()) Fatal(stats.status().ToString());
+    return {.known = true,
+            .live_bytes = stats->live_bytes,
+            .bytes_committed = stats->bytes_committed,
+            .bytes_moved = stats->bytes_moved,
+            .bytes_punched = stats->bytes_punched};
   }
 
  private:
@@ -261,6 +278,7 @@ class EveEngine final : public Engine {
   }
 
   std::optional<eve::Domain> domain_;
+  std::string dir_;
   bool is_ordered_ = true;
 };
 

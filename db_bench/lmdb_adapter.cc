@@ -238,6 +238,26 @@ class LmdbEngine final : public Engine {
     return std::make_unique<LmdbSession>(env_, dbi_);
   }
 
+  // LMDB cannot shrink a file that is open, only write a small copy of it.
+  absl::StatusOr<std::string> Pack(const std::string& scratch) override {
+    const int code = mdb_env_copy2(env_, scratch.c_str(), MDB_CP_COMPACT);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_env_copy2", code);
+    return scratch;
+  }
+
+  // With MDB_WRITEMAP the file is as long as the map: only the pages that were
+  // ever used count.
+  DirectorySize MeasureSize(const std::string& dir) override {
+    DirectorySize size = MeasureDirectory(dir);
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(env_, &info) == MDB_SUCCESS &&
+        mdb_env_stat(env_, &stat) == MDB_SUCCESS) {
+      size.file_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
+    }
+    return size;
+  }
+
  private:
   absl::Status OpenDatabase() {
     MDB_txn* txn = nullptr;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -22,6 +23,37 @@ double Median(std::vector<double> values) {
   const size_t half = values.size() / 2;
   if (values.size() % 2 == 1) return values[half];
   return (values[half - 1] + values[half]) / 2;
+}
+
+bool EndsIn(std::string_view name, std::string_view unit) {
+  return name.size() > unit.size() &&
+         name.substr(name.size() - unit.size()) == unit;
+}
+
+// "max_file_bytes", 1048576 -> "max file: 1.0 MB"
+std::string InWords(const NamedFigure& figure) {
+  const std::string_view name = figure.name;
+  const double value = figure.value;
+  size_t size = name.size();
+  std::string amount;
+  if (EndsIn(name, "_bytes")) {
+    size -= std::string_view("_bytes").size();
+    amount = absl::StrFormat("%.1f MB", value / kMiB);
+  } else if (EndsIn(name, "_seconds")) {
+    size -= std::string_view("_seconds").size();
+    amount = absl::StrFormat("%.1f s", value);
+  } else if (EndsIn(name, "_us")) {
+    size -= std::string_view("_us").size();
+    amount = absl::StrFormat("%.2f us", value);
+  } else if (EndsIn(name, "_ratio")) {
+    size -= std::string_view("_ratio").size();
+    amount = absl::StrFormat("%.2fx", value);
+  } else {
+    amount = absl::StrFormat("%.1f", value);
+  }
+  std::string words(name.substr(0, size));
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return absl::StrCat(words, ": ", amount);
 }
 
 std::string NameOf(const Workload& workload) {
@@ -48,6 +80,8 @@ Measurement MergeWorkers(absl::Span<const WorkerResult> results) {
     sum.bytes += result.bytes;
     sum.verify_failures += result.verify_failures;
     sum.latencies.Merge(result.latencies);
+    sum.figures.insert(sum.figures.end(), result.figures,
+                       result.figures + result.figure_count);
     sum.worker_seconds +=
         static_cast<double>(result.end_nanos - result.start_nanos) * 1e-9;
     start = std::min(start, result.start_nanos);
@@ -83,20 +117,23 @@ void Reporter::Add(const Measurement& m) {
       "\nPercentiles: P50: %.2f P75: %.2f P99: %.2f P99.9: %.2f P99.99: %.2f\n",
       h.PercentileMicros(50), h.PercentileMicros(75), h.PercentileMicros(99),
       h.PercentileMicros(99.9), h.PercentileMicros(99.99));
+  for (const NamedFigure& figure : m.figures) {
+    absl::PrintF("  %s\n", InWords(figure));
+  }
   std::fflush(stdout);
   if (json_ != nullptr) PrintJson(m);
   all_.push_back(m);
 }
 
 void Reporter::PrintJson(const Measurement& m) {
-  const std::string line = absl::StrFormat(
+  std::string line = absl::StrFormat(
       "{\"schema\":1,\"benchmark\":\"%s\",\"engine\":\"%s\","
       "\"collection\":\"%s\",\"phase\":%d,\"repeat\":%d,\"num\":%d,"
       "\"threads\":%d,\"processes\":%d,\"batch_size\":%d,\"key_size\":%d,"
       "\"value_size\":%d,\"durability\":\"%s\",\"operations\":%d,"
       "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f,"
       "\"p50_us\":%.3f,\"p99_us\":%.3f,\"p999_us\":%.3f,\"found\":%d,"
-      "\"file_bytes\":%d,\"disk_bytes\":%d}\n",
+      "\"file_bytes\":%d,\"disk_bytes\":%d",
       NameOf(*m.workload), m.engine, config_.collection, m.phase, m.repeat,
       config_.num, config_.threads, config_.processes,
       config_.BatchOf(*m.workload), config_.key_size, config_.value_size,
@@ -104,6 +141,11 @@ void Reporter::PrintJson(const Measurement& m) {
       m.OpsPerSecond(), m.latencies.PercentileMicros(50),
       m.latencies.PercentileMicros(99), m.latencies.PercentileMicros(99.9),
       m.found, m.size.file_bytes, m.size.disk_bytes);
+  for (const NamedFigure& figure : m.figures) {
+    absl::StrAppendFormat(&line, ",\"%s\":%.*f", figure.name,
+                          EndsIn(figure.name, "_bytes") ? 0 : 4, figure.value);
+  }
+  line += "}\n";
   std::fputs(line.c_str(), json_);
   std::fflush(json_);
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "db_bench/directory_size.h"
 #include "db_bench/environment.h"
 #include "db_bench/latency_histogram.h"
 #include "db_bench/worker.h"
@@ -27,6 +28,7 @@ struct Measurement {
   double seconds = 0;         // from the first worker's start to the last's end
   double worker_seconds = 0;  // the workers' times added up
   LatencyHistogram latencies;
+  std::vector<NamedFigure> figures;  // the only worker's
   DirectorySize size;
   bool comparable = true;  // every engine must have found as much
 

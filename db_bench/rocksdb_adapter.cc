@@ -272,6 +272,18 @@ class RocksdbEngine final : public Engine {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::string> Pack(const std::string& /*scratch*/) override {
+    rocksdb::CompactRangeOptions options;
+    options.bottommost_level_compaction =
+        rocksdb::BottommostLevelCompaction::kForce;
+    const rocksdb::Status packed = db_->CompactRange(options, nullptr, nullptr);
+    if (!packed.ok()) return ToStatus(packed);
+    // What was compacted away is removed by the threads that did it.
+    const absl::Status settled = Settle();
+    if (!settled.ok()) return settled;
+    return db_->GetName();
+  }
+
  private:
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::WriteOptions write_options_;

@@ -93,7 +93,33 @@ lines $((count * 11)) "$result"
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 10)) "$result"
 
+space=fillrandom,overwritechurn,longreader,readrandom
+for collection in ordered map; do
+  run 0 --benchmarks=$space --collection=$collection --churn_rounds=3 \
+    --rest_seconds=0 --json="$json" --db="$work/space"
+  lines $((count * 4)) "$result"
+  lines $count '^readrandom .*\(2000 of 2000 found\)$'
+  lines $((count * 2)) '^  rounds: 3\.0$'
+  lines $((count * 2)) "^  max file: $number MB$"
+  for key in start final rested; do
+    lines $count "^  $key disk: $number MB$"
+  done
+  lines $((count * 2)) "^  packed disk: $number MB$"
+  lines $count "^  max to packed disk: ${number}x$"
+  lines $count "^  max to bound disk: ${number}x$"
+  # Only Eve counts what it moves.
+  lines 2 "^  moved bytes per commit: $number$"
+  for key in max_file_bytes max_disk_bytes packed_file_bytes; do
+    [ "$(grep -c "\"$key\":[0-9]*," "$json")" -eq $((count * 2)) ] ||
+      fail "JSON lacks $key"
+  done
+  [ -z "$(find "$work/space" -name '*.scratch')" ] || fail 'scratch is left'
+done
+
 run 2 --benchmarks=fillseq,readseq --collection=map
+run 2 --benchmarks=fillseq,overwritechurn --threads=2
+run 2 --benchmarks=overwritechurn
+run 2 --benchmarks=fillseq,overwritechurn --churn_rounds=0
 run 2 --benchmarks=bulkload --threads=2
 run 2 --benchmarks=nosuch
 run 2 --benchmarks=readrandom

@@ -167,6 +167,7 @@ absl::Status WarmUp(const WorkerTask& task) {
 }
 
 absl::Status RunTask(const WorkerTask& task) {
+  if (task.workload->MeasuresSpace()) return RunSpaceTask(task);
   switch (task.workload->kind) {
     case OpKind::kPut:
     case OpKind::kAppend:

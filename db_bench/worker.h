@@ -13,6 +13,15 @@
 
 namespace eve::bench {
 
+// A figure of a workload beside its speed. The name is that in the JSON output
+// and tells the unit: "_bytes", "_seconds", "_us", "_ratio", or a number.
+struct NamedFigure {
+  char name[40];
+  double value;
+};
+
+inline constexpr size_t kFiguresMax = 40;
+
 // What one worker thread measured. Lives in memory shared with the parent, as
 // bytes: no pointers, and written only before the worker reports that it ended.
 struct WorkerResult {
@@ -26,6 +35,8 @@ struct WorkerResult {
   // loads, and an engine that keeps values apart would not have to fetch them.
   uint64_t touched;
   LatencyHistogram latencies;  // of transactions or calls, not of keys
+  uint64_t figure_count;
+  NamedFigure figures[kFiguresMax];
 };
 
 static_assert(std::is_trivially_copyable_v<WorkerResult>);
@@ -38,6 +49,8 @@ struct WorkerTask {
   const Workload* workload;
   const ValueMaker* values;
   Session* session;
+  Engine* engine;          // that of the session
+  const EngineInfo* info;  // to open another one
   WorkerResult* result;
   int phase;   // position in the list of benchmarks
   int worker;  // in [0, config->Workers())

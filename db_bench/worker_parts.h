@@ -53,6 +53,8 @@ class Stopwatch {
     result_->latencies.Add(now - last_);
     last_ = now;
   }
+  // What was done since the last lap counts as time, but as no operation's.
+  void Skip() { last_ = NowNanos(); }
 
  private:
   WorkerResult* result_;
@@ -143,6 +145,8 @@ inline void CountFound(const WorkerTask& task, uint64_t index,
 
 // The workloads that need an order of the keys.
 absl::Status RunOrderedTask(const WorkerTask& task);
+// The workloads that measure space.
+absl::Status RunSpaceTask(const WorkerTask& task);
 // Untimed: the two snapshots of the diff workload.
 absl::Status PrepareDiff(const WorkerTask& task);
 

@@ -104,6 +104,8 @@ class WorkerProcess {
             .workload = config_.workloads[static_cast<size_t>(phase)],
             .values = &values_,
             .session = nullptr,
+            .engine = engine_.get(),
+            .info = &info_,
             .result = result,
             .phase = phase,
             .worker = worker};

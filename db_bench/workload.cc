@@ -7,7 +7,6 @@
 namespace eve::bench {
 namespace {
 
-constexpr uint64_t kGenerationsMax = 4096;
 constexpr uint64_t kValueSeed = 0x6576655f62656e63;
 constexpr size_t kNoiseBytes = size_t{1} << 20;
 
@@ -52,6 +51,14 @@ constexpr Workload kWorkloads[] = {
      false, "readrandom beside one overwriting thread; new snapshot each 100"},
     {"swapcounter", OpKind::kCount, KeyOrder::kUniform, 1, false, false,
      "increment one shared counter --writes times, one transaction each"},
+    {"overwritechurn", OpKind::kChurn, KeyOrder::kUniform, 1, false, false,
+     "--churn_rounds x --num overwrites: file size meanwhile, rested, packed"},
+    {"longreader", OpKind::kLongReader, KeyOrder::kUniform, 1, false, false,
+     "overwritechurn under a held snapshot, which must not change"},
+    {"deleteall", OpKind::kDeleteAll, KeyOrder::kPermutation, 1000, false,
+     false, "delete 90 % of the keys, compact, compare with a fresh database"},
+    {"readwhilecompacting", OpKind::kCompacting, KeyOrder::kUniform, 1, false,
+     false, "latencies of reads and of puts, idle and beside compaction"},
 };
 
 uint64_t Load64(const char* bytes) {
@@ -92,6 +99,10 @@ uint64_t RunConfig::OperationsOf(const Workload& workload) const {
     default:
       break;
   }
+  if (workload.kind == OpKind::kChurn || workload.kind == OpKind::kLongReader) {
+    return churn_rounds * num;
+  }
+  if (workload.kind == OpKind::kDeleteAll) return num - num / 10;
   if (workload.Reads()) return reads;
   return workload.fills ? num : writes;
 }

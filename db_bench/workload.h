@@ -26,7 +26,12 @@ enum class OpKind {
   kPrefixScan,  // the hundred entries with one prefix
   kRangeCount,  // counts a hundredth of the entries
   kDiff,        // two snapshots with 1,000 overwrites in between
-  kCount
+  kCount,
+  // What a database takes while and after much is written again.
+  kChurn,
+  kLongReader,
+  kDeleteAll,
+  kCompacting
 };
 
 // In which order it draws them from [0, num).
@@ -48,6 +53,8 @@ struct Workload {
     return kind == OpKind::kGet || kind == OpKind::kMultiGet ||
            kind == OpKind::kGetWhileWriting || IsOrdered();
   }
+  // One worker, which starts what else it needs and verifies by itself.
+  bool MeasuresSpace() const { return kind >= OpKind::kChurn; }
   // Beside a thread that overwrites.
   bool HasWriter() const {
     return kind == OpKind::kGetWhileWriting ||
@@ -67,6 +74,9 @@ struct RunConfig {
   uint64_t writes = 0;
   uint64_t batch_size = 0;  // 0: the workload's own
   uint64_t seek_nexts = 10;
+  uint64_t churn_rounds = 20;
+  uint64_t churn_bytes_max = 0;  // of the file, then it ends early
+  uint64_t rest_seconds = 60;
   uint64_t seed = 0;
   size_t key_size = 16;
   size_t value_size = 100;
@@ -77,7 +87,8 @@ struct RunConfig {
   Durability durability = Durability::kNone;
   std::string durability_name;
   std::string collection;
-  std::string dir;  // of the engine that is running
+  std::string dir;          // of the engine that is running
+  std::string scratch_dir;  // beside it, made and removed by who needs it
 
   int Workers() const { return threads * processes; }
   uint64_t BatchOf(const Workload& workload) const;
@@ -87,10 +98,12 @@ struct RunConfig {
 
 inline constexpr size_t kKeySizeMin = 8;
 inline constexpr size_t kValueSizeMin = 16;
+inline constexpr uint64_t kGenerationsMax = 4096;
 inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
 inline constexpr uint64_t kPrefixEntries = 100;
 inline constexpr uint64_t kRangesPerDatabase = 100;
 inline constexpr uint64_t kDiffWrites = 1000;
+inline constexpr int kChurnRoundsMax = 1000;
 inline constexpr char kCounterName[] = "~counter";
 
 // splitmix64: its finalizer is a bijection, so distinct inputs stay distinct.
@@ -151,7 +164,8 @@ class ValueMaker {
   // Writes value_size bytes.
   void Make(uint64_t index, uint64_t generation, char* value) const;
 
-  // Same work for every engine: the size, the first and the last 8 bytes.
+  // Whether it is what Make wrote, of any generation. Same work for every
+  // engine: the size, the first and the last 8 bytes.
   bool Verify(uint64_t index, std::string_view value) const;
 
  private:
