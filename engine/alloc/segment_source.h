@@ -80,6 +80,8 @@ class SegmentSource {
   void ReleasePrepared();
 
   SegmentTable& table() { return *table_; }
+  // Claims by this process so far.
+  uint64_t claims() const { return claims_.load(std::memory_order_relaxed); }
 
  private:
   std::optional<ClaimedSegment> TakeHalfFull();

@@ -13,6 +13,8 @@ namespace eve::internal {
 namespace {
 
 constexpr uint64_t kFoldInBackground = 512;
+// Batches fill segments with few commits.
+constexpr uint64_t kClaimsBetweenPasses = 4;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
 // Looking for live blocks: in one go, and between two folds.
@@ -123,7 +125,10 @@ void DomainImpl::BackgroundTick(bool is_due) {
   root->Reset();
   GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
-  if (unfolded >= kFoldInBackground) {
+  const uint64_t claims = core_.source->claims();
+  if (unfolded >= kFoldInBackground ||
+      claims - passed_claims_ >= kClaimsBetweenPasses) {
+    passed_claims_ = claims;
     ReclaimPass(kFoldInBackground / 2).IgnoreError();
   } else if (is_due && reclaimed_version_ != version) {
     absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);

@@ -137,6 +137,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex collect_mutex_;  // inside it: the collector's memory
   // The background thread's.
   uint64_t ticks_ = 0;
+  uint64_t passed_claims_ = 0;
   IdleWatch idle_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   std::atomic<bool> may_have_graveyards_{true};

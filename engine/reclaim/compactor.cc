@@ -175,11 +175,7 @@ absl::StatusOr<bool> Compactor::MoveSlice(
 }
 
 void Compactor::PayElsewhere(internal::TransactionImpl& transaction) {
-  if (evacuation_.has_targets()) {
-    MoveSlice(transaction, kSliceTargets).IgnoreError();
-  } else {
-    Gather(kGatherBlocks).IgnoreError();
-  }
+  MoveSlice(transaction, kSliceTargets).IgnoreError();
 }
 
 absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
@@ -191,7 +187,7 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
   }
   const size_t slices_max = 1 + bytes / kBytesPerSlice;
   const std::vector<uint32_t> ids = transaction.WrittenCollections();
-  while (compactor_->is_owed() && moved_.size() < slices_max) {
+  for (size_t n = 0; compactor_->is_owed() && n < slices_max; ++n) {
     Moved now;
     const auto wanted = std::find_if(ids.begin(), ids.end(), [&](uint32_t id) {
       return compactor_->evacuation_.Take(id, Compactor::kSliceTargets,
@@ -199,6 +195,8 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
     });
     if (wanted == ids.end()) {
       // A background thread that keeps up leaves nothing to gather here.
+      const absl::StatusOr<bool> gathered = compactor_->Gather(kGatherBlocks);
+      if (gathered.ok() && *gathered) continue;
       found_nothing_ = true;
       return absl::OkStatus();
     }

@@ -66,9 +66,8 @@ class Compactor {
     return evacuation_.Gather(blocks_max);
   }
 
-  // A slice of work for a writer that owes and found no targets in what it
-  // wrote: of other collections, or looking for more. Its commit is done, so
-  // errors are left to be met by who moves next.
+  // A slice for a writer that owes and found no targets in what it wrote. Its
+  // commit is done, so errors are left to be met by who moves next.
   void PayElsewhere(internal::TransactionImpl& transaction);
 
   // A writer allocated so many bytes.
