@@ -182,8 +182,8 @@ std::map<std::string, Struct> SharedStructs() {
       {EVE_FIELD(RegionWords, root), EVE_FIELD(RegionWords, pad0),
        EVE_FIELD(RegionWords, capacity), EVE_FIELD(RegionWords, pad1),
        EVE_FIELD(RegionWords, pending), EVE_FIELD(RegionWords, durable),
-       EVE_FIELD(RegionWords, processes_used),
-       EVE_FIELD(RegionWords, reserved)}};
+       EVE_FIELD(RegionWords, processes_used), EVE_FIELD(RegionWords, pad2),
+       EVE_FIELD(RegionWords, compactor), EVE_FIELD(RegionWords, reserved)}};
   structs["ProcessSlot"] = {
       sizeof(ProcessSlot),
       {EVE_FIELD(ProcessSlot, generation), EVE_FIELD(ProcessSlot, cells_used),

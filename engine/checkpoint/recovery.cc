@@ -236,6 +236,7 @@ absl::Status ResetWords(const RecoveryContext& context,
     region.process(i).cells_used.store(0, std::memory_order_relaxed);
   }
   words.processes_used.store(0, std::memory_order_relaxed);
+  words.compactor.store(0, std::memory_order_relaxed);
   ClearCounters(region);
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     words.pending[i].store(0, std::memory_order_relaxed);

@@ -145,7 +145,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
 void DomainImpl::Rest(uint64_t version) {
   // Nobody has committed since the last tick but this thread.
   if (version == rest_version_) {
-    RestStep().IgnoreError();
+    if (rest_lease_->TryHold()) RestStep().IgnoreError();
   } else if (compactor_->has_victims() && !compactor_->is_writing()) {
     // For the processes that do write.
     compactor_->GiveBackVictims();

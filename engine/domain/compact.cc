@@ -28,6 +28,7 @@ constexpr size_t kRestTargets = 64;
 constexpr size_t kCompactTargets = 256;
 // A packed file has room for what its writers have open.
 constexpr uint64_t kCompactSlackSegments = 4;
+constexpr int kFruitlessRounds = 3;
 
 }  // namespace
 
@@ -165,18 +166,23 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
   bool found = true;
   uint64_t used_before = UINT64_MAX;
   uint64_t end_before = UINT64_MAX;
-  while (found && !stopped) {
+  int fruitless = 0;
+  while (!stopped) {
     ReleaseIdleWriters();
     EVE_RETURN_IF_ERROR(AdvanceDurableRoots());
     EVE_RETURN_IF_ERROR(Reclaim());
     const SegmentSurvey survey = LastSurvey();
-    const uint64_t used = MeasureSpace(survey).used_bytes;
+    const SpaceUse use = MeasureSpace(survey);
+    const uint64_t used = use.used_bytes;
+    if (!found && use.pinned_bytes == 0) break;
     const uint64_t end = UsedEnd(survey);
-    // No smaller and no shorter than after the round before: others fill what
-    // this one empties, or there is nothing left to gain.
-    if (used >= used_before && end >= end_before) break;
-    used_before = used;
-    end_before = end;
+    // No smaller and no shorter than before: others fill what this empties, or
+    // there is nothing left to gain. A transaction or a checkpoint of others
+    // that was on its way may hide it for a round.
+    fruitless = used >= used_before && end >= end_before ? fruitless + 1 : 0;
+    if (fruitless == kFruitlessRounds) break;
+    used_before = std::min(used, used_before);
+    end_before = std::min(end, end_before);
     EVE_RETURN_IF_ERROR(CompactRound(options, &stopped, &found));
   }
   compactor_->GiveBackVictims();

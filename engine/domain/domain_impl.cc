@@ -53,6 +53,8 @@ absl::Status DomainImpl::Start(const std::string& path) {
   collector_ =
       std::make_unique<Collector>(&core_, [this] { return DurableVersions(); });
   compactor_ = std::make_unique<Compactor>(&core_);
+  rest_lease_ =
+      std::make_unique<CourtesyLease>(&core_.region, core_.slots.get());
   core_.source->committed_fill = [this](uint32_t segment) {
     return CommittedFill(core_, segment);
   };
@@ -84,6 +86,7 @@ DomainImpl::~DomainImpl() {
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
+  rest_lease_->Release();
   compactor_->GiveBackVictims();
   for (auto& writer : idle_writers_) writer->writer.Release();
   core_.source->ReleasePrepared();

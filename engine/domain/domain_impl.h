@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/slow_readers.h"
+#include "engine/epoch/courtesy_lease.h"
 #include "engine/reclaim/collector.h"
 #include "engine/reclaim/compactor.h"
 #include "engine/reclaim/punch.h"
@@ -127,6 +128,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<Compactor> compactor_;
+  std::unique_ptr<CourtesyLease> rest_lease_;
   SlowReaders slow_readers_{options_, [this] { return TakeSurvey(); }};
 
   std::mutex writers_mutex_;

@@ -188,7 +188,9 @@ EVE_AT(RegionWords, pad1, 72);
 EVE_AT(RegionWords, pending, 128);
 EVE_AT(RegionWords, durable, 256);
 EVE_AT(RegionWords, processes_used, 384);
-EVE_AT(RegionWords, reserved, 388);
+EVE_AT(RegionWords, pad2, 388);
+EVE_AT(RegionWords, compactor, 392);
+EVE_AT(RegionWords, reserved, 400);
 
 static_assert(sizeof(ProcessSlot) == 128);
 EVE_AT(ProcessSlot, generation, 0);

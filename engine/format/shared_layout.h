@@ -49,7 +49,9 @@ struct RegionWords {
   SharedWord pending[kCommitSlotCount];  // 128..255 version announced; 0: none
   SharedWord durable[kCommitSlotCount];  // 256..383 version synced; 0: none
   SharedHalf processes_used;  // 384..387 slots below this were ever claimed
-  uint8_t reserved[3708];
+  uint32_t pad2;              // 388..391
+  SharedWord compactor;       // 392..399 who compacts while all rest
+  uint8_t reserved[3696];
 };
 EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 
@@ -100,7 +102,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 3;
+inline constexpr uint64_t kSharedProtocolVersion = 4;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :

@@ -14,8 +14,8 @@ namespace {
 
 // Writers begin to pay below this live share; in the middle between the two
 // they pay what keeps the balance, and at the lower one twice that.
-constexpr double kShareRelaxed = 0.70;
-constexpr double kShareTight = 0.50;
+constexpr double kShareRelaxed = 0.62;
+constexpr double kShareTight = 0.45;
 // Segments that writers have open, and small domains, are not worth it.
 constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
 constexpr double kRateMin = 0.0625;
@@ -35,12 +35,15 @@ constexpr size_t kGatherBlocks = 64;
 absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   const SpaceUse use = MeasureSpace(survey);
   const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
-  const double pressure =
-      movable <= use.live_bytes - use.pinned_live_bytes + kSlackBytes
-          ? 0
-          : std::clamp(
-                (kShareRelaxed - use.share()) / (kShareRelaxed - kShareTight),
-                0.0, 2.0);
+  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
+  double pressure = 0;
+  if (movable > live + kSlackBytes) {
+    // With what writers will open next: in a small domain that counts.
+    const double share =
+        static_cast<double>(live) / static_cast<double>(movable + kSlackBytes);
+    pressure = std::clamp(
+        (kShareRelaxed - share) / (kShareRelaxed - kShareTight), 0.0, 2.0);
+  }
   const uint64_t commits = ReadCounter(core_->slots->own().commits);
   is_writing_ = commits != planned_commits_;
   planned_commits_ = commits;
@@ -51,22 +54,25 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   }
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
+  // A process that is stopped keeps its victims from all others.
+  const size_t victims_max = std::clamp<size_t>(
+      use.used_bytes / kSegmentBytes / 16, 4, Evacuation::kVictimsMax);
   // Who does not write pays nothing: the victims are for those who do.
   if (is_writing_ && evacuation_.live_bytes_left() < goal / 2 &&
-      evacuation_.victims() < Evacuation::kVictimsMax) {
+      evacuation_.victims() < victims_max) {
     VictimGoal wanted;
     wanted.live_bytes_max = goal;
-    wanted.count_max = Evacuation::kVictimsMax - evacuation_.victims();
+    wanted.count_max = victims_max - evacuation_.victims();
     EVE_RETURN_IF_ERROR(TakeVictims(survey, wanted).status());
   }
   const uint64_t held = evacuation_.victims() * kSegmentBytes;
-  const double share =
+  const double victims_share =
       held == 0
           ? 0
           : std::min(0.9, static_cast<double>(evacuation_.live_bytes_left()) /
                               static_cast<double>(held));
-  const double rate =
-      std::clamp(2 * pressure * share / (1 - share), kRateMin, kRateMax);
+  const double rate = std::clamp(
+      2 * pressure * victims_share / (1 - victims_share), kRateMin, kRateMax);
   rate_.Set(static_cast<int64_t>(rate * kRateOne));
   return absl::OkStatus();
 }
