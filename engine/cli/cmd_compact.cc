@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -113,7 +114,7 @@ class ProgressLine {
                         rate, static_cast<double>(now.file_bytes) / kMiB);
     if (share_ > 0 && share_ < 1) {
       absl::StrAppendFormat(&line, ", %.0f s left",
-                            seconds * (1 - share_) / share_);
+                            std::ceil(seconds * (1 - share_) / share_));
     }
     // Blanks over what was longer before.
     std::fprintf(stderr, "\r%-60s", line.c_str());

@@ -4,6 +4,7 @@ set -u
 eve=$PWD/$1
 sparse=$PWD/$2
 interrupted=$PWD/$3
+holder=$PWD/$4
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-compact-XXXXXX")" || exit 1
 failures=0
 
@@ -78,6 +79,20 @@ done
 cp whole.eve c.eve
 runs 0 "$eve" compact --quiet --progress=never c.eve
 [[ ! -s out && ! -s stderr ]] || fail "--quiet: $(cat out stderr)"
+
+# A reader in another process keeps what it sees, and is told of.
+cp whole.eve e.eve
+mkfifo input output
+"$holder" e.eve <input >output &
+exec 3>input 4<output
+read -r _ <&4 || fail "the holder of the pin ended"
+runs 0 "$eve" compact e.eve
+grep -q '^readers keep [1-9].* MB of it' out || fail "no reader: $(<out)"
+[[ $(content e.eve) == "$wanted" ]] || fail "another content beside a reader"
+exec 3>&- 4<&-
+wait $! || fail "the holder of the pin"
+runs 0 "$eve" compact --json e.eve
+[[ $(number pinned_bytes) == 0 ]] || fail "pinned by nobody: $(<out)"
 
 # A signal that is there from the start ends it before it is done; nothing is
 # lost, and it can go on later. 2: SIGINT, 15: SIGTERM.
