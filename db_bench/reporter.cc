@@ -49,7 +49,7 @@ std::string InWords(const NamedFigure& figure) {
     size -= std::string_view("_ratio").size();
     amount = absl::StrFormat("%.2fx", value);
   } else {
-    amount = absl::StrFormat("%.1f", value);
+    amount = absl::StrFormat("%.*f", value == std::floor(value) ? 0 : 1, value);
   }
   std::string words(name.substr(0, size));
   std::replace(words.begin(), words.end(), '_', ' ');

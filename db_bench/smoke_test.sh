@@ -93,27 +93,34 @@ lines $((count * 11)) "$result"
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 10)) "$result"
 
-space=fillrandom,overwritechurn,longreader,readrandom
+space=fillrandom,overwritechurn,longreader,readwhilecompacting
+space+=,readrandom,deleteall,readrandom
 for collection in ordered map; do
   run 0 --benchmarks=$space --collection=$collection --churn_rounds=3 \
     --rest_seconds=0 --json="$json" --db="$work/space"
-  lines $((count * 4)) "$result"
+  lines $((count * 7)) "$result"
   lines $count '^readrandom .*\(2000 of 2000 found\)$'
-  lines $((count * 2)) '^  rounds: 3\.0$'
+  lines $((count * 2)) '^  rounds: 3$'
   lines $((count * 2)) "^  max file: $number MB$"
   for key in start final rested; do
     lines $count "^  $key disk: $number MB$"
   done
-  lines $((count * 2)) "^  packed disk: $number MB$"
+  lines $((count * 3)) "^  packed disk: $number MB$"
   lines $count "^  max to packed disk: ${number}x$"
   lines $count "^  max to bound disk: ${number}x$"
   # Only Eve counts what it moves.
-  lines 2 "^  moved bytes per commit: $number$"
-  for key in max_file_bytes max_disk_bytes packed_file_bytes; do
+  lines 2 "^  moved bytes per commit: [0-9.]+$"
+  lines $((count * 2)) "^  (read|put) p999: ${number}x$"
+  lines $((count * 4)) "^  (read|put) (idle|compacting) p999: $number us$"
+  lines $((count * 2)) "^  (read|put) idle operations: 2000$"
+  lines $count "^  packed to fresh disk: ${number}x$"
+  # A tenth of the keys is left, and looked up at random.
+  lines $count '^readrandom .*\((1[5-9]|2[0-4])[0-9] of 2000 found\)$'
+  for key in max_file_bytes max_disk_bytes; do
     [ "$(grep -c "\"$key\":[0-9]*," "$json")" -eq $((count * 2)) ] ||
       fail "JSON lacks $key"
   done
-  [ -z "$(find "$work/space" -name '*.scratch')" ] || fail 'scratch is left'
+  [ -z "$(find "$work/space" -name '*.scratch*')" ] || fail 'scratch is left'
 done
 
 run 2 --benchmarks=fillseq,readseq --collection=map

@@ -14,6 +14,7 @@ namespace eve::bench {
 namespace {
 
 constexpr uint64_t kOpsPerLook = 10000;
+constexpr uint64_t kBytesPerLook = uint64_t{64} << 20;  // written
 constexpr uint64_t kFreeBytesMin = uint64_t{2} << 30;
 
 uint64_t FreeBytes(const std::string& dir) {
@@ -94,8 +95,11 @@ absl::StatusOr<uint64_t> Churn(const WorkerTask& task, Session& session,
   const RunConfig& config = *task.config;
   const uint64_t batch = config.BatchOf(*task.workload);
   const uint64_t total = config.OperationsOf(*task.workload);
-  // Also often enough for a database of a few keys.
-  const uint64_t stride = std::clamp<uint64_t>(config.num / 10, 1, kOpsPerLook);
+  // Also often enough for a database of a few keys, and for large values.
+  const uint64_t stride = std::clamp<uint64_t>(
+      std::min(config.num / 10,
+               kBytesPerLook / (config.key_size + config.value_size)),
+      1, kOpsPerLook);
   ChurnStream stream(task);
   OpBuffer buffer(task, batch);
   Stopwatch stopwatch(task.result);

@@ -64,7 +64,8 @@ class ChurnStream {
 
   void Next(uint64_t* index, uint64_t* generation) {
     *index = random_.Uniform(num_);
-    *generation = 1 + (first_generation_ + count_ / num_) % kGenerations;
+    // Another one each time, so that a lost write shows.
+    *generation = 1 + (first_generation_ + count_) % kGenerations;
     ++count_;
   }
 

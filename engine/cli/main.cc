@@ -18,8 +18,8 @@ constexpr char kVersion[] = "0.1.0";
 
 const std::vector<const Verb*>& Verbs() {
   static const auto* const kVerbs = new std::vector<const Verb*>{
-      &PutVerb(),  &GetVerb(),     &DelVerb(), &ScanVerb(), &CountVerb(),
-      &StatVerb(), &ReadersVerb(), &TopVerb(), &CheckVerb()};
+      &PutVerb(),  &GetVerb(),     &DelVerb(), &ScanVerb(),  &CountVerb(),
+      &StatVerb(), &ReadersVerb(), &TopVerb(), &CheckVerb(), &CompactVerb()};
   return *kVerbs;
 }
 
@@ -41,7 +41,7 @@ void PrintHelp() {
       "  help    [VERB]                        explain a verb\n"
       "  version                               print the version\n\n"
       "Exit codes: 0 done, 1 absent, 2 usage, 3 damage, 4 input, output, "
-      "permission\nor a full disk. '--' ends the options.\n");
+      "permission\nor a full disk, 130 interrupted. '--' ends the options.\n");
 }
 
 void PrintHelpOn(const Verb& verb) {

@@ -36,6 +36,7 @@ const Verb& StatVerb();
 const Verb& ReadersVerb();
 const Verb& TopVerb();
 const Verb& CheckVerb();
+const Verb& CompactVerb();
 
 }  // namespace eve::cli
 
