@@ -143,6 +143,10 @@ void DomainImpl::BackgroundTick(bool is_due) {
 }
 
 void DomainImpl::Rest(uint64_t version) {
+  // Not beside a Compact() of this process: it does the same and more, and the
+  // victims are its own.
+  std::unique_lock one_at_a_time(compact_mutex_, std::try_to_lock);
+  if (!one_at_a_time.owns_lock()) return;
   // Nobody has committed since the last tick but this thread.
   if (version == rest_version_) {
     if (rest_lease_->TryHold()) RestStep().IgnoreError();

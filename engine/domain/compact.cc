@@ -46,7 +46,8 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max,
                                      absl::FunctionRef<bool()> go_on) {
   bool more = true;
   while (more && go_on()) {
-    EVE_ASSIGN_OR_RETURN(more, compactor_->Gather(kGatherStep));
+    EVE_ASSIGN_OR_RETURN(more,
+                         compactor_->Gather(kGatherStep, /*may_wait=*/true));
   }
   std::unique_ptr<WriterContext> writer = TakeWriter();
   absl::StatusOr<bool> moved = true;
@@ -174,7 +175,9 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
     const SegmentSurvey survey = LastSurvey();
     const SpaceUse use = MeasureSpace(survey);
     const uint64_t used = use.used_bytes;
-    if (!found && use.pinned_bytes == 0) break;
+    const bool is_settled =
+        use.pinned_bytes == 0 && use.held_bytes <= kHeldBytesAtRest;
+    if (!found && is_settled) break;
     const uint64_t end = UsedEnd(survey);
     // No smaller and no shorter than before: others fill what this empties, or
     // there is nothing left to gain. A transaction or a checkpoint of others

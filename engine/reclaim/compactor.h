@@ -62,8 +62,8 @@ class Compactor {
                                  size_t targets_max);
   // Looks for what lives in the victims, some blocks of them. False: all have
   // been looked at.
-  absl::StatusOr<bool> Gather(size_t blocks_max) {
-    return evacuation_.Gather(blocks_max);
+  absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait = false) {
+    return evacuation_.Gather(blocks_max, may_wait);
   }
 
   // A slice for a writer that owes and found no targets in what it wrote. Its

@@ -140,9 +140,13 @@ void Evacuation::Publish() {
   walk_.walked.clear();
 }
 
-absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max) {
-  std::unique_lock lock(gather_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return false;
+absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max, bool may_wait) {
+  std::unique_lock lock(gather_mutex_, std::defer_lock);
+  if (may_wait) {
+    lock.lock();
+  } else if (!lock.try_lock()) {
+    return false;
+  }
   if (walk_.fill_units == 0 && !NextVictim()) {
     if (walk_.walked.empty()) return false;
     Publish();

@@ -54,8 +54,8 @@ class Evacuation {
   void Add(uint32_t segment, uint32_t fill_units, uint32_t live_units);
 
   // Walks up to `blocks_max` blocks of the victims. False: there is nothing to
-  // walk, or another thread is at it.
-  absl::StatusOr<bool> Gather(size_t blocks_max);
+  // walk, or another thread is at it and the caller may not wait for that.
+  absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait);
 
   // Cuts a slice of up to `targets_max` targets of `collection`. False: there
   // are none, as far as the victims have been walked.

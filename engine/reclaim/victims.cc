@@ -14,6 +14,13 @@ bool IsPinned(const AccountingRow& row, const std::vector<uint64_t>& pins) {
   return first != pins.end() && *first < end;
 }
 
+// Not full, but what was written lives: moving it gains nothing, unless there
+// are several of them.
+constexpr int kDenseLeftAlone = 4;
+bool IsDense(const AccountingRow& row, double share) {
+  return row.live_units >= row.fill_units * share;
+}
+
 double WorthOf(const AccountingRow& row, uint64_t version) {
   const double share =
       static_cast<double>(row.live_units) / static_cast<double>(kSegmentUnits);
@@ -52,6 +59,7 @@ uint64_t UsedEnd(const SegmentSurvey& survey) {
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
                                   const VictimGoal& goal) {
   std::vector<std::pair<double, uint32_t>> ranked;
+  int dense = 0;
   const uint64_t end = std::min(survey.words.size(), survey.rows.size());
   for (uint32_t i = 0; i < end; ++i) {
     const AccountingRow& row = survey.rows[i];
@@ -63,6 +71,10 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
     const bool must_go = i >= goal.empty_from;
     const double share = static_cast<double>(row.live_units) / kSegmentUnits;
     if (!must_go && share > goal.share_max) continue;
+    if (!must_go && IsDense(row, goal.share_max) &&
+        ++dense <= kDenseLeftAlone) {
+      continue;
+    }
     ranked.emplace_back(WorthOf(row, survey.version) + (must_go ? 1e18 : 0), i);
   }
   std::sort(ranked.rbegin(), ranked.rend());
