@@ -18,6 +18,8 @@ constexpr double kShareRelaxed = 0.62;
 constexpr double kShareTight = 0.45;
 // Segments that writers have open, and small domains, are not worth it.
 constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
+// Free segments and open ones that a busy domain has besides.
+constexpr uint64_t kOpenBytes = 16 * kSegmentBytes;
 constexpr double kRateMin = 0.0625;
 constexpr double kRateMax = 4;
 // Small sets of victims are chosen from newer figures.
@@ -40,7 +42,7 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   if (movable > live + kSlackBytes) {
     // With what writers will open next: in a small domain that counts.
     const double share =
-        static_cast<double>(live) / static_cast<double>(movable + kSlackBytes);
+        static_cast<double>(live) / static_cast<double>(movable + kOpenBytes);
     pressure = std::clamp(
         (kShareRelaxed - share) / (kShareRelaxed - kShareTight), 0.0, 2.0);
   }
