@@ -4,9 +4,11 @@
 // The seed is printed; EVE_TEST_SEED=N repeats.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
-#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -225,6 +227,76 @@ TEST_F(CompactTest, SnapshotsReadTheSameThroughCompaction) {
     ASSERT_TRUE(*found == value);
   }
   ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, model));
+}
+
+// A writer that never pauses neither holds Compact() up nor keeps it from
+// packing what is being written.
+TEST_F(CompactTest, CompactsBesideABusyWriter) {
+  constexpr uint64_t kKeys = 60000;
+  for (const bool background : {false, true}) {
+    ASSERT_NO_FATAL_FAILURE(Open(background));
+    Model model;
+    ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+    ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, 3 * kKeys, 500));
+    // Nine of ten go, here and there: nothing dies whole.
+    ASSERT_OK(domain_
+                  .Swap([&](Transaction& transaction) -> absl::Status {
+                    auto view = hashed.In(transaction);
+                    for (uint64_t i = 0; i < kKeys; ++i) {
+                      if (i % 10 == 0) continue;
+                      const auto erased = view.Erase(KeyOf(i));
+                      if (!erased.ok()) return erased.status();
+                    }
+                    return absl::OkStatus();
+                  })
+                  .status());
+    std::atomic<bool> stop{false};
+    std::atomic<uint64_t> written{0};
+    std::thread writer([&] {
+      while (!stop) {
+        ASSERT_OK(hashed.Put(KeyOf(written % 100 * 10), "busy"));
+        ++written;
+      }
+    });
+    const uint64_t before = written;
+    ASSERT_OK(domain_.Compact());
+    EXPECT_GT(written, before);
+    const DomainStats stats = Stats();
+    stop = true;
+    writer.join();
+    const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
+    EXPECT_LE(used, 2 * stats.live_bytes + kOpenBytes)
+        << stats.live_bytes << " live";
+    EXPECT_GT(stats.blocks_moved, 0u);
+    ExpectClean();
+    ASSERT_OK(domain_.Drop("hashed"));
+    ASSERT_OK(domain_.Close());
+  }
+}
+
+// Readers that come and go, always one of them there: no snapshot is old, so
+// what they see must not keep space from being reclaimed.
+TEST_F(CompactTest, RollingSnapshotsDoNotStopReclamation) {
+  constexpr uint64_t kKeys = 40000;
+  ASSERT_NO_FATAL_FAILURE(Open(true));
+  Model model;
+  ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+  ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, 2 * kKeys, 500));
+  ASSERT_OK_AND_ASSIGN(Snapshot older, domain_.Now());
+  ASSERT_OK_AND_ASSIGN(Snapshot newer, domain_.Now());
+  uint64_t largest = 0;
+  for (int round = 0; round < 60; ++round) {
+    ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, kKeys / 4, 500));
+    older = std::move(newer);
+    ASSERT_OK_AND_ASSIGN(newer, domain_.Now());
+    const uint64_t now = Stats().file_bytes;
+    largest = std::max(largest, now);
+  }
+  const DomainStats stats = Stats();
+  // Each of the two may hold all that was in use when it was taken.
+  EXPECT_LE(largest, 3 * (stats.live_bytes * 22 / 10 + kOpenBytes))
+      << stats.live_bytes << " live";
+  EXPECT_GT(stats.blocks_moved, 1000u);
 }
 
 }  // namespace

@@ -262,11 +262,13 @@ bool OpenTreeValue(const BlockView& view, Offset offset, Bytes* value,
   if (header == nullptr) return false;
   const auto* block = view.As<TreeValue>(offset);
   const uint64_t room = header->bytes() - sizeof(TreeValue);
+  // Read once: a compactor may look at bytes that are being written.
   const uint64_t bytes = block->value_bytes;
-  if (bytes > room || block->key_bytes > room - bytes) return false;
+  const uint64_t key_bytes = block->key_bytes;
+  if (bytes > room || key_bytes > room - bytes) return false;
   const char* const at = view.At(offset) + sizeof(TreeValue);
   *value = Bytes(at, bytes);
-  if (key != nullptr) *key = Bytes(at + bytes, block->key_bytes);
+  if (key != nullptr) *key = Bytes(at + bytes, key_bytes);
   return true;
 }
 

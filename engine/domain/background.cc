@@ -15,6 +15,8 @@ namespace {
 constexpr uint64_t kFoldInBackground = 512;
 // Batches fill segments with few commits.
 constexpr uint64_t kClaimsBetweenPasses = 4;
+// What a fold has freed may free more, a few times over.
+constexpr int kPassesOverTarget = 4;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
 // Looking for live blocks: in one go, and between two folds.
@@ -70,6 +72,12 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
       Fold(core_, writer->transaction.attempt(), fold_at_least);
   ReturnWriter(std::move(writer));
   if (!folded.ok()) return folded.status();
+  {
+    EVE_ASSIGN_OR_RETURN(
+        const PinnedRoot root,
+        PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
+    folded_version_ = root.record().folded_version;
+  }
   std::lock_guard collect_lock(collect_mutex_);
   EVE_ASSIGN_OR_RETURN(const uint64_t freed, collector_->FreeSegments());
   EVE_RETURN_IF_ERROR(compactor_->Plan(collector_->survey()));
@@ -77,12 +85,23 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
   return retired || *folded || freed > 0;
 }
 
+absl::StatusOr<uint64_t> DomainImpl::NewestVersion() {
+  EVE_ASSIGN_OR_RETURN(
+      const PinnedRoot root,
+      PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
+  return root.version();
+}
+
 absl::Status DomainImpl::Reclaim() {
   EVE_RETURN_IF_ERROR(CheckWritable());
   may_have_graveyards_ = true;
+  // Others may go on writing: what was there at the call is what is reclaimed.
+  EVE_ASSIGN_OR_RETURN(const uint64_t target, NewestVersion());
   bool progress = true;
-  while (progress) {
+  for (int passes = 0; progress && passes < kPassesOverTarget;) {
     EVE_ASSIGN_OR_RETURN(progress, ReclaimPass(/*fold_at_least=*/1));
+    const bool is_folded = folded_version_.load() >= target;
+    if (is_folded && !may_have_graveyards_) ++passes;
   }
   if (!options_.background) slow_readers_.Deliver();
   return absl::OkStatus();
@@ -135,8 +154,8 @@ void DomainImpl::BackgroundTick(bool is_due) {
     if (progress.ok() && !*progress) reclaimed_version_ = version;
   }
   if (is_due) Rest(version);
-  if ((is_due && options_.durability == Durability::kCheckpoint) ||
-      HoldsMuch(MeasureSpace(LastSurvey()))) {
+  if (is_due && (options_.durability == Durability::kCheckpoint ||
+                 HoldsMuch(MeasureSpace(LastSurvey())))) {
     checkpointer_->Run().IgnoreError();
   }
   if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
@@ -148,15 +167,15 @@ void DomainImpl::Rest(uint64_t version) {
   std::unique_lock one_at_a_time(compact_mutex_, std::try_to_lock);
   if (!one_at_a_time.owns_lock()) return;
   // Nobody has committed since the last tick but this thread.
+  if (version != rest_version_) held_when_advanced_ = UINT64_MAX;
   if (version == rest_version_) {
     if (rest_lease_->TryHold()) RestStep().IgnoreError();
   } else if (compactor_->has_victims() && !compactor_->is_writing()) {
     // For the processes that do write.
     compactor_->GiveBackVictims();
   }
-  const absl::StatusOr<PinnedRoot> root =
-      PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
-  if (root.ok()) rest_version_ = root->version();
+  const absl::StatusOr<uint64_t> newest = NewestVersion();
+  if (newest.ok()) rest_version_ = *newest;
 }
 
 void DomainImpl::GatherVictims() {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/reclaim/fold.h"
 #include "engine/reclaim/punch.h"
@@ -29,6 +30,8 @@ constexpr size_t kCompactTargets = 256;
 // A packed file has room for what its writers have open.
 constexpr uint64_t kCompactSlackSegments = 4;
 constexpr int kFruitlessRounds = 3;
+// Of single blocks as well, one after the other.
+constexpr int kLostMax = 64;
 
 }  // namespace
 
@@ -50,9 +53,18 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max,
                          compactor_->Gather(kGatherStep, /*may_wait=*/true));
   }
   std::unique_ptr<WriterContext> writer = TakeWriter();
-  absl::StatusOr<bool> moved = true;
-  while (moved.ok() && *moved && go_on()) {
-    moved = compactor_->MoveSlice(writer->transaction, targets_max);
+  using Outcome = Compactor::Outcome;
+  absl::StatusOr<Outcome> moved = Outcome::kMoved;
+  size_t targets = targets_max;
+  int lost = 0;
+  while (moved.ok() && *moved != Outcome::kNothingLeft && lost < kLostMax &&
+         go_on()) {
+    moved = compactor_->MoveSlice(writer->transaction, targets);
+    // Shorter runs lose fewer races; longer ones share more of their paths.
+    const bool has_lost = moved.ok() && *moved == Outcome::kLost;
+    lost = has_lost ? lost + 1 : 0;
+    targets = has_lost ? std::max<size_t>(targets / 2, 1)
+                       : std::min(targets * 2, targets_max);
   }
   ReturnWriter(std::move(writer));
   return moved.status();
@@ -105,7 +117,11 @@ absl::Status DomainImpl::RestStep() {
   const bool is_done = !is_loose && !compactor_->has_victims();
   const bool advance =
       is_done ? use.held_bytes > kHeldBytesAtRest : HoldsMuch(use);
-  return advance ? AdvanceDurableRoots() : absl::OkStatus();
+  if (!advance || use.held_bytes >= held_when_advanced_) {
+    return absl::OkStatus();
+  }
+  held_when_advanced_ = use.held_bytes;
+  return AdvanceDurableRoots();
 }
 
 void DomainImpl::ReleaseIdleWriters() {
@@ -130,13 +146,16 @@ absl::StatusOr<CompactProgress> DomainImpl::MeasureProgress() {
 }
 
 absl::Status DomainImpl::CompactRound(const CompactOptions& options,
-                                      bool* stopped, bool* found) {
-  const SegmentSurvey survey = LastSurvey();
+                                      uint64_t begun, bool* stopped,
+                                      bool* found) {
+  SegmentSurvey survey = LastSurvey();
+  // Who has been reading since before the call may go on for as long again.
+  survey.SetLongPins(begun);
   const SpaceUse use = MeasureSpace(survey);
   VictimGoal goal;
   goal.share_max = options.share;
   goal.live_bytes_max = UINT64_MAX;
-  goal.count_max = Evacuation::kVictimsMax;
+  goal.count_max = Evacuation::kVictimsMax - compactor_->victims();
   // What is alive fits below this: the rest of the file can be given back.
   goal.empty_from =
       (use.live_bytes + use.pinned_bytes + use.held_bytes) / kSegmentBytes +
@@ -163,6 +182,10 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
         "CompactOptions::share must be above 0 and at most 1");
   }
   std::lock_guard one_at_a_time(compact_mutex_);
+  // Writers of this process help, with what they write.
+  compactor_->SetUrgent(true);
+  absl::Cleanup calm = [this] { compactor_->SetUrgent(false); };
+  EVE_ASSIGN_OR_RETURN(const uint64_t begun, NewestVersion());
   bool stopped = false;
   bool found = true;
   uint64_t used_before = UINT64_MAX;
@@ -172,7 +195,8 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
     ReleaseIdleWriters();
     EVE_RETURN_IF_ERROR(AdvanceDurableRoots());
     EVE_RETURN_IF_ERROR(Reclaim());
-    const SegmentSurvey survey = LastSurvey();
+    SegmentSurvey survey = LastSurvey();
+    survey.SetLongPins(begun);
     const SpaceUse use = MeasureSpace(survey);
     const uint64_t used = use.used_bytes;
     const bool is_settled =
@@ -186,7 +210,7 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
     if (fruitless == kFruitlessRounds) break;
     used_before = std::min(used, used_before);
     end_before = std::min(end, end_before);
-    EVE_RETURN_IF_ERROR(CompactRound(options, &stopped, &found));
+    EVE_RETURN_IF_ERROR(CompactRound(options, begun, &stopped, &found));
   }
   compactor_->GiveBackVictims();
   ReleaseIdleWriters();

@@ -94,6 +94,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Folds, frees and retires dropped collections, once.
   absl::StatusOr<bool> ReclaimPass(uint64_t fold_at_least);
   absl::StatusOr<bool> RetireGraveyards();
+  absl::StatusOr<uint64_t> NewestVersion();
   absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
   void CutTailIfAlone();
@@ -120,8 +121,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Gives the segments of idle writers back, to be filled on by others.
   void ReleaseIdleWriters();
   absl::StatusOr<CompactProgress> MeasureProgress();
-  absl::Status CompactRound(const CompactOptions& options, bool* stopped,
-                            bool* found);
+  absl::Status CompactRound(const CompactOptions& options, uint64_t begun,
+                            bool* stopped, bool* found);
 
   const DomainOptions options_;
   Core core_;
@@ -142,9 +143,13 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   uint64_t passed_claims_ = 0;
   IdleWatch idle_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
+  // Of dead space, when durable roots were last moved on in this rest: no less
+  // since then means that it is not they who keep it.
+  uint64_t held_when_advanced_ = UINT64_MAX;
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};
+  std::atomic<uint64_t> folded_version_{0};  // as of the last pass
 
   std::mutex background_mutex_;
   std::condition_variable background_wake_;

@@ -7,11 +7,16 @@
 #include "engine/reclaim/poison.h"
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve {
 namespace {
+
+// Who has held a pin for so long is taken for one who goes on.
+constexpr uint64_t kLongPinNanos = 5'000'000'000;
+constexpr uint64_t kHistoryStepNanos = 500'000'000;
 
 // A segment with less room than this is not worth reopening.
 constexpr uint32_t kWorthUnits = kSegmentUnits / 8;
@@ -25,6 +30,22 @@ void Collector::TakeOverDeadClaims() {
     if (!core_->table->IsOwnerDead(seen)) continue;
     if (core_->table->TryTakeOver(segment, seen)) taken_.push_back(segment);
   }
+}
+
+uint64_t Collector::VersionOfLongAgo(uint64_t version) {
+  const uint64_t now = MonotonicNanos();
+  if (history_.empty() || now - history_.back().nanos >= kHistoryStepNanos) {
+    history_.push_back({now, version});
+  }
+  uint64_t found = 0;
+  while (!history_.empty() && now - history_.front().nanos >= kLongPinNanos) {
+    found = history_.front().version;
+    if (history_.size() == 1 || now - history_[1].nanos < kLongPinNanos) {
+      break;
+    }
+    history_.pop_front();
+  }
+  return found;
 }
 
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
@@ -59,7 +80,10 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   EVE_ASSIGN_OR_RETURN(
       const bool unpinned,
       IsRangeLockedByOther(core_->file, kUnpinnedReadersLockByte, 1));
-  if (unpinned) return 0;
+  if (unpinned) {
+    survey_ = SegmentSurvey{};  // nothing can be gained, nor judged
+    return 0;
+  }
   Protectors protectors;
   protectors.pins = ScanPins(core_->region, *core_->slots, range_pins_);
   EVE_STEP("collect.pins_scanned");
@@ -73,12 +97,9 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     words[i] = SegmentWord{};
     ++freed;
   }
-  const std::vector<uint64_t>& exact = protectors.pins.exact;
-  std::vector<uint64_t> long_pins(
-      exact.begin(),
-      std::lower_bound(exact.begin(), exact.end(), survey_.version));
-  survey_ = SegmentSurvey{std::move(words), *std::move(rows),
-                          std::move(protectors), std::move(long_pins), version};
+  survey_ = SegmentSurvey{
+      std::move(words), *std::move(rows), std::move(protectors), {}, version};
+  survey_.SetLongPins(VersionOfLongAgo(version));
   CountInSlot(core_->slots->own().segments_freed, freed);
   return freed;
 }

@@ -20,6 +20,7 @@
 #define EVE_ENGINE_RECLAIM_COLLECTOR_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -51,12 +52,19 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
+  // The newest version of some seconds ago; 0: not known yet.
+  uint64_t VersionOfLongAgo(uint64_t version);
 
   Core* core_;
   ReadDurable read_durable_;
   RangePinMemory range_pins_;
   std::vector<uint32_t> taken_;  // taken over, not yet released
   SegmentSurvey survey_;
+  struct Moment {
+    uint64_t nanos;
+    uint64_t version;
+  };
+  std::deque<Moment> history_;
 };
 
 // The committed fill of a segment that the caller has claimed from the sealed

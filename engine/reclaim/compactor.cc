@@ -46,6 +46,7 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
     pressure = std::clamp(
         (kShareRelaxed - share) / (kShareRelaxed - kShareTight), 0.0, 2.0);
   }
+  if (urgent_) pressure = std::max(pressure, 1.0);
   const uint64_t commits = ReadCounter(core_->slots->own().commits);
   is_writing_ = commits != planned_commits_;
   planned_commits_ = commits;
@@ -87,6 +88,7 @@ absl::StatusOr<size_t> Compactor::TakeVictims(const SegmentSurvey& survey,
       std::lock_guard lock(mutex_);
       if (given_up_.contains(victim.segment)) continue;
     }
+    if (evacuation_.IsBarren(victim.segment, victim.live_units)) continue;
     if (core_->table->TryClaimSealed(victim.segment)) {
       claimed.push_back(victim);
     }
@@ -124,6 +126,7 @@ void Compactor::GiveUp(const Slice& slice) {
 }
 
 void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
+  debt_.Add(-CostOf(slice, moved));
   evacuation_.Settle(slice, moved.bytes);
   ProcessSlot& own = core_->slots->own();
   CountInSlot(own.blocks_moved, moved.blocks);
@@ -146,10 +149,10 @@ absl::StatusOr<std::string> Compactor::NameOf(const CommitRecord& root,
   return found == names_.end() ? std::string() : found->second;
 }
 
-absl::StatusOr<bool> Compactor::MoveSlice(
+absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
     internal::TransactionImpl& transaction, size_t targets_max) {
   Slice slice;
-  if (!evacuation_.TakeAny(targets_max, &slice)) return false;
+  if (!evacuation_.TakeAny(targets_max, &slice)) return Outcome::kNothingLeft;
   MoveResult moved;
   SwapOptions options;
   options.max_attempts = kMoveAttempts;
@@ -169,16 +172,15 @@ absl::StatusOr<bool> Compactor::MoveSlice(
       },
       options);
   if (done.ok()) {
-    Pay(slice, moved.bytes);
     Settled(slice, moved);
-    return true;
+    return Outcome::kMoved;
   }
   if (absl::IsDataLoss(done.status())) {
     GiveUp(slice);
     return done.status();
   }
   evacuation_.HandBack(std::move(slice));
-  if (absl::IsAborted(done.status())) return false;
+  if (absl::IsAborted(done.status())) return Outcome::kLost;
   return done.status();
 }
 
@@ -190,12 +192,14 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
   const uint64_t bytes = transaction.attempt().bytes_written();
   if (!has_owed_) compactor_->Owe(bytes);
   has_owed_ = true;
-  if (!compactor_->is_owed() || !compactor_->has_victims()) {
+  // Paid when it is published; until then it counts here.
+  int64_t owed = compactor_->owed();
+  if (owed <= 0 || !compactor_->has_victims()) {
     return absl::OkStatus();
   }
   const size_t slices_max = 1 + bytes / kBytesPerSlice;
   const std::vector<uint32_t> ids = transaction.WrittenCollections();
-  for (size_t n = 0; compactor_->is_owed() && n < slices_max; ++n) {
+  for (size_t n = 0; owed > 0 && n < slices_max; ++n) {
     Moved now;
     const auto wanted = std::find_if(ids.begin(), ids.end(), [&](uint32_t id) {
       return compactor_->evacuation_.Take(id, Compactor::kSliceTargets,
@@ -219,7 +223,7 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
       }
       return status;
     }
-    compactor_->Pay(now.slice, now.result.bytes);
+    owed -= Compactor::CostOf(now.slice, now.result);
     moved_.push_back(std::move(now));
   }
   return absl::OkStatus();

@@ -4,7 +4,8 @@
 // The work is paid for by whoever makes garbage: a transaction that allocates
 // owes moves in proportion, and does them itself, in collections that it has
 // written anyway (a MoveRider). So space is bounded without a race that a
-// background thread could lose, and no closure runs again because of a move.
+// background thread could lose. A move adds no conflict to a transaction; it
+// makes its run a little longer.
 // What no writer comes for, and what is left when the writers rest, is moved by
 // transactions of the compactor's own (MoveSlice).
 //
@@ -56,10 +57,18 @@ class Compactor {
   absl::StatusOr<size_t> TakeVictims(const SegmentSurvey& survey,
                                      const VictimGoal& goal);
 
+  enum class Outcome : uint8_t {
+    kMoved,
+    kNothingLeft,  // in what has been gathered
+    kLost,         // others won all attempts: a smaller slice may do
+  };
   // Moves what lives of one slice of any collection by a transaction of its
-  // own. False: there is nothing left to move, or others won all attempts.
-  absl::StatusOr<bool> MoveSlice(internal::TransactionImpl& transaction,
-                                 size_t targets_max);
+  // own.
+  absl::StatusOr<Outcome> MoveSlice(internal::TransactionImpl& transaction,
+                                    size_t targets_max);
+
+  // While urgent, writers pay whatever the live share is.
+  void SetUrgent(bool urgent) { urgent_ = urgent; }
   // Looks for what lives in the victims, some blocks of them. False: all have
   // been looked at.
   absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait = false) {
@@ -75,22 +84,24 @@ class Compactor {
     const int64_t rate = rate_.Get();
     if (rate != 0) debt_.Add(static_cast<int64_t>(bytes) * rate / kRateOne);
   }
-  bool is_owed() const { return debt_.Get() > 0; }
+  int64_t owed() const { return debt_.Get(); }
   // No room or no use: what is owed is forgiven.
   void Forgive() { debt_.Set(0); }
 
   // Whether this process committed anything between the last two plans.
   bool is_writing() const { return is_writing_; }
   void GiveBackVictims() { evacuation_.ReleaseAll(); }
-  bool has_victims() const { return evacuation_.victims() > 0; }
+  bool has_victims() const { return victims() > 0; }
+  size_t victims() const { return evacuation_.victims(); }
 
  private:
   friend class MoveRider;
   static constexpr int64_t kRateOne = 256;
 
   // A slice that moved nothing has cost something, too.
-  void Pay(const Slice& slice, uint64_t bytes) {
-    debt_.Add(-static_cast<int64_t>(bytes + slice.targets.size() * kUnitBytes));
+  static int64_t CostOf(const Slice& slice, const MoveResult& moved) {
+    return static_cast<int64_t>(moved.bytes +
+                                slice.targets.size() * kUnitBytes);
   }
   void GiveUp(const Slice& slice);
   void Settled(const Slice& slice, const MoveResult& moved);
@@ -103,6 +114,7 @@ class Compactor {
   Gauge debt_;
   uint64_t planned_commits_ = 0;  // of this process, at the last Plan()
   std::atomic<bool> is_writing_{false};
+  std::atomic<bool> urgent_{false};
   std::mutex mutex_;
   absl::flat_hash_set<uint32_t> given_up_;  // damaged segments
   uint64_t names_version_ = 0;              // catalog_version of names_
@@ -116,6 +128,7 @@ class MoveRider : public internal::Rider {
 
   absl::Status Board(internal::TransactionImpl& transaction) override;
   void Alight(bool published) override;
+  bool has_work() const override { return !moved_.empty(); }
   // What is owed lies in collections that the transaction did not write.
   bool found_nothing() const { return found_nothing_; }
 

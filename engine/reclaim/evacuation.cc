@@ -1,6 +1,7 @@
 #include "engine/reclaim/evacuation.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "engine/format/block.h"
@@ -17,6 +18,9 @@ namespace {
 // next but one lies.
 constexpr uint64_t kWalkAheadBytes = 4096;
 
+// How many victims' targets are sorted in one go, at most: below 1 ms.
+constexpr size_t kVictimsPerSet = 8;
+
 bool IsTreeBlock(uint8_t type) {
   return type == static_cast<uint8_t>(BlockType::kTreeLeaf) ||
          type == static_cast<uint8_t>(BlockType::kTreeNode) ||
@@ -31,6 +35,7 @@ void Evacuation::Add(uint32_t segment, uint32_t fill_units,
   Victim victim;
   victim.segment = segment;
   victim.fill_units = fill_units;
+  victim.live_units = live_units;
   victims_.push_back(victim);
   live_left_.Add(int64_t{live_units} * kUnitBytes);
   count_.Set(static_cast<int64_t>(victims_.size()));
@@ -80,36 +85,55 @@ void Evacuation::WalkSome(size_t blocks_max) {
   }
 }
 
+absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
+                                    std::vector<MoveTarget>& targets) {
+  if (id == kCatalogId) {
+    KeepLiveInHamt(core_->view, root.catalog_root, targets);
+    return absl::OkStatus();
+  }
+  if (names_version_ != root.catalog_version) {
+    EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
+                         ListCatalog(core_->view, root.catalog_root));
+    names_.clear();
+    for (const CatalogRecord& record : records) {
+      // A graveyard's blocks are retired where they lie.
+      if (!record.IsGraveyard()) names_[record.entry.id] = record.name;
+    }
+    names_version_ = root.catalog_version;
+  }
+  const auto name = names_.find(id);
+  std::optional<Bytes> bytes;
+  if (name != names_.end()) {
+    EVE_ASSIGN_OR_RETURN(
+        bytes, FindCatalogBytes(core_->view, core_->hasher, root.catalog_root,
+                                name->second));
+  }
+  if (!bytes.has_value()) {
+    targets.clear();
+    return absl::OkStatus();
+  }
+  EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
+                       DecodeCatalogRecord(name->second, *bytes));
+  if (StructureOf(record.entry.kind) == Structure::kTree) {
+    KeepLiveInTree(core_->view, record.entry.root, targets);
+  } else {
+    KeepLiveInHamt(core_->view, record.entry.root, targets);
+  }
+  return absl::OkStatus();
+}
+
 // Of what was found, keeps what the newest root leads to.
 absl::Status Evacuation::KeepLive() {
+  absl::flat_hash_map<uint32_t, std::vector<MoveTarget>> found;
+  found.swap(walk_.found);
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
-  const NodeSlot catalog = root.record().catalog_root;
-  absl::flat_hash_map<uint32_t, CatalogEntry> entries;
-  for (auto& [id, targets] : walk_.found) {
-    if (id != kCatalogId && entries.empty()) {
-      EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
-                           ListCatalog(core_->view, catalog));
-      for (const CatalogRecord& record : records) {
-        // A graveyard's blocks are retired where they lie.
-        if (!record.IsGraveyard()) entries[record.entry.id] = record.entry;
-      }
-    }
-    const auto entry = entries.find(id);
-    if (id == kCatalogId) {
-      KeepLiveInHamt(core_->view, catalog, targets);
-    } else if (entry == entries.end()) {
-      targets.clear();
-    } else if (StructureOf(entry->second.kind) == Structure::kTree) {
-      KeepLiveInTree(core_->view, entry->second.root, targets);
-    } else {
-      KeepLiveInHamt(core_->view, entry->second.root, targets);
-    }
+  for (auto& [id, targets] : found) {
+    EVE_RETURN_IF_ERROR(KeepLiveOf(root.record(), id, targets));
     std::vector<MoveTarget>& live = walk_.live[id];
     live.insert(live.end(), targets.begin(), targets.end());
   }
-  walk_.found.clear();
   return absl::OkStatus();
 }
 
@@ -118,12 +142,15 @@ void Evacuation::Publish() {
     std::sort(targets.begin(), targets.end());
   }
   std::lock_guard lock(mutex_);
+  absl::flat_hash_map<uint32_t, Victim*> by_segment;
+  for (Victim& victim : victims_) by_segment[victim.segment] = &victim;
   for (auto& [id, targets] : walk_.live) {
     // A victim may have been given back meanwhile.
     std::erase_if(targets, [&](const MoveTarget& target) {
-      Victim* victim = Find(target.offset.segment());
-      if (victim == nullptr) return true;
-      ++victim->targets_left;
+      const auto found = by_segment.find(target.offset.segment());
+      if (found == by_segment.end()) return true;
+      ++found->second->targets_left;
+      found->second->is_barren = false;
       return false;
     });
     if (targets.empty()) continue;
@@ -157,6 +184,8 @@ absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max, bool may_wait) {
   if (walk_.at_units < walk_.fill_units) return true;
   walk_.walked.push_back(walk_.segment);
   walk_.fill_units = 0;
+  // Many sorted together share more, but a writer may be waiting for it.
+  if (walk_.walked.size() >= kVictimsPerSet) Publish();
   return true;
 }
 
@@ -234,7 +263,13 @@ Evacuation::Victim* Evacuation::Find(uint32_t segment) {
 
 void Evacuation::ReleaseIfDone(uint32_t segment) {
   const Victim* victim = Find(segment);
-  if (victim->is_walked && victim->targets_left == 0) Forget(segment);
+  if (!victim->is_walked || victim->targets_left > 0) return;
+  if (victim->is_barren) {
+    barren_[segment] = victim->live_units;
+  } else {
+    barren_.erase(segment);
+  }
+  Forget(segment);
 }
 
 void Evacuation::Forget(uint32_t segment) {
@@ -246,6 +281,12 @@ void Evacuation::Forget(uint32_t segment) {
   if (victims_.empty()) live_left_.Set(0);
   core_->table->ReleaseSealed(segment);
   EVE_STEP("evacuate.released");
+}
+
+bool Evacuation::IsBarren(uint32_t segment, uint32_t live_units) {
+  std::lock_guard lock(mutex_);
+  const auto found = barren_.find(segment);
+  return found != barren_.end() && found->second == live_units;
 }
 
 void Evacuation::ReleaseAll() {

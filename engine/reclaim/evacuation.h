@@ -27,11 +27,13 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "engine/collections/move.h"
+#include "engine/format/commit_record.h"
 #include "engine/txn/core.h"
 #include "util/gauge.h"
 
@@ -70,6 +72,11 @@ class Evacuation {
   // It cannot be moved, being damaged: gives its victims up.
   void Abandon(const Slice& slice);
 
+  // Whether this segment was walked before and nothing in it could be moved,
+  // and as much lives in it as then: accounting nodes that no fold has taken
+  // along, blocks behind damage.
+  bool IsBarren(uint32_t segment, uint32_t live_units);
+
   // An estimate of what is still to be moved.
   uint64_t live_bytes_left() const {
     return static_cast<uint64_t>(std::max<int64_t>(live_left_.Get(), 0));
@@ -85,6 +92,8 @@ class Evacuation {
   struct Victim {
     uint32_t segment = 0;
     uint32_t fill_units = 0;
+    uint32_t live_units = 0;
+    bool is_barren = true;  // no target was found
     // Found and not settled. Too low if slices of a former claim were out: the
     // segment is given back early then, and what lives there keeps it.
     uint32_t targets_left = 0;
@@ -103,6 +112,8 @@ class Evacuation {
   bool NextVictim();
   void WalkSome(size_t blocks_max);
   absl::Status KeepLive();
+  absl::Status KeepLiveOf(const CommitRecord& root, uint32_t id,
+                          std::vector<MoveTarget>& targets);
   void Publish();
   Victim* Find(uint32_t segment);
   void CountDown(const Slice& slice);
@@ -113,10 +124,13 @@ class Evacuation {
                Slice* slice);
 
   Core* core_;
-  std::mutex gather_mutex_;  // above mutex_
-  Walk walk_;                // under gather_mutex_
+  std::mutex gather_mutex_;     // above mutex_
+  Walk walk_;                   // under gather_mutex_, as the next two
+  uint64_t names_version_ = 0;  // catalog_version of names_
+  absl::flat_hash_map<uint32_t, std::string> names_;  // of collections
   std::mutex mutex_;
   std::deque<Victim> victims_;
+  absl::flat_hash_map<uint32_t, uint32_t> barren_;  // segment, live units
   // Sorted batches, by collection; cut from the back.
   absl::flat_hash_map<uint32_t, std::deque<std::vector<MoveTarget>>> ready_;
   Gauge live_left_;  // bytes

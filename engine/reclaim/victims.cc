@@ -30,6 +30,12 @@ double WorthOf(const AccountingRow& row, uint64_t version) {
 
 }  // namespace
 
+void SegmentSurvey::SetLongPins(uint64_t version) {
+  const std::vector<uint64_t>& exact = protectors.pins.exact;
+  long_pins.assign(exact.begin(),
+                   std::lower_bound(exact.begin(), exact.end(), version));
+}
+
 SpaceUse MeasureSpace(const SegmentSurvey& survey) {
   SpaceUse use;
   for (uint64_t i = 0; i < survey.words.size(); ++i) {

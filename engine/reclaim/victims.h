@@ -29,11 +29,13 @@ struct SegmentSurvey {
   std::vector<SegmentWord> words;
   std::vector<AccountingRow> rows;
   Protectors protectors;
-  // Exact pins on versions older than that of the survey before: not those of
-  // transactions and of look-ups, which take the newest and soon let go.
+  // Exact pins on versions that were passed seconds ago: emptying what they see
+  // frees nothing until they go. Of others it is likely that they go soon.
   std::vector<uint64_t> long_pins;
   uint64_t version = 0;  // of the root that the rows are of
 
+  // Takes exact pins on versions below `version` for long ones.
+  void SetLongPins(uint64_t version);
   const AccountingRow& row(uint64_t segment) const {
     static constexpr AccountingRow kNone{};
     return segment < rows.size() ? rows[segment] : kNone;

@@ -42,11 +42,16 @@ class Boarding {
   Boarding(const Boarding&) = delete;
   Boarding& operator=(const Boarding&) = delete;
 
-  bool is_on_board() const { return on_board_; }
+  // Whether an error of the run may be the rider's.
+  bool has_work() const {
+    return on_board_ && (has_failed_ || rider_->has_work());
+  }
   absl::Status Board(TransactionImpl& transaction) {
     if (rider_ == nullptr) return absl::OkStatus();
     on_board_ = true;
-    return rider_->Board(transaction);
+    absl::Status status = rider_->Board(transaction);
+    has_failed_ = !status.ok();
+    return status;
   }
   void Alight(bool published) {
     if (on_board_) rider_->Alight(published);
@@ -56,6 +61,7 @@ class Boarding {
  private:
   Rider* rider_;
   bool on_board_ = false;
+  bool has_failed_ = false;
 };
 
 // Runs the closure and completes its data. False: there is nothing to publish.
@@ -115,7 +121,10 @@ absl::StatusOr<SwapResult> RunSwap(
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
     // Who lost a race because its run was long must not be slowed down more.
-    if (attempt > kAttemptsWithRider) rider = nullptr;
+    // Nor may a rider's failure cost the last attempt.
+    const bool is_last =
+        options.max_attempts > 0 && attempt >= options.max_attempts;
+    if (attempt > kAttemptsWithRider || is_last) rider = nullptr;
     EVE_ASSIGN_OR_RETURN(
         PinnedRoot base,
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
@@ -142,7 +151,7 @@ absl::StatusOr<SwapResult> RunSwap(
       return result;
     }
     transaction.Finish(/*committed=*/false);
-    if (!outcome.ok() && boarding.is_on_board() &&
+    if (!outcome.ok() && boarding.has_work() &&
         !absl::IsDeadlineExceeded(outcome.status())) {
       // It may be the rider's fault: a full disk, damage in what it moved.
       rider = nullptr;

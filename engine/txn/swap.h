@@ -28,6 +28,8 @@ class Rider {
   // The closure has run and its writes are applied. After an error the run is
   // thrown away and the closure runs again, without the rider.
   virtual absl::Status Board(TransactionImpl& transaction) = 0;
+  // Whether the present run carries anything of the rider's.
+  virtual bool has_work() const = 0;
   // The run that was boarded is over.
   virtual void Alight(bool published) = 0;
 };
