@@ -52,7 +52,7 @@ absl::Status DomainImpl::Start(const std::string& path) {
   checkpointer_ = std::make_unique<Checkpointer>(&core_);
   collector_ =
       std::make_unique<Collector>(&core_, [this] { return DurableVersions(); });
-  compactor_ = std::make_unique<Compactor>(&core_);
+  compactor_ = std::make_unique<Compactor>(&core_, options_.background);
   rest_lease_ =
       std::make_unique<CourtesyLease>(&core_.region, core_.slots.get());
   core_.source->committed_fill = [this](uint32_t segment) {

@@ -29,6 +29,7 @@ constexpr uint64_t kPlanShareOfLive = 50;
 // A batch pays more than one slice: one for so many bytes.
 constexpr uint64_t kBytesPerSlice = 16 << 10;
 constexpr int kMoveAttempts = 3;
+constexpr size_t kVictimsFew = 4;
 // What a writer walks in one go: about 10 us.
 constexpr size_t kGatherBlocks = 64;
 
@@ -58,8 +59,10 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
   // A process that is stopped keeps its victims from all others.
-  const size_t victims_max = std::clamp<size_t>(
-      use.used_bytes / kSegmentBytes / 16, 4, Evacuation::kVictimsMax);
+  const size_t victims_max =
+      has_background_ ? std::clamp<size_t>(use.used_bytes / kSegmentBytes / 16,
+                                           kVictimsFew, Evacuation::kVictimsMax)
+                      : kVictimsFew;
   // Who does not write pays nothing: the victims are for those who do.
   if (is_writing_ && evacuation_.live_bytes_left() < goal / 2 &&
       evacuation_.victims() < victims_max) {

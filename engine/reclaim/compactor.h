@@ -48,7 +48,10 @@ class Compactor {
   // Blocks that a writer moves in one go; about 10 us.
   static constexpr size_t kSliceTargets = 16;
 
-  explicit Compactor(Core* core) : core_(core), evacuation_(core) {}
+  // A process without a background thread has nobody to give its victims back
+  // when its writers stop: it takes few.
+  Compactor(Core* core, bool has_background)
+      : core_(core), has_background_(has_background), evacuation_(core) {}
 
   // After a collector pass: sets what writers pay and takes victims when it is
   // time. REQUIRES: Core::source is set up.
@@ -108,6 +111,7 @@ class Compactor {
   absl::StatusOr<std::string> NameOf(const CommitRecord& root, uint32_t id);
 
   Core* core_;
+  const bool has_background_;
   Evacuation evacuation_;
   // Bytes to move per kRateOne bytes allocated, and how many that has come to.
   Gauge rate_;
