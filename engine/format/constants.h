@@ -28,7 +28,7 @@ inline constexpr uint64_t kCommitSlotMagic = 0x3154'4F4C'5345'5645;
 // "EVELIVE1"
 inline constexpr uint64_t kRegionMagic = 0x3145'5649'4C45'5645;
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 
 // Blocks are placed and sized in units, so that 48 bits address 4 PiB.
 inline constexpr uint64_t kUnitBytes = 16;

@@ -246,7 +246,7 @@ static_assert(static_cast<int>(DeltaKind::kRun) == 3);
 static_assert(kDomainMagic == 0x314E4D4F44455645);
 static_assert(kCommitSlotMagic == 0x31544F4C53455645);
 static_assert(kRegionMagic == 0x314556494C455645);
-static_assert(kFormatVersion == 1);
+static_assert(kFormatVersion == 2);
 static_assert(kUnitBytes == 16);
 static_assert(kOffsetBits == 48);
 static_assert(kPageBytes == 4096);
