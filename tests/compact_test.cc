@@ -218,7 +218,13 @@ TEST_F(CompactTest, SnapshotsReadTheSameThroughCompaction) {
     if (round == 5) ASSERT_OK(domain_.Compact());
   }
   const DomainStats stats = Stats();
-  EXPECT_LE(stats.file_bytes, own + stats.live_bytes * 22 / 10 + kOpenBytes);
+  // The snapshot costs no more than its own data. What durable roots keep until
+  // the background thread comes to a checkpoint depends on the machine's load:
+  // it is told apart, and not judged here.
+  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
+  EXPECT_LE(stats.pinned_bytes, own);
+  EXPECT_LE(used - stats.pinned_bytes - stats.durable_held_bytes,
+            stats.live_bytes * 22 / 10 + kOpenBytes);
   testing::ExpectCleanCheckAt(path_, snapshot);
   auto then = hashed.At(snapshot);
   for (const auto& [key, value] : before) {

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/reclaim/fold.h"
 #include "engine/reclaim/punch.h"
@@ -35,14 +34,14 @@ constexpr int kLostMax = 64;
 
 }  // namespace
 
-absl::StatusOr<uint64_t> DomainImpl::CollectNow() {
-  std::lock_guard lock(collect_mutex_);
-  return collector_->FreeSegments();
-}
-
 SegmentSurvey DomainImpl::LastSurvey() {
   std::lock_guard lock(collect_mutex_);
   return collector_->survey();
+}
+
+SpaceUse DomainImpl::LastUse() {
+  std::lock_guard lock(collect_mutex_);
+  return MeasureSpace(collector_->survey());
 }
 
 absl::Status DomainImpl::MoveVictims(size_t targets_max,
@@ -136,7 +135,7 @@ void DomainImpl::ReleaseIdleWriters() {
 
 absl::StatusOr<CompactProgress> DomainImpl::MeasureProgress() {
   CompactProgress now;
-  const SpaceUse use = MeasureSpace(LastSurvey());
+  const SpaceUse use = LastUse();
   now.live_bytes = use.live_bytes;
   now.used_bytes = use.used_bytes;
   now.pinned_bytes = use.pinned_bytes;
@@ -155,7 +154,9 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
   VictimGoal goal;
   goal.share_max = options.share;
   goal.live_bytes_max = UINT64_MAX;
-  goal.count_max = Evacuation::kVictimsMax - compactor_->victims();
+  // A plan of a writer's may have taken some meanwhile.
+  goal.count_max = Evacuation::kVictimsMax -
+                   std::min(Evacuation::kVictimsMax, compactor_->victims());
   // What is alive fits below this: the rest of the file can be given back.
   goal.empty_from =
       (use.live_bytes + use.pinned_bytes + use.held_bytes) / kSegmentBytes +
@@ -164,7 +165,6 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
                        compactor_->TakeVictims(survey, goal));
   *found = taken > 0 || compactor_->has_victims();
   uint64_t slices = 0;
-  absl::Status reported;
   return MoveVictims(kCompactTargets, [&] {
     // Asked between two slices: often enough for a progress bar.
     if (options.progress && slices++ % 16 == 0) {
@@ -175,23 +175,14 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
   });
 }
 
-absl::Status DomainImpl::Compact(const CompactOptions& options) {
-  EVE_RETURN_IF_ERROR(CheckWritable());
-  if (!(options.share > 0 && options.share <= 1)) {
-    return absl::InvalidArgumentError(
-        "CompactOptions::share must be above 0 and at most 1");
-  }
-  std::lock_guard one_at_a_time(compact_mutex_);
-  // Writers of this process help, with what they write.
-  compactor_->SetUrgent(true);
-  absl::Cleanup calm = [this] { compactor_->SetUrgent(false); };
+absl::Status DomainImpl::CompactInRounds(const CompactOptions& options,
+                                         bool* stopped) {
   EVE_ASSIGN_OR_RETURN(const uint64_t begun, NewestVersion());
-  bool stopped = false;
   bool found = true;
   uint64_t used_before = UINT64_MAX;
   uint64_t end_before = UINT64_MAX;
   int fruitless = 0;
-  while (!stopped) {
+  while (!*stopped) {
     ReleaseIdleWriters();
     EVE_RETURN_IF_ERROR(AdvanceDurableRoots());
     EVE_RETURN_IF_ERROR(Reclaim());
@@ -210,9 +201,25 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
     if (fruitless == kFruitlessRounds) break;
     used_before = std::min(used, used_before);
     end_before = std::min(end, end_before);
-    EVE_RETURN_IF_ERROR(CompactRound(options, begun, &stopped, &found));
+    EVE_RETURN_IF_ERROR(CompactRound(options, begun, stopped, &found));
   }
+  return absl::OkStatus();
+}
+
+absl::Status DomainImpl::Compact(const CompactOptions& options) {
+  EVE_RETURN_IF_ERROR(CheckWritable());
+  if (!(options.share > 0 && options.share <= 1)) {
+    return absl::InvalidArgumentError(
+        "CompactOptions::share must be above 0 and at most 1");
+  }
+  std::lock_guard one_at_a_time(compact_mutex_);
+  // Writers of this process help, with what they write.
+  compactor_->SetUrgent(true);
+  bool stopped = false;
+  const absl::Status status = CompactInRounds(options, &stopped);
+  compactor_->SetUrgent(false);
   compactor_->GiveBackVictims();
+  EVE_RETURN_IF_ERROR(status);
   ReleaseIdleWriters();
   EVE_RETURN_IF_ERROR(
       PunchFree(core_, /*keep_free=*/0, /*budget=*/UINT64_MAX).status());

@@ -180,7 +180,9 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   absl::StatusOr<SwapResult> result =
       RunSwap(writer->transaction, fn, options, &rider);
   if (rider.found_nothing()) {
-    compactor_->PayElsewhere(writer->transaction);
+    // The commit is done: errors are left to be met by who moves next.
+    compactor_->MoveSlice(writer->transaction, Compactor::kSliceTargets)
+        .IgnoreError();
   }
   if (result.ok() && result->published && result->unfolded >= kFoldNow &&
       result->unfolded % kFoldAgain == 0) {

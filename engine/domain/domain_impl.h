@@ -105,8 +105,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void GatherVictims();
 
   // compact.cc
-  absl::StatusOr<uint64_t> CollectNow();
   SegmentSurvey LastSurvey();
+  SpaceUse LastUse();
   // Looks for what lives in the victims and moves it, until all is done or
   // `go_on` says no; it is asked between two slices.
   absl::Status MoveVictims(size_t targets_max, absl::FunctionRef<bool()> go_on);
@@ -123,6 +123,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<CompactProgress> MeasureProgress();
   absl::Status CompactRound(const CompactOptions& options, uint64_t begun,
                             bool* stopped, bool* found);
+  absl::Status CompactInRounds(const CompactOptions& options, bool* stopped);
 
   const DomainOptions options_;
   Core core_;

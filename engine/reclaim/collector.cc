@@ -37,15 +37,12 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
   if (history_.empty() || now - history_.back().nanos >= kHistoryStepNanos) {
     history_.push_back({now, version});
   }
-  uint64_t found = 0;
-  while (!history_.empty() && now - history_.front().nanos >= kLongPinNanos) {
-    found = history_.front().version;
-    if (history_.size() == 1 || now - history_[1].nanos < kLongPinNanos) {
-      break;
-    }
+  // The front becomes the newest of those that are old enough.
+  while (history_.size() > 1 && now - history_[1].nanos >= kLongPinNanos) {
     history_.pop_front();
   }
-  return found;
+  const bool is_old = now - history_.front().nanos >= kLongPinNanos;
+  return is_old ? history_.front().version : 0;
 }
 
 absl::StatusOr<uint64_t> Collector::FreeSegments() {

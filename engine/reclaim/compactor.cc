@@ -5,7 +5,6 @@
 
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
-#include "engine/txn/catalog.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -30,7 +29,7 @@ constexpr uint64_t kPlanShareOfLive = 50;
 constexpr uint64_t kBytesPerSlice = 16 << 10;
 constexpr int kMoveAttempts = 3;
 constexpr size_t kVictimsFew = 4;
-// What a writer walks in one go: about 10 us.
+// What a writer walks in one go.
 constexpr size_t kGatherBlocks = 64;
 
 }  // namespace
@@ -136,22 +135,6 @@ void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
   CountInSlot(own.bytes_moved, moved.bytes);
 }
 
-absl::StatusOr<std::string> Compactor::NameOf(const CommitRecord& root,
-                                              uint32_t id) {
-  std::lock_guard lock(mutex_);
-  if (names_version_ != root.catalog_version || names_.empty()) {
-    EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
-                         ListCatalog(core_->view, root.catalog_root));
-    names_.clear();
-    for (const CatalogRecord& record : records) {
-      if (!record.IsGraveyard()) names_[record.entry.id] = record.name;
-    }
-    names_version_ = root.catalog_version;
-  }
-  const auto found = names_.find(id);
-  return found == names_.end() ? std::string() : found->second;
-}
-
 absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
     internal::TransactionImpl& transaction, size_t targets_max) {
   Slice slice;
@@ -167,8 +150,10 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
           run.MoveCatalog(slice.targets);
           return absl::OkStatus();
         }
-        EVE_ASSIGN_OR_RETURN(const std::string name,
-                             NameOf(run.base().record(), slice.collection));
+        EVE_ASSIGN_OR_RETURN(
+            const std::string name,
+            evacuation_.names().NameOf(core_->view, run.base().record(),
+                                       slice.collection));
         // Dropped: a graveyard's blocks are retired where they lie.
         if (name.empty()) return absl::OkStatus();
         return run.MoveIn(name, slice.collection, slice.targets, &moved);
@@ -185,10 +170,6 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
   evacuation_.HandBack(std::move(slice));
   if (absl::IsAborted(done.status())) return Outcome::kLost;
   return done.status();
-}
-
-void Compactor::PayElsewhere(internal::TransactionImpl& transaction) {
-  MoveSlice(transaction, kSliceTargets).IgnoreError();
 }
 
 absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {

@@ -29,10 +29,8 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "engine/reclaim/evacuation.h"
@@ -45,7 +43,7 @@ namespace eve {
 
 class Compactor {
  public:
-  // Blocks that a writer moves in one go; about 10 us.
+  // Blocks that a writer moves in one go: the most that its latency gains.
   static constexpr size_t kSliceTargets = 16;
 
   // A process without a background thread has nobody to give its victims back
@@ -78,10 +76,6 @@ class Compactor {
     return evacuation_.Gather(blocks_max, may_wait);
   }
 
-  // A slice for a writer that owes and found no targets in what it wrote. Its
-  // commit is done, so errors are left to be met by who moves next.
-  void PayElsewhere(internal::TransactionImpl& transaction);
-
   // A writer allocated so many bytes.
   void Owe(uint64_t bytes) {
     const int64_t rate = rate_.Get();
@@ -108,7 +102,6 @@ class Compactor {
   }
   void GiveUp(const Slice& slice);
   void Settled(const Slice& slice, const MoveResult& moved);
-  absl::StatusOr<std::string> NameOf(const CommitRecord& root, uint32_t id);
 
   Core* core_;
   const bool has_background_;
@@ -121,8 +114,6 @@ class Compactor {
   std::atomic<bool> urgent_{false};
   std::mutex mutex_;
   absl::flat_hash_set<uint32_t> given_up_;  // damaged segments
-  uint64_t names_version_ = 0;              // catalog_version of names_
-  absl::flat_hash_map<uint32_t, std::string> names_;
 };
 
 // Pays a transaction's share. Made anew for each Swap().

@@ -18,7 +18,8 @@ namespace {
 // next but one lies.
 constexpr uint64_t kWalkAheadBytes = 4096;
 
-// How many victims' targets are sorted in one go, at most: below 1 ms.
+// How many victims' targets are sorted in one go, at most: a writer that
+// gathers waits for it.
 constexpr size_t kVictimsPerSet = 8;
 
 bool IsTreeBlock(uint8_t type) {
@@ -91,29 +92,20 @@ absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
     KeepLiveInHamt(core_->view, root.catalog_root, targets);
     return absl::OkStatus();
   }
-  if (names_version_ != root.catalog_version) {
-    EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
-                         ListCatalog(core_->view, root.catalog_root));
-    names_.clear();
-    for (const CatalogRecord& record : records) {
-      // A graveyard's blocks are retired where they lie.
-      if (!record.IsGraveyard()) names_[record.entry.id] = record.name;
-    }
-    names_version_ = root.catalog_version;
-  }
-  const auto name = names_.find(id);
+  EVE_ASSIGN_OR_RETURN(const std::string name,
+                       names_.NameOf(core_->view, root, id));
+  // A graveyard's blocks have no name: they are retired where they lie.
   std::optional<Bytes> bytes;
-  if (name != names_.end()) {
-    EVE_ASSIGN_OR_RETURN(
-        bytes, FindCatalogBytes(core_->view, core_->hasher, root.catalog_root,
-                                name->second));
+  if (!name.empty()) {
+    EVE_ASSIGN_OR_RETURN(bytes, FindCatalogBytes(core_->view, core_->hasher,
+                                                 root.catalog_root, name));
   }
   if (!bytes.has_value()) {
     targets.clear();
     return absl::OkStatus();
   }
   EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
-                       DecodeCatalogRecord(name->second, *bytes));
+                       DecodeCatalogRecord(name, *bytes));
   if (StructureOf(record.entry.kind) == Structure::kTree) {
     KeepLiveInTree(core_->view, record.entry.root, targets);
   } else {

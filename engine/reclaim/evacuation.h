@@ -8,9 +8,9 @@
 // kVictimsMax segments and nothing else.
 //
 // Victims are walked front to back (a gather). Blocks that the newest root
-// still leads to become targets; when all victims are walked the targets are
-// sorted, so that a slice of them shares most of its path. A slice is settled
-// when the commit that moved what lived of it is published, or handed back.
+// still leads to become targets. Those of a few victims at a time are sorted,
+// so that a slice of them shares most of its path. A slice is settled when the
+// commit that moved what lived of it is published, or handed back.
 // Targets that die meanwhile cost a walk down and no more: what is moved is
 // decided in the transaction that moves it.
 //
@@ -34,6 +34,7 @@
 #include "absl/status/status.h"
 #include "engine/collections/move.h"
 #include "engine/format/commit_record.h"
+#include "engine/txn/catalog.h"
 #include "engine/txn/core.h"
 #include "util/gauge.h"
 
@@ -77,6 +78,7 @@ class Evacuation {
   // along, blocks behind damage.
   bool IsBarren(uint32_t segment, uint32_t live_units);
 
+  CollectionNames& names() { return names_; }
   // An estimate of what is still to be moved.
   uint64_t live_bytes_left() const {
     return static_cast<uint64_t>(std::max<int64_t>(live_left_.Get(), 0));
@@ -124,10 +126,9 @@ class Evacuation {
                Slice* slice);
 
   Core* core_;
-  std::mutex gather_mutex_;     // above mutex_
-  Walk walk_;                   // under gather_mutex_, as the next two
-  uint64_t names_version_ = 0;  // catalog_version of names_
-  absl::flat_hash_map<uint32_t, std::string> names_;  // of collections
+  CollectionNames names_;
+  std::mutex gather_mutex_;  // above mutex_
+  Walk walk_;                // under gather_mutex_
   std::mutex mutex_;
   std::deque<Victim> victims_;
   absl::flat_hash_map<uint32_t, uint32_t> barren_;  // segment, live units

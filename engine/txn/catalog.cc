@@ -72,6 +72,23 @@ absl::StatusOr<std::vector<CatalogRecord>> ListCatalog(const BlockView& view,
   return records;
 }
 
+absl::StatusOr<std::string> CollectionNames::NameOf(const BlockView& view,
+                                                    const CommitRecord& root,
+                                                    uint32_t id) {
+  std::lock_guard lock(mutex_);
+  if (version_ != root.catalog_version) {
+    EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
+                         ListCatalog(view, root.catalog_root));
+    names_.clear();
+    for (const CatalogRecord& record : records) {
+      if (!record.IsGraveyard()) names_[record.entry.id] = record.name;
+    }
+    version_ = root.catalog_version;
+  }
+  const auto found = names_.find(id);
+  return found == names_.end() ? std::string() : found->second;
+}
+
 std::string GraveyardName(NodeSlot root) {
   std::string name("\0graveyard", 10);
   const uint64_t offset = root.offset().units;

@@ -9,14 +9,18 @@
 #ifndef EVE_ENGINE_TXN_CATALOG_H_
 #define EVE_ENGINE_TXN_CATALOG_H_
 
+#include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "engine/collections/hash.h"
 #include "engine/file/block_view.h"
 #include "engine/format/catalog_entry.h"
+#include "engine/format/commit_record.h"
 #include "eve/bytes.h"
 
 namespace eve {
@@ -45,6 +49,20 @@ absl::StatusOr<std::optional<Bytes>> FindCatalogBytes(const BlockView& view,
 // All entries, graveyards included.
 absl::StatusOr<std::vector<CatalogRecord>> ListCatalog(const BlockView& view,
                                                        NodeSlot catalog_root);
+
+// Names of collections by their id, listed anew only when some were created or
+// dropped. Threads: any.
+class CollectionNames {
+ public:
+  // Empty: no such collection at `root`, or a graveyard.
+  absl::StatusOr<std::string> NameOf(const BlockView& view,
+                                     const CommitRecord& root, uint32_t id);
+
+ private:
+  std::mutex mutex_;
+  std::optional<uint64_t> version_;  // catalog_version of names_
+  absl::flat_hash_map<uint32_t, std::string> names_;
+};
 
 // The name under which a root waits for its blocks to be retired. Unique while
 // the root's blocks are live.

@@ -23,7 +23,10 @@ namespace eve {
 // power failure may lose. In every mode the domain then holds exactly one
 // committed version.
 enum class Durability {
-  // Durable when somebody calls Sync(), or at the last Close().
+  // Durable when somebody calls Sync() or Compact(), or at the last Close().
+  // The
+  // background thread may make it durable earlier, when dead space that only
+  // the last checkpoint keeps has grown to a quarter of the live data.
   kNone,
   // Durable at the next checkpoint, DomainOptions::checkpoint_every later.
   kCheckpoint,
@@ -47,8 +50,10 @@ struct DomainOptions {
   uint64_t max_bytes = 0;
   // Check each leaf's checksum on lookups that return a Status.
   bool verify_reads = false;
-  // Checkpoints, folding and reuse on a background thread. Without it they are
-  // done by Sync, Close, Reclaim, and inline when they are overdue.
+  // Checkpoints, folding, reuse, and compaction while nobody writes on a
+  // background thread. Without it the first three are done by Sync, Close,
+  // Reclaim, and inline when they are overdue; writers still move what bounds
+  // the space, and Compact() does the rest.
   bool background = true;
   // Not in read-only domains. Called when one pin alone, in any process, holds
   // more than slow_reader_bytes of garbage, and again each time that has
