@@ -73,6 +73,13 @@ std::string OptionsWithValue(const Verb& verb, bool file) {
 std::string Bash() {
   std::string script = absl::StrCat(
       "# bash completion of eve; made by 'eve completion bash'.\n"
+      // Not compgen -W, which would expand what a name says.
+      "_eve_collections() {\n"
+      "  local name\n"
+      "  while IFS= read -r name; do\n"
+      "    [[ $name == \"$2\"* ]] && COMPREPLY+=(\"$name\")\n"
+      "  done < <(eve dump -l \"$1\" 2>/dev/null)\n"
+      "}\n"
       "_eve() {\n"
       "  local word=${COMP_WORDS[COMP_CWORD]} "
       "before=${COMP_WORDS[COMP_CWORD-1]}\n"
@@ -127,10 +134,8 @@ std::string Bash() {
   for (const Verb* verb : Verbs()) {
     if (!NamesCollection(*verb)) continue;
     const bool any = verb->words_max == kWordsMax;
-    absl::StrAppend(
-        &script, "    ", Absl(verb->name), any ? "/*" : "/1",
-        ") mapfile -t COMPREPLY < <(compgen -W "
-        "\"$(eve dump -l \"$domain\" 2>/dev/null)\" -- \"$word\") ;;\n");
+    absl::StrAppend(&script, "    ", Absl(verb->name), any ? "/*" : "/1",
+                    ") _eve_collections \"$domain\" \"$word\" ;;\n");
   }
   return script + "  esac\n}\ncomplete -o filenames -F _eve eve\n";
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,8 +41,12 @@ constexpr OptionSpec kNativeOption = {
 
 constexpr std::string_view kMultiMap = "multi_map";
 constexpr uint64_t kRecordsBetweenLooks = 4096;
-// What LMDB's own tools can load.
+// Keys, and the values of databases with several for a key.
 constexpr size_t kLmdbKeyBytesMax = 511;
+
+bool FitsLmdb(Bytes bytes) {
+  return !bytes.empty() && bytes.size() <= kLmdbKeyBytesMax;
+}
 
 using internal::CollectionView;
 
@@ -77,7 +82,7 @@ struct Meter {
   ProgressLine line;
   uint64_t done = 0;
   uint64_t total = 0;
-  uint64_t not_for_lmdb = 0;  // records with keys that LMDB does not take
+  uint64_t not_for_lmdb = 0;  // records that LMDB does not take
 
   void Show() {
     if (!line.IsDue()) return;
@@ -110,7 +115,9 @@ absl::Status DumpRecords(const Snapshot& now, const CollectionView& collection,
         !pair_key->Split(at.key(), &room, &key, &value)) {
       return NotAPair(section.info.name);
     }
-    if (key.empty() || key.size() > kLmdbKeyBytesMax) ++meter.not_for_lmdb;
+    if (!FitsLmdb(key) || (pair_key.has_value() && !FitsLmdb(value))) {
+      ++meter.not_for_lmdb;
+    }
     if (section.has_native_keys) {
       room.assign(key.data(), key.size());
       std::reverse(room.begin(), room.end());
@@ -139,8 +146,9 @@ uint64_t MapBytesFor(const DomainStats& stats,
   return (bytes + kMiB - 1) / kMiB * kMiB;
 }
 
-// Those of `names` in this order, or all. kNotFound: there is none of a name.
-absl::StatusOr<std::vector<CollectionView>> Choose(
+// Those of `names` in this order, or all; nothing, and a word about it, if
+// there is none of a name.
+std::optional<std::vector<CollectionView>> Choose(
     std::vector<CollectionView> all, const std::vector<std::string>& names) {
   if (names.empty()) return all;
   std::vector<CollectionView> chosen;
@@ -149,8 +157,8 @@ absl::StatusOr<std::vector<CollectionView>> Choose(
         all.begin(), all.end(),
         [&](const CollectionView& one) { return one.info.name == name; });
     if (found == all.end()) {
-      return absl::NotFoundError(
-          absl::StrCat("no collection '", Escaped(name), "'"));
+      std::fprintf(stderr, "eve: no collection '%s'\n", Escaped(name).c_str());
+      return std::nullopt;
     }
     chosen.push_back(*found);
   }
@@ -225,16 +233,19 @@ absl::Status DumpOne(const Snapshot& now, const CollectionView& collection,
   return writer.End(section);
 }
 
-absl::Status Dump(const Domain& domain, const DumpRequest& request) {
+// False: there is no such collection.
+absl::StatusOr<bool> Dump(const Domain& domain, const DumpRequest& request) {
   EVE_ASSIGN_OR_RETURN(const Snapshot now, domain.Now());
   EVE_ASSIGN_OR_RETURN(std::vector<CollectionView> all, CollectionsAt(now));
-  EVE_ASSIGN_OR_RETURN(const std::vector<CollectionView> collections,
-                       Choose(std::move(all), request.names));
+  const std::optional<std::vector<CollectionView>> chosen =
+      Choose(std::move(all), request.names);
+  if (!chosen.has_value()) return false;
+  const std::vector<CollectionView>& collections = *chosen;
   if (request.lists) {
     for (const CollectionView& one : collections) {
       Print(Escaped(one.info.name) + "\n");
     }
-    return absl::OkStatus();
+    return true;
   }
   EVE_ASSIGN_OR_RETURN(const DomainStats stats, domain.Stats());
   EVE_ASSIGN_OR_RETURN(const std::unique_ptr<DumpWriter> writer,
@@ -254,12 +265,13 @@ absl::Status Dump(const Domain& domain, const DumpRequest& request) {
   if (meter.not_for_lmdb > 0 && request.format != DumpFormat::kJsonLines &&
       !request.is_quiet) {
     std::fprintf(stderr,
-                 "eve: %llu keys are empty or longer than %zu bytes: mdb_load "
-                 "does not take them\n",
+                 "eve: %llu records have keys, or values in a multi_map, that "
+                 "are empty or longer than\n%zu bytes: mdb_load may not take "
+                 "them\n",
                  static_cast<unsigned long long>(meter.not_for_lmdb),
                  kLmdbKeyBytesMax);
   }
-  return absl::OkStatus();
+  return true;
 }
 
 int RunDump(const CommandLine& line) {
@@ -267,10 +279,9 @@ int RunDump(const CommandLine& line) {
   if (!request.ok()) return UsageError(kVerbName, request.status().message());
   const absl::StatusOr<Domain> domain = OpenToRead(line.words()[0]);
   if (!domain.ok()) return Fail(domain.status());
-  const absl::Status status = Dump(*domain, *request);
-  if (status.ok()) return kFine;
-  const int code = Fail(status);
-  return absl::IsNotFound(status) ? kAbsent : code;
+  const absl::StatusOr<bool> found = Dump(*domain, *request);
+  if (!found.ok()) return Fail(found.status());
+  return *found ? kFine : kAbsent;
 }
 
 }  // namespace
