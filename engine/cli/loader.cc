@@ -95,7 +95,9 @@ absl::Status Loader::RunSection(const Section& section) {
     }
     EVE_RETURN_IF_ERROR(Commit(plan));
   }
-  if (!more.ok() && !absl::IsCancelled(more.status())) return more.status();
+  // Interrupted, it keeps what it has; a section without anything is not made.
+  const bool keeps = absl::IsCancelled(more.status()) && batch_.size() > 0;
+  if (!more.ok() && !keeps) return more.status();
   if (more.ok() &&
       section.records.value_or(section_records_) != section_records_) {
     return lines_->ErrorHere(absl::StrCat("the header says ", *section.records,
