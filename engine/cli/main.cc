@@ -20,13 +20,13 @@ constexpr char kVersion[] = "0.1.0";
 void PrintHelp() {
   Print("usage: eve VERB [OPTION...] ARGUMENT...\n\n");
   for (const Verb* verb : Verbs()) {
-    std::printf("  %-11s %-29s %s\n", std::string(verb->name).c_str(),
+    std::printf("  %-11s %-30s %s\n", std::string(verb->name).c_str(),
                 std::string(verb->arguments).c_str(),
                 std::string(verb->summary).c_str());
   }
   Print(
-      "  help        [VERB]                        explain a verb\n"
-      "  version                                   print the version\n\n"
+      "  help        [VERB]                         explain a verb\n"
+      "  version                                    print the version\n\n"
       "Exit codes: 0 done, 1 absent, 2 usage, 3 damage, 4 input, output, "
       "permission\nor a full disk, 130 interrupted. '--' ends the options.\n");
 }
@@ -38,7 +38,8 @@ void PrintHelpOn(const Verb& verb) {
   for (const OptionSpec& option : verb.options) {
     std::string left(option.name);
     if (!option.value_name.empty()) {
-      left += "=" + std::string(option.value_name);
+      left += option.name.starts_with("--") ? '=' : ' ';
+      left += option.value_name;
     }
     std::printf("  %-20s %s\n", left.c_str(), std::string(option.help).c_str());
   }
