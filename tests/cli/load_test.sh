@@ -194,10 +194,10 @@ for signal in 2 15; do
   [[ ! -e stopped.eve ]] || fail "signal $signal: it was not stopped"
   grep -q 'the first 0 records' stderr || fail "signal $signal: $(<stderr)"
 done
-# In the middle, while it waits for more: what came is in, and no more than it
+# In the middle of a batch, while it waits: what came is in, and no more than it
 # says. It goes on where it was.
 mkfifo pipe
-"$eve" load middle.eve -T --batch=100 --json -f pipe >out 2>stderr &
+"$eve" load middle.eve -T --json -f pipe >out 2>stderr &
 pid=$!
 exec 3>pipe
 cat good good good good >&3  # more than a pipe holds: it has read a part
