@@ -1,14 +1,9 @@
 // eve compact: makes a domain small while others use it.
-#include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <string>
 
 #include "absl/status/status.h"
@@ -19,6 +14,8 @@
 #include "absl/time/time.h"
 #include "engine/cli/open.h"
 #include "engine/cli/output.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/stop_signal.h"
 #include "engine/cli/verbs.h"
 #include "util/status_macros.h"
 
@@ -28,77 +25,30 @@ namespace {
 constexpr char kVerbName[] = "compact";
 constexpr OptionSpec kShareOption = {
     "--share", "X", "empty segments with less than X live; 0.95"};
-constexpr OptionSpec kQuietOption = {"--quiet", "",
-                                     "print neither sizes nor progress"};
-constexpr OptionSpec kProgressOption = {
-    "--progress", "WHEN",
-    "auto (on a terminal, after a second), always or never"};
-
 constexpr double kDefaultShare = 0.95;
 constexpr double kMiB = 1048576.0;
-constexpr int kSignalCodeBase = 128;
-constexpr absl::Duration kQuietTime = absl::Seconds(1);
-constexpr absl::Duration kRedrawTime = absl::Milliseconds(100);
 
-// The signal that asked to stop; 0: none.
-std::atomic<int> stop_signal{0};
-static_assert(std::atomic<int>::is_always_lock_free);
-
-void AskToStop(int number) { stop_signal = number; }
-
-// The first one stops the work between two steps, a second one ends the process
-// at once: nothing is lost by that either.
-void CatchSignals() {
-  struct sigaction action = {};
-  action.sa_handler = AskToStop;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-  sigset_t caught;
-  sigemptyset(&caught);
-  for (const int number : {SIGINT, SIGTERM}) {
-    sigaction(number, &action, nullptr);
-    sigaddset(&caught, number);
-  }
-  // Whoever started this may have blocked them.
-  sigprocmask(SIG_UNBLOCK, &caught, nullptr);
-}
-
-// One line on stderr, drawn again and again.
-class ProgressLine {
+// What Compact() tells, as one line.
+class CompactMeter {
  public:
-  enum class When { kAuto, kAlways, kNever };
-
-  explicit ProgressLine(When when) : when_(when), start_(absl::Now()) {
-    if (when == When::kAuto && ::isatty(STDERR_FILENO) != 1) {
-      when_ = When::kNever;
-    }
-  }
-  ~ProgressLine() {
-    if (is_drawn_) std::fputc('\n', stderr);
-  }
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
+  explicit CompactMeter(ProgressLine::When when) : line_(when) {}
 
   void Show(const CompactProgress& now) {
-    if (when_ == When::kNever) return;
-    const absl::Time at = absl::Now();
     used_start_ = std::max(used_start_, now.used_bytes);
-    if (when_ == When::kAuto && at - start_ < kQuietTime) return;
-    if (is_drawn_ && at - drawn_ < kRedrawTime) return;
-    Draw(now, absl::ToDoubleSeconds(at - start_));
-    is_drawn_ = true;
-    drawn_ = at;
+    if (line_.IsDue()) Draw(now);
   }
 
   // Nothing is left to be done.
   void ShowEnd(const CompactProgress& now) {
     share_ = 1;
-    if (is_drawn_) Draw(now, absl::ToDoubleSeconds(absl::Now() - start_));
+    if (line_.is_drawn()) Draw(now);
   }
 
  private:
   // What has been given up of what there is to give up. Others may write
   // meanwhile: it does not go back for that.
-  void Draw(const CompactProgress& now, double seconds) {
+  void Draw(const CompactProgress& now) {
+    const double seconds = line_.seconds();
     const uint64_t goal =
         std::min(used_start_, now.live_bytes + now.pinned_bytes);
     const uint64_t whole = used_start_ - goal;
@@ -109,37 +59,16 @@ class ProgressLine {
     }
     const double rate =
         seconds > 0 ? static_cast<double>(done) / kMiB / seconds : 0;
-    std::string line =
-        absl::StrFormat("%3.0f %%  %.1f MB/s freed, file %.1f MB", share_ * 100,
-                        rate, static_cast<double>(now.file_bytes) / kMiB);
-    if (share_ > 0 && share_ < 1) {
-      absl::StrAppendFormat(&line, ", %.0f s left",
-                            std::ceil(seconds * (1 - share_) / share_));
-    }
-    // Blanks over what was longer before.
-    std::fprintf(stderr, "\r%-60s", line.c_str());
-    std::fflush(stderr);
+    line_.Draw(absl::StrFormat("%3.0f %%  %.1f MB/s freed, file %.1f MB",
+                               share_ * 100, rate,
+                               static_cast<double>(now.file_bytes) / kMiB) +
+               TimeLeft(seconds, share_));
   }
 
-  When when_;
-  const absl::Time start_;
-  absl::Time drawn_;
-  bool is_drawn_ = false;
+  ProgressLine line_;
   uint64_t used_start_ = 0;
   double share_ = 0;
 };
-
-absl::StatusOr<ProgressLine::When> ProgressArgument(const CommandLine& line) {
-  const std::string when = line.Value(kProgressOption.name, "auto");
-  const bool is_quiet = line.Count(kQuietOption.name) > 0;
-  if (when == "never") return ProgressLine::When::kNever;
-  if (when == "always") return ProgressLine::When::kAlways;
-  if (when == "auto") {
-    return is_quiet ? ProgressLine::When::kNever : ProgressLine::When::kAuto;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--progress is auto, always or never, not '", when, "'"));
-}
 
 absl::StatusOr<double> ShareArgument(const CommandLine& line) {
   const std::string text = line.Value(kShareOption.name, "");
@@ -177,17 +106,17 @@ absl::StatusOr<Outcome> CompactFile(const std::string& path, double share,
                                     ProgressLine::When when) {
   EVE_ASSIGN_OR_RETURN(Domain domain, OpenToWrite(path, /*create=*/false,
                                                   Durability::kCheckpoint));
-  CatchSignals();
+  CatchStopSignals();
   Outcome outcome;
   const absl::Time start = absl::Now();
   EVE_ASSIGN_OR_RETURN(outcome.before, SizesOf(path));
   {
-    ProgressLine progress(when);
+    CompactMeter progress(when);
     CompactOptions options;
     options.share = share;
     options.progress = [&progress](const CompactProgress& now) {
       progress.Show(now);
-      return stop_signal == 0;
+      return StopSignal() == 0;
     };
     const absl::Status status = domain.Compact(options);
     outcome.stopped = absl::IsCancelled(status);
@@ -251,12 +180,12 @@ int RunCompact(const CommandLine& line) {
   if (!outcome.ok()) return Fail(outcome.status());
   if (line.Count(kJsonOption.name) > 0) {
     PrintJson(path, *outcome);
-  } else if (line.Count(kQuietOption.name) == 0) {
+  } else if (!IsQuiet(line)) {
     PrintText(path, *outcome);
   }
   if (!outcome->stopped) return kFine;
   std::fprintf(stderr, "eve: stopped; what was done stays done\n");
-  return kSignalCodeBase + stop_signal;
+  return StoppedExitCode();
 }
 
 }  // namespace
@@ -272,7 +201,8 @@ const Verb& CompactVerb() {
           "until they go. Interrupted, it\nkeeps what it has done.",
       .words_min = 1,
       .words_max = 1,
-      .options = {kShareOption, kProgressOption, kQuietOption, kJsonOption},
+      .options = {kShareOption, kProgressOption, kQuietOption,
+                  kShortQuietOption, kJsonOption},
       .run = RunCompact};
   return *kVerb;
 }

@@ -29,7 +29,15 @@ int RunCount(const CommandLine& line) {
   const absl::StatusOr<uint64_t> count =
       range->IsAll() ? reader.size() : range->Over(reader).Count();
   if (!count.ok()) return Fail(count.status());
-  Print(std::to_string(*count) + "\n");
+  if (line.Count(kJsonOption.name) > 0) {
+    JsonObject all;
+    all.Add("schema", uint64_t{1})
+        .Add("collection", std::string_view(words[1]))
+        .Add("count", *count);
+    Print(all.ToString() + "\n");
+  } else {
+    Print(std::to_string(*count) + "\n");
+  }
   return kFine;
 }
 
@@ -45,7 +53,8 @@ const Verb& CountVerb() {
           "code 1: no\nsuch collection.",
       .words_min = 2,
       .words_max = 2,
-      .options = {kFromOption, kToOption, kPrefixOption, kHexOption},
+      .options = {kFromOption, kToOption, kPrefixOption, kHexOption,
+                  kJsonOption},
       .run = RunCount};
   return *kVerb;
 }

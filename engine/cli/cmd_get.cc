@@ -24,7 +24,12 @@ int RunGet(const CommandLine& line) {
   const auto value = (*map)->At(*now).Get(*key);
   if (absl::IsNotFound(value.status())) return kAbsent;
   if (!value.ok()) return Fail(value.status());
-  if (line.Count(kHexOption.name) > 0) {
+  const bool is_hex = line.Count(kHexOption.name) > 0;
+  if (line.Count(kJsonOption.name) > 0) {
+    Print(JsonOfRecord(*key, *value, is_hex).ToString() + "\n");
+    return kFine;
+  }
+  if (is_hex) {
     Print(ToHex(*value) + "\n");
     return kFine;
   }
@@ -43,11 +48,11 @@ const Verb& GetVerb() {
       .summary = "print the value of a key",
       .help =
           "Prints the bytes as they are stored, and a newline only to a "
-          "terminal or\nwith --hex. Exit code 1: no such key or "
-          "collection.",
+          "terminal or\nwith --hex. In JSON, bytes that are not UTF-8 become "
+          "key_b64 or value_b64. Exit\ncode 1: no such key or collection.",
       .words_min = 3,
       .words_max = 3,
-      .options = {kHexOption},
+      .options = {kHexOption, kJsonOption},
       .run = RunGet};
   return *kVerb;
 }

@@ -15,13 +15,8 @@ constexpr OptionSpec kReverseOption = {"--reverse", "",
 void PrintRecord(const CommandLine& line, std::string_view key,
                  std::string_view value) {
   if (line.Count(kJsonOption.name) > 0) {
-    JsonObject record;
-    if (line.Count(kHexOption.name) > 0) {
-      record.Add("key_hex", ToHex(key)).Add("value_hex", ToHex(value));
-    } else {
-      record.Add("key", key).Add("value", value);
-    }
-    Print(record.ToString() + "\n");
+    const bool is_hex = line.Count(kHexOption.name) > 0;
+    Print(JsonOfRecord(key, value, is_hex).ToString() + "\n");
   } else if (line.Count(kHexOption.name) > 0) {
     Print(ToHex(key) + "\t" + ToHex(value) + "\n");
   } else {

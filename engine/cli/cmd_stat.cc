@@ -56,17 +56,7 @@ void PrintJson(const std::string& path, const DomainStats& stats,
   all.Add("has_unpinned_reader", stats.has_unpinned_reader);
   all.Add("io_engine", std::string_view(stats.io_engine));
   all.Add("poisoned", stats.poisoned);
-  JsonArray collections;
-  for (const CollectionInfo& info : infos) {
-    JsonObject one;
-    one.Add("name", std::string_view(info.name))
-        .Add("kind", std::string_view(info.kind))
-        .Add("key_type", std::string_view(info.key_type))
-        .Add("value_type", std::string_view(info.value_type))
-        .Add("count", info.count);
-    collections.Add(one.ToString());
-  }
-  all.AddJson("collections", collections.ToString());
+  all.AddJson("collections", CollectionsToJson(infos));
   Print(all.ToString() + "\n");
 }
 
@@ -88,10 +78,8 @@ void PrintText(const DomainStats& stats,
   std::printf("%-19s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
   std::printf("%-19s %zu\n", "collections", infos.size());
   for (const CollectionInfo& info : infos) {
-    std::printf("  %s: %s<%s%s%s>, %llu records\n", Escaped(info.name).c_str(),
-                info.kind.c_str(), Escaped(info.key_type).c_str(),
-                info.value_type.empty() ? "" : ", ",
-                Escaped(info.value_type).c_str(),
+    std::printf("  %s: %s, %llu records\n", Escaped(info.name).c_str(),
+                TypeOf(info).c_str(),
                 static_cast<unsigned long long>(info.count));
   }
 }

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -16,30 +17,16 @@ namespace {
 
 constexpr char kVersion[] = "0.1.0";
 
-const std::vector<const Verb*>& Verbs() {
-  static const auto* const kVerbs = new std::vector<const Verb*>{
-      &PutVerb(),  &GetVerb(),     &DelVerb(), &ScanVerb(),  &CountVerb(),
-      &StatVerb(), &ReadersVerb(), &TopVerb(), &CheckVerb(), &CompactVerb()};
-  return *kVerbs;
-}
-
-const Verb* FindVerb(const std::string& name) {
-  for (const Verb* verb : Verbs()) {
-    if (verb->name == name) return verb;
-  }
-  return nullptr;
-}
-
 void PrintHelp() {
   Print("usage: eve VERB [OPTION...] ARGUMENT...\n\n");
   for (const Verb* verb : Verbs()) {
-    std::printf("  %-7s %-29s %s\n", std::string(verb->name).c_str(),
+    std::printf("  %-11s %-30s %s\n", std::string(verb->name).c_str(),
                 std::string(verb->arguments).c_str(),
                 std::string(verb->summary).c_str());
   }
   Print(
-      "  help    [VERB]                        explain a verb\n"
-      "  version                               print the version\n\n"
+      "  help        [VERB]                         explain a verb\n"
+      "  version                                    print the version\n\n"
       "Exit codes: 0 done, 1 absent, 2 usage, 3 damage, 4 input, output, "
       "permission\nor a full disk, 130 interrupted. '--' ends the options.\n");
 }
@@ -51,7 +38,8 @@ void PrintHelpOn(const Verb& verb) {
   for (const OptionSpec& option : verb.options) {
     std::string left(option.name);
     if (!option.value_name.empty()) {
-      left += "=" + std::string(option.value_name);
+      left += option.name.starts_with("--") ? '=' : ' ';
+      left += option.value_name;
     }
     std::printf("  %-20s %s\n", left.c_str(), std::string(option.help).c_str());
   }
@@ -117,7 +105,13 @@ int Run(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   // `eve scan | head` ends without a word.
   std::signal(SIGPIPE, SIG_DFL);
-  int code = eve::cli::Run({argv + 1, argv + argc});
+  int code = eve::cli::kFailure;
+  try {
+    code = eve::cli::Run({argv + 1, argv + argc});
+  } catch (const std::bad_alloc&) {
+    // A value may be as large as memory; what was committed is committed.
+    std::fprintf(stderr, "eve: out of memory\n");
+  }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     std::fprintf(stderr, "eve: writing to stdout: %s\n", std::strerror(errno));
     code = eve::cli::kFailure;

@@ -25,6 +25,13 @@ thread_local const CollectionInfo* AnyHandle::wanted = nullptr;
 
 }  // namespace
 
+const std::vector<std::string_view>& CollectionKinds() {
+  static const auto* const kKinds = new std::vector<std::string_view>{
+      OrderedStrings::kKind, Strings::kKind, SortedSet<std::string>::kKind,
+      MultiMap<std::string, std::string>::kKind};
+  return *kKinds;
+}
+
 absl::StatusOr<Domain> OpenToRead(const std::string& path) {
   DomainOptions options;
   options.create = false;
@@ -42,16 +49,28 @@ absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
   return Domain::Open(path, options);
 }
 
+absl::StatusOr<std::vector<internal::CollectionView>> CollectionsAt(
+    const Snapshot& snapshot) {
+  return internal::ListCollections(snapshot.impl());
+}
+
+absl::StatusOr<AnyCollection> OpenCollection(Domain& domain,
+                                             const CollectionInfo& wanted) {
+  AnyHandle::kKind = wanted.kind;
+  AnyHandle::wanted = &wanted;
+  EVE_ASSIGN_OR_RETURN(AnyHandle opened,
+                       domain.Collection<AnyHandle>(wanted.name));
+  return AnyCollection{wanted, std::move(opened.ref)};
+}
+
 absl::StatusOr<std::optional<AnyCollection>> FindCollection(
     Domain& domain, const std::string& name) {
   EVE_ASSIGN_OR_RETURN(const std::vector<CollectionInfo> infos,
                        domain.Collections());
   for (const CollectionInfo& info : infos) {
     if (info.name != name) continue;
-    AnyHandle::kKind = info.kind;
-    AnyHandle::wanted = &info;
-    EVE_ASSIGN_OR_RETURN(AnyHandle opened, domain.Collection<AnyHandle>(name));
-    return AnyCollection{info, std::move(opened.ref)};
+    EVE_ASSIGN_OR_RETURN(AnyCollection opened, OpenCollection(domain, info));
+    return std::optional<AnyCollection>(std::move(opened));
   }
   return std::optional<AnyCollection>();
 }

@@ -12,6 +12,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/cli/command_line.h"
@@ -34,6 +36,13 @@ struct AnyCollection {
   OrderedStrings ordered() const { return OrderedStrings(ref); }
 };
 
+// All collections of a snapshot, by name, for walking and counting.
+absl::StatusOr<std::vector<internal::CollectionView>> CollectionsAt(
+    const Snapshot& snapshot);
+
+// "ordered_map", "map", "sorted_set" and "multi_map".
+const std::vector<std::string_view>& CollectionKinds();
+
 absl::StatusOr<Domain> OpenToRead(const std::string& path);
 // Creates the file if `create` and it is missing.
 absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
@@ -42,8 +51,13 @@ absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
 // The collection of that name. Nothing if there is none.
 absl::StatusOr<std::optional<AnyCollection>> FindCollection(
     Domain& domain, const std::string& name);
-// The same for verbs that take one key: multimaps are refused, since their
-// stored keys are not what one types.
+// The collection with the name, kind and types of `wanted`, created if it is
+// missing.
+//   kFailedPrecondition  it exists with another kind or other types
+absl::StatusOr<AnyCollection> OpenCollection(Domain& domain,
+                                             const CollectionInfo& wanted);
+// FindCollection() for verbs that take one key: multimaps are refused, since
+// their stored keys are not what one types.
 absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,
                                                       const std::string& name);
 

@@ -149,4 +149,36 @@ JsonArray& JsonArray::Add(std::string_view json) {
   return *this;
 }
 
+JsonObject JsonOfRecord(std::string_view key, std::string_view value,
+                        bool is_hex) {
+  JsonObject record;
+  record.Add("schema", uint64_t{1});
+  if (is_hex) {
+    record.Add("key_hex", ToHex(key)).Add("value_hex", ToHex(value));
+  } else {
+    record.Add("key", key).Add("value", value);
+  }
+  return record;
+}
+
+std::string TypeOf(const CollectionInfo& info) {
+  return absl::StrCat(info.kind, "<", Escaped(info.key_type),
+                      info.value_type.empty() ? "" : ", ",
+                      Escaped(info.value_type), ">");
+}
+
+std::string CollectionsToJson(const std::vector<CollectionInfo>& infos) {
+  JsonArray collections;
+  for (const CollectionInfo& info : infos) {
+    JsonObject one;
+    one.Add("name", std::string_view(info.name))
+        .Add("kind", std::string_view(info.kind))
+        .Add("key_type", std::string_view(info.key_type))
+        .Add("value_type", std::string_view(info.value_type))
+        .Add("count", info.count);
+    collections.Add(one.ToString());
+  }
+  return collections.ToString();
+}
+
 }  // namespace eve::cli

@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "eve/bytes.h"
+#include "eve/stats.h"
 
 namespace eve::cli {
 
@@ -57,6 +59,15 @@ class JsonObject {
   void Name(std::string_view name);
   std::string text_ = "{";
 };
+
+// {"schema":1,"key":"...","value":"..."}, or key_hex and value_hex.
+JsonObject JsonOfRecord(std::string_view key, std::string_view value,
+                        bool is_hex);
+
+// ordered_map<string, int64>
+std::string TypeOf(const CollectionInfo& info);
+// An array with an object a collection.
+std::string CollectionsToJson(const std::vector<CollectionInfo>& infos);
 
 // [a,b], of items that are JSON already.
 class JsonArray {

@@ -9,12 +9,17 @@
 #ifndef EVE_ENGINE_CLI_VERBS_H_
 #define EVE_ENGINE_CLI_VERBS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "engine/cli/command_line.h"
 
 namespace eve::cli {
+
+// Of a verb that takes any number of words.
+inline constexpr size_t kWordsMax = SIZE_MAX;
 
 struct Verb {
   std::string_view name;
@@ -32,11 +37,22 @@ const Verb& GetVerb();
 const Verb& DelVerb();
 const Verb& ScanVerb();
 const Verb& CountVerb();
+const Verb& CollectionsVerb();
+const Verb& DumpVerb();
+const Verb& LoadVerb();
 const Verb& StatVerb();
 const Verb& ReadersVerb();
 const Verb& TopVerb();
 const Verb& CheckVerb();
 const Verb& CompactVerb();
+const Verb& CompletionVerb();
+
+// All of them, in the order in which help lists them.
+const std::vector<const Verb*>& Verbs();
+const Verb* FindVerb(std::string_view name);
+
+// "DOMAIN COLLECTION KEY" as words.
+std::vector<std::string_view> ArgumentsOf(const Verb& verb);
 
 }  // namespace eve::cli
 

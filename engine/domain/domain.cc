@@ -2,7 +2,6 @@
 
 #include "eve/domain.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,18 +61,13 @@ absl::Status Domain::Drop(std::string_view name) {
 absl::StatusOr<std::vector<CollectionInfo>> Domain::Collections() const {
   if (impl_ == nullptr) return NotOpen();
   EVE_ASSIGN_OR_RETURN(const auto snapshot, impl_->Now());
-  EVE_ASSIGN_OR_RETURN(
-      const std::vector<CatalogRecord> records,
-      ListCatalog(impl_->core().view, snapshot->record().catalog_root));
+  EVE_ASSIGN_OR_RETURN(std::vector<internal::CollectionView> collections,
+                       internal::ListCollections(*snapshot));
   std::vector<CollectionInfo> infos;
-  for (const CatalogRecord& record : records) {
-    if (record.IsGraveyard()) continue;
-    infos.push_back(
-        CollectionInfo{record.name, std::string(KindName(record.entry.kind)),
-                       record.key_type, record.value_type, record.entry.count});
+  infos.reserve(collections.size());
+  for (auto& collection : collections) {
+    infos.push_back(std::move(collection.info));
   }
-  std::sort(infos.begin(), infos.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
   return infos;
 }
 

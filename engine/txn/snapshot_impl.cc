@@ -1,6 +1,7 @@
 #include "engine/txn/snapshot_impl.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/collections/hamt_map.h"
 #include "engine/collections/hamt_verify.h"
@@ -42,8 +43,11 @@ absl::Status SnapshotImpl::status() const {
       ": a read through this snapshot met damaged bytes; run eve check");
 }
 
-MapView ViewAt(const Core& core, const CommitRecord& record,
-               const CollectionRef& ref, const SnapshotImpl* snapshot) {
+namespace {
+
+// Of no collection yet.
+MapView ViewOfVersion(const Core& core, const CommitRecord& record,
+                      const SnapshotImpl* snapshot) {
   MapView view;
   view.base = core.view.base;
   view.limit_units =
@@ -53,6 +57,42 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
   view.mask = core.hasher.mask;
   view.snapshot = snapshot;
   if (core.verify_reads) view.verify_salt = core.salt;
+  return view;
+}
+
+void SetEntry(const CatalogEntry& entry, MapView& view) {
+  view.root = entry.root.word;
+  view.count = entry.count;
+  view.ordered = StructureOf(entry.kind) == Structure::kTree;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<CollectionView>> ListCollections(
+    const SnapshotImpl& snapshot) {
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<CatalogRecord> records,
+      ListCatalog(snapshot.core().view, snapshot.record().catalog_root));
+  std::vector<CollectionView> collections;
+  for (const CatalogRecord& record : records) {
+    if (record.IsGraveyard()) continue;
+    CollectionView one;
+    one.info =
+        CollectionInfo{record.name, std::string(KindName(record.entry.kind)),
+                       record.key_type, record.value_type, record.entry.count};
+    one.map = ViewOfVersion(snapshot.core(), snapshot.record(), &snapshot);
+    SetEntry(record.entry, one.map);
+    collections.push_back(std::move(one));
+  }
+  std::sort(
+      collections.begin(), collections.end(),
+      [](const auto& a, const auto& b) { return a.info.name < b.info.name; });
+  return collections;
+}
+
+MapView ViewAt(const Core& core, const CommitRecord& record,
+               const CollectionRef& ref, const SnapshotImpl* snapshot) {
+  MapView view = ViewOfVersion(core, record, snapshot);
   const absl::StatusOr<std::optional<Bytes>> bytes =
       FindCatalogBytes(core.view, core.hasher, record.catalog_root, ref.name);
   const bool is_verified =
@@ -69,9 +109,7 @@ MapView ViewAt(const Core& core, const CommitRecord& record,
   CatalogEntry entry;
   std::memcpy(static_cast<void*>(&entry), (*bytes)->data(), sizeof(entry));
   if (entry.id != ref.id) return view;  // dropped and created anew
-  view.root = entry.root.word;
-  view.count = entry.count;
-  view.ordered = StructureOf(entry.kind) == Structure::kTree;
+  SetEntry(entry, view);
   return view;
 }
 

@@ -45,7 +45,7 @@ lines=$("$eve" scan shop.eve fruit)
   { echo "scan: $lines" >&2; failures=$((failures + 1)); }
 [[ $("$eve" scan --limit=2 shop.eve fruit | wc -l) == 2 ]] ||
   failures=$((failures + 1))
-[[ $("$eve" scan --json shop.eve fruit) == *'{"key_b64":"AP8='* ]] ||
+[[ $("$eve" scan --json shop.eve fruit) == *'{"schema":1,"key_b64":"AP8='* ]] ||
   failures=$((failures + 1))
 
 # A new collection is in order; ranges, from either end.

@@ -13,12 +13,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "eve/bytes.h"
+#include "eve/stats.h"
 
 namespace eve {
 
@@ -73,6 +75,15 @@ class MapCursor {
   std::unique_ptr<State> state_;
 };
 
+// A collection as a snapshot shows it, for who does not know its types.
+struct CollectionView {
+  CollectionInfo info;
+  MapView map;
+};
+
+// All of them, by name.
+absl::StatusOr<std::vector<CollectionView>> ListCollections(
+    const SnapshotImpl& snapshot);
 MapView OpenMap(const SnapshotImpl& snapshot, const CollectionRef& ref);
 std::optional<Bytes> FindInMap(const MapView& view, Bytes key);
 absl::StatusOr<Bytes> GetInMap(const MapView& view, Bytes key);

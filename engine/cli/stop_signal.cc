@@ -1,0 +1,61 @@
+#include "engine/cli/stop_signal.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace eve::cli {
+namespace {
+
+constexpr int kSignalCodeBase = 128;
+
+std::atomic<int> stop_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+// Its read end becomes readable with the signal: a poll cannot miss it, as a
+// look at the word before a read could.
+int wake_pipe[2] = {-1, -1};
+
+void AskToStop(int number) {
+  const int saved = errno;
+  stop_signal = number;
+  const char byte = 0;
+  // A pipe that is full wakes as well.
+  [[maybe_unused]] const ssize_t written = ::write(wake_pipe[1], &byte, 1);
+  errno = saved;
+}
+
+}  // namespace
+
+void CatchStopSignals() {
+  if (wake_pipe[0] < 0 && ::pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+    wake_pipe[0] = wake_pipe[1] = -1;
+  }
+  struct sigaction action = {};
+  action.sa_handler = AskToStop;
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+  sigset_t caught;
+  sigemptyset(&caught);
+  for (const int number : {SIGINT, SIGTERM}) {
+    sigaction(number, &action, nullptr);
+    sigaddset(&caught, number);
+  }
+  // Whoever started this may have blocked them.
+  sigprocmask(SIG_UNBLOCK, &caught, nullptr);
+}
+
+int StopSignal() { return stop_signal; }
+
+int StoppedExitCode() { return kSignalCodeBase + stop_signal; }
+
+void WaitToRead(int fd) {
+  pollfd waiting[2] = {{fd, POLLIN, 0}, {wake_pipe[0], POLLIN, 0}};
+  while (stop_signal == 0 && ::poll(waiting, 2, -1) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace eve::cli

@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# What eve load says of bad input, what it leaves, and how it is interrupted.
+set -u
+eve=$PWD/$1
+interrupted=$PWD/$2
+cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-load-XXXXXX")" || exit 1
+failures=0
+
+fail() {
+  printf 'FAILED: %s\n' "$*" >&2
+  failures=$((failures + 1))
+}
+# runs CODE COMMAND...: stdout goes to out, stderr to stderr.
+runs() {
+  local expected=$1 code
+  shift
+  "$@" >out 2>stderr
+  code=$?
+  [[ $code == "$expected" ]] || fail "$*: code $code: $(cat stderr)"
+}
+number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" out; }
+
+# refuses LINE PATTERN OPTION...: the file `bad` is refused with an error about
+# this line, and what was in the domain before is all that is in it after.
+"$eve" put old.eve main kept value || exit 1
+refuses() {
+  local line=$1 pattern=$2
+  shift 2
+  rm -f new.eve new.eve-lock
+  runs 4 "$eve" load new.eve -f bad "$@"
+  [[ ! -s out ]] || fail "stdout of bad input: $(<out)"
+  # shellcheck disable=SC2053
+  [[ $(head -1 stderr) == "eve: bad:$line: "$pattern ]] ||
+    fail "expected line $line, $pattern: $(<stderr)"
+  [[ ! -e new.eve ]] || fail "made a file of bad input: $pattern"
+  runs 4 "$eve" load old.eve -f bad "$@"
+  [[ $("$eve" scan old.eve main) == $'kept\tvalue' &&
+    $("$eve" collections old.eve | wc -l) == 1 ]] ||
+    fail "bad input has left something: $("$eve" dump old.eve)"
+}
+head='VERSION=3\nformat=bytevalue\nHEADER=END\n'
+printf '' >bad; refuses 1 '*empty*'
+printf 'VERSION=3\nformat=bytevalue\n' >bad; refuses 2 '*cut off'
+printf 'VERSION=3\nHEADER=END' >bad; refuses 2 '*cut off'
+printf 'VERSION=4\nHEADER=END\nDATA=END\n' >bad; refuses 1 'VERSION=4*'
+printf 'VERSION=x\nHEADER=END\nDATA=END\n' >bad; refuses 1 '*no number'
+printf 'VERSION=3\nformat=xml\nHEADER=END\nDATA=END\n' >bad; refuses 2 'format=xml*'
+printf 'VERSION=3\ntype=queue\nHEADER=END\nDATA=END\n' >bad; refuses 2 'type=queue*'
+printf ' 61\n 62\n' >bad; refuses 1 'a record where a header should be*-T*'
+printf 'hello\nworld\n' >bad; refuses 1 "'hello' where a line KEYWORD=VALUE*-T*"
+printf "${head} 61\n 62\n" >bad; refuses 5 '*without DATA=END*cut off'
+printf "${head} 61\n" >bad; refuses 4 '*between a key and its value*cut off'
+printf "${head} 61\n 6" >bad; refuses 5 '*inside a record*cut off'
+printf "${head} 61\n 62\nDATA=EN" >bad; refuses 6 '*cut off'
+printf "${head} 61\nDATA=END\n" >bad; refuses 5 'a key without a value*'
+printf "${head} 616\n 62\nDATA=END\n" >bad; refuses 4 'an odd number (3)*'
+printf "${head} 61\n 6x\nDATA=END\n" >bad; refuses 5 'no hexadecimal digits in columns 1 and 2*'
+printf "${head} 61\n 00112233445566778899aabbccddeeff0011 2\nDATA=END\n" >bad
+refuses 5 'no hexadecimal digits in columns 37 and 38*'
+printf "${head} 61\n 001122334455667788g9aabbccddeeff0011\nDATA=END\n" >bad
+refuses 5 'no hexadecimal digits in columns 19 and 20*'
+printf "${head}61\n62\nDATA=END\n" >bad; refuses 4 'neither a record*'
+printf "${head} 61\r\n 62\r\nDATA=END\r\n" >bad; refuses 4 '*CR LF*tr -d*'
+printf "VERSION=3\r\nHEADER=END\r\nDATA=END\r\n" >bad; refuses 1 '*CR LF*'
+printf "${head} 61\n 62\nDATA=END\r\n" >bad; refuses 6 '*CR LF*'
+printf 'VERSION=3\nformat=print\nHEADER=END\n a\\b\n c\nDATA=END\n' >bad
+refuses 4 'the backslash in column 2*dump without -p'
+printf 'VERSION=3\neve_records=2\nHEADER=END\n 61\n 62\nDATA=END\n' >bad
+refuses 6 'the header says 2 records, and 1 came*'
+printf 'VERSION=3\neve_section=1/2\nHEADER=END\nDATA=END\n' >bad
+"$eve" load part.eve -f bad >out 2>stderr
+[[ $? == 4 ]] || fail "a missing section is taken"
+grep -q '^eve: bad:4: collection number 2 of 2 .* the end of the input.*cut off$' \
+  stderr || fail "a missing section: $(<stderr)"
+printf 'VERSION=3\neve_section=2/2\nHEADER=END\nDATA=END\n' >bad
+refuses 3 'collection number 1 of*'
+printf 'VERSION=3\neve_kind=heap\nHEADER=END\nDATA=END\n' >bad
+refuses 3 'eve_kind=heap is unknown*'
+printf 'VERSION=3\neve_kind=sorted_set\nHEADER=END\n 61\n 62\nDATA=END\n' >bad
+refuses 5 'a value of 1 bytes in a set'
+printf 'VERSION=3\ndatabase=n\neve_kind=ordered_map\neve_key_type=int64\nHEADER=END\n 61\n 62\nDATA=END\n' >bad
+refuses 7 'a key of 1 bytes that is no int64*'
+printf 'VERSION=3\ndatabase=n\nintegerkey=1\nHEADER=END\n 616263\n 62\nDATA=END\n' >bad
+refuses 5 'a key of 3 bytes where the header says integers, which have 4 or 8'
+printf 'VERSION=3\ndatabase=n\nintegerkey=1\nHEADER=END\n 61626364\n 62\n 6162636465666768\n 62\nDATA=END\n' >bad
+refuses 7 'a key of 8 bytes where the header says integers, here uint32'
+printf 'VERSION=3\ndatabase=n\ndupsort=1\nHEADER=END\n 61\n 62\nDATA=END\n' >bad
+refuses 4 "database 'n' has several values for a key*" --kind=hash
+{ printf "$head "; head -c 131074 /dev/zero | tr '\0' 6; printf '\n 61\nDATA=END\n'; } >bad
+refuses 4 'a key of 65537 bytes; at most 65536 are allowed'
+{ printf "$head "; head -c 30000000 /dev/zero | tr '\0' 6; } >bad
+refuses 4 'a line of more than 393217 bytes*'
+{ head -c 30000000 /dev/zero | tr '\0' x; } >bad
+refuses 1 'a line of more than 4096 bytes*'
+{ printf 'VERSION=3\ndatabase=n\ndupsort=1\nHEADER=END\n 61\n '
+  head -c 131072 /dev/zero | tr '\0' 6; printf '\nDATA=END\n'; } >bad
+refuses 6 'a key and a value of 65539 bytes as they are stored*'
+# Pairs of lines.
+printf 'a\n1\nb\n' >bad; refuses 3 '*the number of lines is odd' -T
+printf 'a\n1\nb\n2' >bad; refuses 4 '*does not end with a newline' -T
+printf 'a\n1\nb\\x\n2\n' >bad; refuses 3 'the backslash in column 2*' -T
+printf 'a\r\n1\r\n' >bad; refuses 1 '*CR LF*\\0d)' -T
+# JSON lines.
+json='{"collection":"c","kind":"map","key_type":"string","value_type":"string"'
+printf '{"key":"a","value":"b"\n' >bad; refuses 1 'not a JSON object*'
+printf '[1]\n' >bad; refuses 1 'not a JSON object*' --format=jsonl
+printf '{"key":"a"}\n' >bad; refuses 1 'a record has a "value"*'
+printf '{"key":1,"value":"b"}\n' >bad; refuses 1 "'key' is no string"
+printf '{"value":"b"}\n' >bad; refuses 1 'a record has a "key"*'
+printf '{"key_b64":"?","value":"b"}\n' >bad; refuses 1 "'key_b64' is no base 64"
+printf '{"key_hex":"6","value":"b"}\n' >bad; refuses 1 "'key_hex': *"
+printf '{"key":"\\ud800","value":"b"}\n' >bad; refuses 1 'not a JSON object*'
+printf '{"key":"a","value":"\xff"}\n' >bad; refuses 1 'not a JSON object*'
+printf '%s\n' "$json}" '{"key":"a","value":"b"}' >bad; refuses 2 '*"end"*cut off'
+printf '%s\n' "$json,\"records\":2}" '{"key":"a","value":"b"}' '{"end":"c"}' >bad
+refuses 3 'the header says 2 records*'
+printf '%s\n' "$json,\"records\":-1}" '{"end":"c"}' >bad; refuses 1 "'records' is no number*"
+{ head -c 100000 /dev/zero | tr '\0' '['; echo; } >bad; refuses 1 'not a JSON*' --format=jsonl
+# What a collection before it has brought is in.
+for tail in '' ' 63\n'; do
+  printf "${head} 61\n 62\nDATA=END\n${tail:-\n}" >bad
+  rm -f tail.eve tail.eve-lock
+  runs 4 "$eve" load tail.eve -f bad
+  grep -q '^eve: bad:7: ' stderr || fail "behind the end: $(<stderr)"
+  grep -q 'the first 1 records' stderr || fail "behind the end: $(<stderr)"
+  [[ $("$eve" scan tail.eve main) == $'a\tb' ]] || fail "behind the end"
+done
+
+# Asked wrongly.
+for wrong in '--kind=heap' '--batch=0' '--batch=x' '--skip=-1' '--format=xml' \
+  '-T --format=mdb' '-s a b' '--durability=high' '--progress=x' '--nonsense'; do
+  # shellcheck disable=SC2086
+  runs 2 "$eve" load old.eve $wrong
+  [[ ! -s out && -s stderr ]] || fail "load $wrong: no usage error"
+done
+runs 4 "$eve" load old.eve -f nowhere
+runs 4 "$eve" load old.eve -f .
+runs 4 "$eve" load nowhere/new.eve -T -f <(printf 'a\nb\n')
+grep -q 'nowhere' stderr || fail "no folder: $(<stderr)"
+printf 'VERSION=3\neve_kind=map\nHEADER=END\n 61\n 62\nDATA=END\n' >other
+runs 4 "$eve" load old.eve -f other
+grep -q "'main' is ordered_map<string, string>, asked for map" stderr ||
+  fail "another kind: $(<stderr)"
+
+# Without a word about the kind, what is there stays what it is.
+runs 0 "$eve" load hash.eve -T --kind=hash -f <(printf 'a\n1\n')
+runs 0 "$eve" load hash.eve -T -f <(printf 'b\n2\n')
+[[ $("$eve" collections hash.eve) == $'main\tmap<string, string>\t2' ]] ||
+  fail "an existing kind: $("$eve" collections hash.eve)"
+# Keys in no order, and the same one again: the last one counts.
+runs 0 "$eve" load turn.eve -T --batch=3 -f <(printf '%s\n' z 1 a 2 m 3 z 4 a 5)
+[[ $("$eve" scan turn.eve main | tr '\t\n' '= ') == 'a=5 m=3 z=4 ' ]] ||
+  fail "no order: $("$eve" scan turn.eve main)"
+runs 0 "$eve" load keep.eve -N -T --batch=3 -f <(printf '%s\n' z 1 a 2 m 3 z 4 a 5)
+[[ $("$eve" scan keep.eve main | tr '\t\n' '= ') == 'a=2 m=3 z=1 ' ]] ||
+  fail "-N: $("$eve" scan keep.eve main)"
+# Berkeley DB's header; an empty key; hexadecimal of either case.
+printf 'VERSION=2\nformat=bytevalue\ntype=hash\nh_ffactor=40\ndb_lorder=1234\nHEADER=END\n \n 0AfF\nDATA=END\n' |
+  "$eve" load bdb.eve >out 2>stderr || fail "db_dump: $(<stderr)"
+[[ $("$eve" scan --hex bdb.eve main) == $'\t0aff' ]] || fail "db_dump"
+
+# Batches before the bad one stay, and it says how to go on.
+seq 2000 | sed 's/.*/key &\nvalue &/' >good
+sed '3003s/$/\\/' good >bad
+runs 4 "$eve" load resumed.eve -T --batch=100 -f bad
+grep -q '^eve: bad:3003: ' stderr || fail "batches: $(<stderr)"
+grep -q "^eve: the first 1500 records .* '--skip=1500'" stderr ||
+  fail "batches: $(<stderr)"
+[[ $("$eve" count resumed.eve main) == 1500 ]] || fail "batches"
+runs 0 "$eve" load resumed.eve -T --json --batch=100 --skip=1500 -f good
+[[ $(number records_done) == 2000 && $(number records) == 500 ]] ||
+  fail "--skip: $(<out)"
+"$eve" load whole.eve -q -T -f good
+cmp <("$eve" scan resumed.eve main) <("$eve" scan whole.eve main) ||
+  fail "resumed"
+# A full disk: the same promise.
+head -c 900000 /dev/urandom | od -An -v -tx1 -w45 | tr -d ' ' |
+  sed 's/.*/&\n&&&&&&&&&&&&&&&&&&&&/' >much
+(trap '' XFSZ; ulimit -f 20480; exec "$eve" load full.eve -T --batch=500 -f much) \
+  >out 2>stderr
+[[ $? == 4 ]] || fail "a full disk"
+grep -q '^eve: lines [0-9]* to [0-9]*: .*full.eve' stderr || fail "full: $(<stderr)"
+done=$(sed -n 's/^eve: the first \([0-9]*\) records.*/\1/p' stderr)
+[[ $done -gt 500 && $done -lt 20000 && $((done % 500)) == 0 &&
+  $("$eve" count full.eve main) == "$done" ]] || fail "full: $done records"
+runs 0 "$eve" check full.eve
+runs 0 "$eve" load -q full.eve -T --skip="$done" -f much
+[[ $("$eve" count full.eve main) == 20000 ]] || fail "after the full disk"
+
+# A signal that is there from the start stops it before it has begun.
+for signal in 2 15; do
+  rm -f stopped.eve stopped.eve-lock
+  runs $((128 + signal)) "$interrupted" $signal "$eve" load stopped.eve -T -f good
+  [[ ! -e stopped.eve ]] || fail "signal $signal: it was not stopped"
+  grep -q 'the first 0 records' stderr || fail "signal $signal: $(<stderr)"
+done
+# In the middle of a batch, while it waits: what came is in, and no more than it
+# says. It goes on where it was.
+mkfifo pipe
+"$eve" load middle.eve -T --json -f pipe >out 2>stderr &
+pid=$!
+exec 3>pipe
+cat good good good good >&3  # more than a pipe holds: it has read a part
+kill -INT $pid
+wait $pid
+[[ $? == 130 ]] || fail "SIGINT: $(<stderr)"
+exec 3>&-
+done=$(number records_done)
+[[ $(<out) == *'"complete":false'* && $done -gt 0 && $done -le 8000 ]] ||
+  fail "SIGINT: $(<out)"
+grep -q "^eve: the first $done records" stderr || fail "SIGINT: $(<stderr)"
+[[ $("$eve" count middle.eve main) == $((done < 2000 ? done : 2000)) ]] ||
+  fail "SIGINT: $done are not in"
+runs 0 "$eve" check middle.eve
+cat good good good good >all
+runs 0 "$eve" load middle.eve -T --skip="$done" -f all
+cmp <("$eve" scan middle.eve main) <("$eve" scan whole.eve main) ||
+  fail "after SIGINT"
+
+[[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
