@@ -4,6 +4,17 @@
 #include <cstdlib>
 
 namespace eve::bench {
+namespace {
+
+constexpr KnownEngine kKnownEngines[] = {{"eve", "Eve itself"},
+                                         {"lmdb", "liblmdb-dev"},
+                                         {"rocksdb", "librocksdb-dev"},
+                                         {"leveldb", "libleveldb-dev"},
+                                         {"tkrzw", "libtkrzw-dev"}};
+
+}  // namespace
+
+absl::Span<const KnownEngine> KnownEngines() { return kKnownEngines; }
 
 std::vector<EngineInfo>& RegisteredEngines() {
   static auto& engines = *new std::vector<EngineInfo>;

@@ -91,6 +91,9 @@ class Session {
   virtual absl::Status TakeSnapshot() = 0;
   virtual void DropSnapshot() = 0;
 
+  // As TakeSnapshot, but for a single Get, which an engine can do without.
+  virtual absl::Status SeeNewest() { return TakeSnapshot(); }
+
   // Looks `key` up in the snapshot. `*value` stays valid until the next call.
   // REQUIRES: a snapshot is held.
   virtual bool Get(std::string_view key, std::string_view* value) = 0;
@@ -118,6 +121,8 @@ inline constexpr size_t kMultiGetMax = 64;
 struct EngineOptions {
   Durability durability = Durability::kNone;
   std::string collection;     // "ordered", "map"; rivals have one kind only
+  bool compress = false;      // with Snappy, if the engine can
+  uint64_t entries = 0;       // how many there will be
   int sessions_max = 1;       // in all processes together
   bool first_process = true;  // this one runs what needs to run only once
 };
@@ -163,6 +168,22 @@ class Engine {
   }
 
   virtual SpaceCounters CountSpace() { return {}; }
+
+  // What the engine tells of itself, lines for people.
+  virtual std::string DescribeStats() = 0;
+
+  // What guards its bytes. REQUIRES: EngineInfo::checksum is not empty.
+  virtual uint64_t Checksum(std::string_view /*bytes*/) { return 0; }
+};
+
+// What not every engine can do; workloads that need it are left out there.
+struct Abilities {
+  bool many_processes = true;  // open one database at once
+  bool order_keys = true;
+  bool snapshot = true;
+  bool bulk_load = true;
+  bool compact_in_place = true;
+  bool compress = true;
 };
 
 // An engine as the driver knows it before anything is opened.
@@ -171,12 +192,20 @@ struct EngineInfo {
   std::string version;
   std::string settings;
   std::string durability[3];  // what each Durability means; index is the enum
-  bool many_processes = false;
+  Abilities can;
+  std::string checksum;  // its name; empty if it cannot be called
   std::function<std::unique_ptr<Engine>()> create;
 };
 
 // The engines linked into this binary, filled in before main().
 std::vector<EngineInfo>& RegisteredEngines();
+
+// Every engine that db_bench knows, linked in or not, in the order of reports.
+struct KnownEngine {
+  const char* name;
+  const char* package;  // of Debian, that the adapter is built from
+};
+absl::Span<const KnownEngine> KnownEngines();
 
 // nullptr if no such engine is linked in.
 const EngineInfo* FindEngine(std::string_view name);

@@ -9,6 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "db_bench/worker.h"
 
 namespace eve::bench {
@@ -71,65 +73,158 @@ double ClockCallNanos() {
 }
 
 uint64_t RawBytes(const RunConfig& config) {
-  return config.num * (config.key_size + config.value_size);
+  return config.num * config.EntryBytes();
 }
 
-void PrintMachine(const std::string& db_dir) {
+std::vector<Environment::Fact> DescribeMachine(const std::string& db_dir) {
   utsname system;
   uname(&system);
-  absl::PrintF("CPU:         %d x %s\n", sysconf(_SC_NPROCESSORS_ONLN),
-               ProcField("/proc/cpuinfo", "model name"));
-  absl::PrintF("Kernel:      %s %s %s\n", system.sysname, system.release,
-               system.machine);
-  absl::PrintF("Memory:      %s, %s available; huge pages: %s\n",
-               ProcField("/proc/meminfo", "MemTotal"),
-               ProcField("/proc/meminfo", "MemAvailable"),
-               FirstLine("/sys/kernel/mm/transparent_hugepage/enabled"));
-  absl::PrintF("File system: %s\n", MountOf(db_dir));
-  absl::PrintF("Directory:   %s\n", db_dir);
-  absl::PrintF("Build:       %s, %s\n",
+  return {
+      {"Date", absl::FormatTime("%Y-%m-%d %H:%M:%S %z", absl::Now(),
+                                absl::LocalTimeZone())},
+      {"CPU", absl::StrFormat("%d x %s", sysconf(_SC_NPROCESSORS_ONLN),
+                              ProcField("/proc/cpuinfo", "model name"))},
+      {"Memory",
+       absl::StrFormat("%s, %s available; huge pages: %s",
+                       ProcField("/proc/meminfo", "MemTotal"),
+                       ProcField("/proc/meminfo", "MemAvailable"),
+                       FirstLine("/sys/kernel/mm/transparent_hugepage/"
+                                 "enabled"))},
+      {"Kernel", absl::StrFormat("%s %s %s", system.sysname, system.release,
+                                 system.machine)},
+      {"Filesystem", MountOf(db_dir)},
+      {"Directory", db_dir},
+      {"Build", absl::StrFormat("%s, %s",
 #if defined(__clang__)
-               absl::StrCat("Clang ", __clang_version__),
+                                absl::StrCat("Clang ", __clang_version__),
 #else
-               absl::StrCat("GCC ", __VERSION__),
+                                absl::StrCat("GCC ", __VERSION__),
 #endif
-               BuildMode());
-  absl::PrintF("Clock:       %.0f ns, called once per measured latency\n",
-               ClockCallNanos());
+                                BuildMode())},
+      {"Clock", absl::StrFormat("%.0f ns, called once per measured latency",
+                                ClockCallNanos())},
+  };
+}
+
+std::string DescribeKeysDrawn(const RunConfig& config) {
+  std::string text = config.distribution_name;
+  if (config.exp_range > 0) {
+    absl::StrAppendFormat(&text, "; lookups num * exp(-r), r up to %g",
+                          config.exp_range);
+  }
+  return text;
+}
+
+std::string DescribePace(const RunConfig& config) {
+  std::string text = absl::StrFormat(
+      "%d processes x %d threads; --reads=%d and --writes=%d are shared out",
+      config.processes, config.threads, config.reads, config.writes);
+  if (config.duration_nanos != 0) {
+    absl::StrAppendFormat(&text, "; random workloads run for %d s",
+                          config.duration_nanos / 1000000000);
+  }
+  if (config.write_bytes_per_second != 0) {
+    absl::StrAppendFormat(&text, "; all together write at most %d bytes/s",
+                          config.write_bytes_per_second);
+  }
+  return text;
+}
+
+std::string DescribeBatches(const RunConfig& config) {
+  if (config.batch_size == 0) {
+    return "1,000 or 10,000 writes a transaction in fills, 1 elsewhere";
+  }
+  return absl::StrFormat("%d writes a transaction", config.batch_size);
+}
+
+// As LevelDB's db_bench prints them.
+std::vector<Environment::Fact> DescribeSizes(const RunConfig& config) {
+  const ValueShape& shape = config.values;
+  const double average = static_cast<double>(shape.Average());
+  const double shrunk = average * shape.compression_ratio;
+  const std::string size =
+      shape.IsFixed()
+          ? absl::StrFormat("%d bytes each", shape.size)
+          : absl::StrFormat("%d bytes on average, %d to %d, %s",
+                            shape.Average(), shape.size_min, shape.size_max,
+                            shape.distribution == SizeDistribution::kNormal
+                                ? "normal"
+                                : "uniform");
+  const double raw = static_cast<double>(RawBytes(config));
+  const double file = config.compress ? raw - static_cast<double>(config.num) *
+                                                  (average - shrunk)
+                                      : raw;
+  return {
+      {"Keys", absl::StrFormat("%d bytes each", config.key_size)},
+      {"Values", absl::StrFormat("%s (%d bytes after compression)", size,
+                                 static_cast<int64_t>(shrunk + 0.5))},
+      {"Entries", absl::StrCat(config.num)},
+      {"RawSize", absl::StrFormat("%.1f MB (estimated)", raw / kMiB)},
+      {"FileSize", absl::StrFormat("%.1f MB (estimated)", file / kMiB)},
+  };
+}
+
+void PrintFacts(const std::vector<Environment::Fact>& facts) {
+  for (const Environment::Fact& fact : facts) {
+    absl::PrintF("%-11s %s\n", fact.name + ":", fact.text);
+  }
 }
 
 }  // namespace
 
-void PrintEnvironment(const RunConfig& config, const std::string& db_dir,
-                      const std::vector<const EngineInfo*>& engines) {
-  PrintMachine(db_dir);
-  absl::PrintF("Keys:        %d bytes each\n", config.key_size);
-  absl::PrintF("Values:      %d bytes each\n", config.value_size);
-  absl::PrintF("Entries:     %d\n", config.num);
-  absl::PrintF("RawSize:     %.1f MB (estimated)\n",
-               static_cast<double>(RawBytes(config)) / kMiB);
-  absl::PrintF(
-      "Workers:     %d processes x %d threads; --reads=%d and "
-      "--writes=%d are shared out\n",
-      config.processes, config.threads, config.reads, config.writes);
-  absl::PrintF("Durability:  %s%s\n", config.durability_name,
-               config.settle ? "; settled before reads" : "");
+Environment DescribeEnvironment(const RunConfig& config,
+                                const std::string& db_dir,
+                                const std::vector<const EngineInfo*>& engines) {
+  Environment environment;
+  environment.machine = DescribeMachine(db_dir);
+  environment.machine.push_back({"Workers", DescribePace(config)});
+  environment.machine.push_back({"Random", DescribeKeysDrawn(config)});
+  environment.machine.push_back({"Batches", DescribeBatches(config)});
+  environment.machine.push_back(
+      {"Compression", config.compress ? "Snappy" : "none"});
+  environment.machine.push_back(
+      {"Durability",
+       absl::StrCat(config.durability_name,
+                    config.settle ? "; settled before reads" : "")});
   const auto durability = static_cast<size_t>(config.durability);
   for (const EngineInfo* engine : engines) {
-    absl::PrintF("  %-10s %s: %s; %s\n", engine->name, engine->version,
-                 engine->durability[durability], engine->settings);
+    const char* compression = !engine->can.compress ? "has no compression"
+                              : config.compress     ? "Snappy"
+                                                    : "compression off";
+    environment.engines.push_back(
+        {engine->name, absl::StrFormat("%s: %s; %s; %s", engine->version,
+                                       engine->durability[durability],
+                                       engine->settings, compression)});
   }
-  absl::PrintF(
-      "Percentiles: of whole transactions for batched writes and of whole\n"
-      "             calls for multireadrandom, never of their single keys.\n"
-      "             Time per operation: what one worker sees; the rate is\n"
-      "             that of all workers together.\n"
-      "Bytes:       file_bytes is what stat says (LMDB: its whole map),\n"
-      "             disk_bytes the blocks the file system gave.\n");
-#if !defined(__OPTIMIZE__) || !defined(NDEBUG) || \
-    defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  absl::PrintF("WARNING: %s\n", BuildMode());
+  environment.sizes = DescribeSizes(config);
+#if !defined(__OPTIMIZE__)
+  environment.warnings.push_back(
+      "Optimization is disabled: benchmarks unnecessarily slow");
 #endif
+#if !defined(NDEBUG)
+  environment.warnings.push_back(
+      "Assertions are enabled; benchmarks unnecessarily slow");
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  environment.warnings.push_back("Sanitizers are on: the numbers mean nothing");
+#endif
+  return environment;
+}
+
+void PrintEnvironment(const Environment& environment) {
+  PrintFacts(environment.machine);
+  PrintFacts(environment.engines);
+  absl::PrintF(
+      "Latencies:  of whole transactions for batched writes and of whole\n"
+      "            calls for multireadrandom, never of their single keys.\n"
+      "            Time per operation: what one worker sees; the rate is\n"
+      "            that of all workers together.\n"
+      "Bytes:      file_bytes is what stat says (LMDB: its whole map),\n"
+      "            disk_bytes the blocks the file system gave.\n");
+  PrintFacts(environment.sizes);
+  for (const std::string& warning : environment.warnings) {
+    absl::PrintF("WARNING: %s\n", warning);
+  }
   absl::PrintF("------------------------------------------------\n");
 }
 
@@ -141,7 +236,7 @@ absl::Status CheckFreeSpace(const RunConfig& config, const std::string& dir) {
   // The database itself up to twice its raw size in pages, and as much again
   // while old and new versions of it exist side by side.
   const uint64_t needed = 4 * RawBytes(config) + (uint64_t{256} << 20);
-  absl::PrintF("Disk:        may need %.0f MB in %s, %.0f MB are free\n",
+  absl::PrintF("Disk:       may need %.0f MB in %s, %.0f MB are free\n",
                static_cast<double>(needed) / kMiB, dir,
                static_cast<double>(free) / kMiB);
   if (free >= needed) return absl::OkStatus();

@@ -10,10 +10,25 @@
 
 namespace eve::bench {
 
-// Prints what the numbers below it depend on: the machine, the file system of
-// `db_dir`, the build, the sizes, and what each engine was told.
-void PrintEnvironment(const RunConfig& config, const std::string& db_dir,
-                      const std::vector<const EngineInfo*>& engines);
+// What the numbers of a run depend on.
+struct Environment {
+  struct Fact {
+    std::string name;
+    std::string text;
+  };
+  std::vector<Fact> machine;  // and its build, and the database's sizes
+  std::vector<Fact> engines;  // version, durability, settings
+  std::vector<Fact> sizes;    // those that LevelDB prints
+  std::vector<std::string> warnings;
+};
+
+Environment DescribeEnvironment(const RunConfig& config,
+                                const std::string& db_dir,
+                                const std::vector<const EngineInfo*>& engines);
+
+// The block of lines above the results. Its end is LevelDB's: keys, values,
+// entries, sizes, warnings, dashes.
+void PrintEnvironment(const Environment& environment);
 
 // kResourceExhausted if the file system of `dir` lacks the space that a run of
 // `config` may need at its peak.

@@ -10,8 +10,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "db_bench/engine_adapter.h"
+#include "engine/format/checksum.h"
+#include "engine/format/constants.h"
 #include "eve/eve.h"
 
 namespace eve::bench {
@@ -268,6 +271,30 @@ class EveEngine final : public Engine {
             .bytes_punched = stats->bytes_punched};
   }
 
+  std::string DescribeStats() override {
+    const absl::StatusOr<eve::DomainStats> stats = domain_->Stats();
+    if (!stats.ok()) return stats.status().ToString();
+    return absl::StrCat(
+        "version: ", stats->version,
+        "\ndurable version: ", stats->durable_version,
+        "\ncommits: ", stats->commits, "\nconflicts: ", stats->conflicts,
+        "\nrestamps: ", stats->restamps, "\ncheckpoints: ", stats->checkpoints,
+        "\nfile bytes: ", stats->file_bytes,
+        "\ndisk bytes: ", stats->disk_bytes,
+        "\nlive bytes: ", stats->live_bytes,
+        "\ndead bytes: ", stats->dead_bytes,
+        "\nfree bytes: ", stats->free_bytes,
+        "\npinned bytes: ", stats->pinned_bytes,
+        "\nsegments: ", stats->segments, ", free: ", stats->segments_free,
+        "\nbytes committed: ", stats->bytes_committed,
+        "\nbytes moved: ", stats->bytes_moved,
+        "\nwrite amplification: ", stats->write_amplification, "\n");
+  }
+
+  uint64_t Checksum(std::string_view bytes) override {
+    return eve::HashBytes(bytes.data(), bytes.size(), /*seed=*/0);
+  }
+
  private:
   template <class BenchMap>
   absl::StatusOr<std::unique_ptr<Session>> NewSessionOn() {
@@ -284,11 +311,12 @@ class EveEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "eve",
-    .version = "Eve",
+    .version = absl::StrCat("Eve, format ", eve::kFormatVersion),
     .settings = "defaults; single puts and deletes through Put and Erase",
     .durability = {"Durability::kNone", "Durability::kCheckpoint every 100 ms",
                    "Durability::kSync"},
-    .many_processes = true,
+    .can = {.compress = false},
+    .checksum = "XXH3-64",
     .create = [] { return std::make_unique<EveEngine>(); },
 });
 

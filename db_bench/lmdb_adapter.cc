@@ -71,7 +71,7 @@ class LmdbSession final : public Session {
  public:
   LmdbSession(MDB_env* env, MDB_dbi dbi) : env_(env), dbi_(dbi) {}
   ~LmdbSession() override {
-    DropSnapshot();
+    if (read_txn_ != nullptr) mdb_txn_abort(read_txn_);
     if (old_txn_ != nullptr) mdb_txn_abort(old_txn_);
   }
 
@@ -104,6 +104,7 @@ class LmdbSession final : public Session {
   void KeepOldSnapshot() override {
     if (old_txn_ != nullptr) mdb_txn_abort(old_txn_);
     old_txn_ = std::exchange(read_txn_, nullptr);
+    is_reading_ = false;
   }
   uint64_t CountDiff() override {
     LmdbCursor before(old_txn_, dbi_);
@@ -159,18 +160,19 @@ class LmdbSession final : public Session {
     return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
   }
 
+  // The handle is kept between snapshots, as LMDB's manual advises.
   absl::Status TakeSnapshot() override {
-    if (read_txn_ == nullptr) {
-      return LmdbError("mdb_txn_begin",
-                       mdb_txn_begin(env_, nullptr, MDB_RDONLY, &read_txn_));
-    }
-    mdb_txn_reset(read_txn_);
-    return LmdbError("mdb_txn_renew", mdb_txn_renew(read_txn_));
+    DropSnapshot();
+    const int code = read_txn_ == nullptr
+                         ? mdb_txn_begin(env_, nullptr, MDB_RDONLY, &read_txn_)
+                         : mdb_txn_renew(read_txn_);
+    is_reading_ = code == MDB_SUCCESS;
+    return LmdbError("mdb_txn_begin or mdb_txn_renew", code);
   }
 
   void DropSnapshot() override {
-    if (read_txn_ != nullptr) mdb_txn_abort(read_txn_);
-    read_txn_ = nullptr;
+    if (is_reading_) mdb_txn_reset(read_txn_);
+    is_reading_ = false;
   }
 
   bool Get(std::string_view wanted, std::string_view* value) override {
@@ -195,6 +197,7 @@ class LmdbSession final : public Session {
   MDB_env* const env_;
   const MDB_dbi dbi_;
   MDB_txn* read_txn_ = nullptr;
+  bool is_reading_ = false;  // it is not reset
   MDB_txn* old_txn_ = nullptr;
 };
 
@@ -258,6 +261,23 @@ class LmdbEngine final : public Engine {
     return size;
   }
 
+  std::string DescribeStats() override {
+    MDB_envinfo info;
+    MDB_stat stat;
+    int code = mdb_env_info(env_, &info);
+    if (code == MDB_SUCCESS) code = mdb_env_stat(env_, &stat);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_env_stat", code).ToString();
+    return absl::StrCat(
+        "page size: ", stat.ms_psize, "\ntree depth: ", stat.ms_depth,
+        "\nbranch pages: ", stat.ms_branch_pages,
+        "\nleaf pages: ", stat.ms_leaf_pages,
+        "\noverflow pages: ", stat.ms_overflow_pages,
+        "\nentries: ", stat.ms_entries, "\npages used: ", info.me_last_pgno + 1,
+        "\nmap size: ", info.me_mapsize,
+        "\nlast transaction: ", info.me_last_txnid,
+        "\nreaders: ", info.me_numreaders, " of ", info.me_maxreaders, "\n");
+  }
+
  private:
   absl::Status OpenDatabase() {
     MDB_txn* txn = nullptr;
@@ -284,7 +304,7 @@ const EngineRegistration registration({
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
                    "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
                    "no flags: fdatasync in each commit"},
-    .many_processes = true,
+    .can = {.compact_in_place = false, .compress = false},
     .create = [] { return std::make_unique<LmdbEngine>(); },
 });
 

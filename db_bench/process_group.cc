@@ -72,9 +72,10 @@ absl::Span<const WorkerResult> ProcessGroup::results() const {
                              static_cast<size_t>(config_.Workers()));
 }
 
-absl::Status ProcessGroup::Open() {
+absl::Status ProcessGroup::Open(int phase) {
+  is_settled_ = false;
   for (int process = 0; process < config_.processes; ++process) {
-    Post(process, Command::kOpen, 0);
+    Post(process, Command::kOpen, phase);
     absl::Status status = WaitFinished(process);
     if (!status.ok()) return status;
   }
@@ -90,13 +91,14 @@ absl::Status ProcessGroup::Run(int phase) {
     absl::Status status = CallFirst(Command::kResetCounter, phase);
     if (!status.ok()) return status;
   }
-  if (config_.settle && workload.Reads()) {
+  if (config_.settle && workload.Reads() && !is_settled_) {
     absl::Status status = CallFirst(Command::kSettle, phase);
     if (!status.ok()) return status;
   }
+  is_settled_ = workload.Reads() && !workload.HasWriter() &&
+                workload.kind != OpKind::kDiff;
   const auto workers = static_cast<uint32_t>(config_.Workers());
-  const bool writer = workload.HasWriter();
-  const uint32_t threads = workers + (writer ? 1 : 0);
+  const uint32_t threads = workers + (workload.HasCompanion() ? 1 : 0);
   shared_->ready.store(0, std::memory_order_relaxed);
   shared_->readers_left.store(workers, std::memory_order_relaxed);
   for (int i = 0; i < config_.processes; ++i) Post(i, Command::kRun, phase);
@@ -112,6 +114,11 @@ absl::Status ProcessGroup::Run(int phase) {
     if (!status.ok()) return status;
   }
   return counts ? CallFirst(Command::kCheckCounter, phase) : status;
+}
+
+absl::Status ProcessGroup::PrintStats() {
+  fflush(stdout);  // what comes before
+  return CallFirst(Command::kPrintStats, 0);
 }
 
 absl::Status ProcessGroup::Exit() {

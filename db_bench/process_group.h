@@ -27,6 +27,7 @@ enum class Command : uint32_t {
   kResetCounter,
   kRun,
   kCheckCounter,
+  kPrintStats,
   kExit
 };
 
@@ -45,12 +46,14 @@ struct ProcessSlot {
 struct SharedState {
   std::atomic<uint32_t> ready;         // threads that wait for `go`
   std::atomic<uint32_t> go;            // phase + 1 that may start
-  std::atomic<uint32_t> readers_left;  // beside a writer
+  std::atomic<uint32_t> readers_left;  // beside a writer or a scan
+  std::atomic<uint64_t> write_clock;   // of --benchmark_write_rate_limit
   ProcessSlot slots[kProcessesMax];
   WorkerResult results[];  // one for each worker
 };
 
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
 // The worker processes of one engine's run and the memory they share.
 //
@@ -70,13 +73,16 @@ class ProcessGroup {
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
 
-  // Opens the database in process 0 first, which creates it, then in the rest.
-  absl::Status Open();
+  // Opens the database in process 0 first, which creates it, then in the rest;
+  // with the durability that the workload needs.
+  absl::Status Open(int phase);
   absl::Status Close();
 
   // Runs one workload in all processes; they begin at the same time.
   absl::Status Run(int phase);
   absl::Span<const WorkerResult> results() const;
+  // To standard output.
+  absl::Status PrintStats();
 
   // Ends all processes.
   absl::Status Exit();
@@ -97,6 +103,7 @@ class ProcessGroup {
   SharedState* const shared_;
   const size_t shared_bytes_;
   std::vector<pid_t> pids_;  // -1: has ended
+  bool is_settled_ = false;  // nothing was written since
 };
 
 // Obeys the parent until told to exit; the body of a worker process.

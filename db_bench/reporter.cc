@@ -30,7 +30,38 @@ bool EndsIn(std::string_view name, std::string_view unit) {
          name.substr(name.size() - unit.size()) == unit;
 }
 
-// "max_file_bytes", 1048576 -> "max file: 1.0 MB"
+std::string NameOf(const Workload& workload) {
+  return std::string(workload.name);
+}
+
+std::string PercentilesLine(const LatencyHistogram& h) {
+  return absl::StrFormat(
+      "Percentiles: P50: %.2f P75: %.2f P99: %.2f P99.9: %.2f P99.99: %.2f",
+      h.PercentileMicros(50), h.PercentileMicros(75), h.PercentileMicros(99),
+      h.PercentileMicros(99.9), h.PercentileMicros(99.99));
+}
+
+// What LevelDB and RocksDB say at the end of the line.
+std::string Remark(const Measurement& m) {
+  if (m.workload->Reads()) {
+    return absl::StrFormat(" (%d of %d found)", m.found, m.lookups);
+  }
+  switch (m.workload->kind) {
+    case OpKind::kUpdate:
+      return absl::StrFormat(" ( updates:%d found:%d)", m.operations, m.found);
+    case OpKind::kReadsAndWrites:
+      return absl::StrFormat(" ( reads:%d writes:%d total:%d found:%d)",
+                             m.lookups, m.operations - m.lookups, m.operations,
+                             m.found);
+    case OpKind::kChecksum:
+      return absl::StrFormat(" (4K per op; %s, not CRC-32C)", m.checksum);
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
 std::string InWords(const NamedFigure& figure) {
   const std::string_view name = figure.name;
   const double value = figure.value;
@@ -56,12 +87,6 @@ std::string InWords(const NamedFigure& figure) {
   return absl::StrCat(words, ": ", amount);
 }
 
-std::string NameOf(const Workload& workload) {
-  return std::string(workload.name);
-}
-
-}  // namespace
-
 double Measurement::OpsPerSecond() const {
   return static_cast<double>(operations) / seconds;
 }
@@ -76,6 +101,7 @@ Measurement MergeWorkers(absl::Span<const WorkerResult> results) {
   uint64_t end = 0;
   for (const WorkerResult& result : results) {
     sum.operations += result.operations;
+    sum.lookups += result.lookups;
     sum.found += result.found;
     sum.bytes += result.bytes;
     sum.verify_failures += result.verify_failures;
@@ -104,19 +130,18 @@ absl::Status Reporter::OpenJson(const std::string& path) {
 }
 
 void Reporter::Add(const Measurement& m) {
+  // RocksDB's tools/benchmark.sh takes this line apart by its blanks.
   absl::PrintF(
-      "%-16s : %11.3f micros/op %.0f ops/sec %.3f seconds "
-      "%d operations; %6.1f MB/s",
+      "%-12s : %11.3f micros/op %.0f ops/sec %.3f seconds "
+      "%d operations; %6.1f MB/s%s\n",
       NameOf(*m.workload), m.MicrosPerOp(), m.OpsPerSecond(), m.seconds,
-      m.operations, static_cast<double>(m.bytes) / kMiB / m.seconds);
-  if (m.workload->Reads()) {
-    absl::PrintF(" (%d of %d found)", m.found, m.operations);
+      m.operations, static_cast<double>(m.bytes) / kMiB / m.seconds, Remark(m));
+  const std::string percentiles = PercentilesLine(m.latencies);
+  if (config_.histogram) {
+    absl::PrintF("Microseconds per op:\n%s", m.latencies.ToString(percentiles));
+  } else {
+    absl::PrintF("%s\n", percentiles);
   }
-  const LatencyHistogram& h = m.latencies;
-  absl::PrintF(
-      "\nPercentiles: P50: %.2f P75: %.2f P99: %.2f P99.9: %.2f P99.99: %.2f\n",
-      h.PercentileMicros(50), h.PercentileMicros(75), h.PercentileMicros(99),
-      h.PercentileMicros(99.9), h.PercentileMicros(99.99));
   for (const NamedFigure& figure : m.figures) {
     absl::PrintF("  %s\n", InWords(figure));
   }
@@ -125,22 +150,40 @@ void Reporter::Add(const Measurement& m) {
   all_.push_back(m);
 }
 
+void Reporter::AddLeftOut(const std::string& engine, const Workload& workload,
+                          const std::string& why) {
+  absl::PrintF("%s left out: %s\n", NameOf(workload), why);
+  for (const LeftOut& known : left_out_) {
+    if (known.engine == engine && known.workload == workload.name) return;
+  }
+  left_out_.push_back({engine, NameOf(workload), why});
+}
+
 void Reporter::PrintJson(const Measurement& m) {
   std::string line = absl::StrFormat(
       "{\"schema\":1,\"benchmark\":\"%s\",\"engine\":\"%s\","
       "\"collection\":\"%s\",\"phase\":%d,\"repeat\":%d,\"num\":%d,"
-      "\"threads\":%d,\"processes\":%d,\"batch_size\":%d,\"key_size\":%d,"
-      "\"value_size\":%d,\"durability\":\"%s\",\"operations\":%d,"
-      "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f,"
-      "\"p50_us\":%.3f,\"p99_us\":%.3f,\"p999_us\":%.3f,\"found\":%d,"
-      "\"file_bytes\":%d,\"disk_bytes\":%d",
+      "\"threads\":%d,\"processes\":%d,\"batch_size\":%d",
       NameOf(*m.workload), m.engine, config_.collection, m.phase, m.repeat,
       config_.num, config_.threads, config_.processes,
-      config_.BatchOf(*m.workload), config_.key_size, config_.value_size,
-      config_.durability_name, m.operations, m.seconds, m.MicrosPerOp(),
-      m.OpsPerSecond(), m.latencies.PercentileMicros(50),
-      m.latencies.PercentileMicros(99), m.latencies.PercentileMicros(99.9),
-      m.found, m.size.file_bytes, m.size.disk_bytes);
+      config_.BatchOf(*m.workload));
+  absl::StrAppendFormat(
+      &line,
+      ",\"key_size\":%d,\"value_size\":%d,\"durability\":\"%s\","
+      "\"distribution\":\"%s\",\"operations\":%d,\"bytes\":%d,"
+      "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f",
+      config_.key_size, config_.values.Average(), config_.durability_name,
+      config_.distribution_name, m.operations, m.bytes, m.seconds,
+      m.MicrosPerOp(), m.OpsPerSecond());
+  const LatencyHistogram& h = m.latencies;
+  absl::StrAppendFormat(
+      &line,
+      ",\"p50_us\":%.3f,\"p75_us\":%.3f,\"p99_us\":%.3f,"
+      "\"p999_us\":%.3f,\"p9999_us\":%.3f,\"max_us\":%.3f,"
+      "\"lookups\":%d,\"found\":%d,\"file_bytes\":%d,\"disk_bytes\":%d",
+      h.PercentileMicros(50), h.PercentileMicros(75), h.PercentileMicros(99),
+      h.PercentileMicros(99.9), h.PercentileMicros(99.99), h.MaxMicros(),
+      m.lookups, m.found, m.size.file_bytes, m.size.disk_bytes);
   for (const NamedFigure& figure : m.figures) {
     absl::StrAppendFormat(&line, ",\"%s\":%.*f", figure.name,
                           EndsIn(figure.name, "_bytes") ? 0 : 4, figure.value);
@@ -185,9 +228,36 @@ double Reporter::MedianMicros(const std::string& engine, int phase) const {
   return Median(std::move(values));
 }
 
+std::vector<Result> Reporter::Summarize(
+    const std::vector<std::string>& engines) const {
+  std::vector<Result> results;
+  for (size_t i = 0; i < config_.workloads.size(); ++i) {
+    const int phase = static_cast<int>(i);
+    for (const std::string& engine : engines) {
+      Result result{.engine = engine,
+                    .workload = config_.workloads[i],
+                    .phase = phase,
+                    .ops_per_second = MedianOps(engine, phase),
+                    .micros_per_op = MedianMicros(engine, phase)};
+      if (std::isnan(result.ops_per_second)) continue;
+      for (const Measurement& m : all_) {
+        if (m.engine != engine || m.phase != phase) continue;
+        result.operations += static_cast<double>(m.operations);
+        result.latencies.Merge(m.latencies);
+        result.disk_bytes = m.size.disk_bytes;
+        result.figures = m.figures;
+      }
+      results.push_back(std::move(result));
+    }
+  }
+  return results;
+}
+
+// Its lines are set in: benchmark.sh looks for those that begin with the name
+// of a benchmark.
 void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
   absl::PrintF("\nSummary: medians; ratio = ops/sec of eve / of the rival\n");
-  absl::PrintF("%-16s", "benchmark");
+  absl::PrintF("  %-22s", "benchmark");
   for (const std::string& engine : engines) {
     absl::PrintF(" %12s us %9s/s", engine, "ops");
   }
@@ -196,12 +266,13 @@ void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
   }
   absl::PrintF("\n");
   for (size_t i = 0; i < config_.workloads.size(); ++i) {
+    if (config_.workloads[i]->kind == OpKind::kStats) continue;
     const int phase = static_cast<int>(i);
-    absl::PrintF("%-16s", NameOf(*config_.workloads[i]));
+    absl::PrintF("  %-22s", NameOf(*config_.workloads[i]));
     for (const std::string& engine : engines) {
       const double ops = MedianOps(engine, phase);
       if (std::isnan(ops)) {
-        absl::PrintF(" %15s %11s", "skipped", "-");
+        absl::PrintF(" %15s %11s", "-", "-");
       } else {
         absl::PrintF(" %15.3f %11.0f", MedianMicros(engine, phase), ops);
       }

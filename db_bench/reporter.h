@@ -18,10 +18,12 @@ namespace eve::bench {
 // One workload on one engine in one repeat, all workers together.
 struct Measurement {
   std::string engine;
+  std::string checksum;  // the engine's
   const Workload* workload = nullptr;
   int phase = 0;
   int repeat = 0;
   uint64_t operations = 0;
+  uint64_t lookups = 0;
   uint64_t found = 0;
   uint64_t bytes = 0;
   uint64_t verify_failures = 0;
@@ -35,6 +37,29 @@ struct Measurement {
   double OpsPerSecond() const;
   double MicrosPerOp() const;  // as each worker saw it
 };
+
+// All repeats of one benchmark on one engine.
+struct Result {
+  std::string engine;
+  const Workload* workload = nullptr;
+  int phase = 0;
+  double ops_per_second = 0;         // median
+  double micros_per_op = 0;          // median
+  double operations = 0;             // of all repeats together
+  LatencyHistogram latencies;        // the same
+  uint64_t disk_bytes = 0;           // of the last repeat, afterwards
+  std::vector<NamedFigure> figures;  // of the last repeat
+};
+
+// A benchmark that an engine cannot do.
+struct LeftOut {
+  std::string engine;
+  std::string workload;
+  std::string why;
+};
+
+// "max_file_bytes", 1048576 -> "max file: 1.0 MB"
+std::string InWords(const NamedFigure& figure);
 
 Measurement MergeWorkers(absl::Span<const WorkerResult> results);
 
@@ -57,10 +82,18 @@ class Reporter {
 
   absl::Status OpenJson(const std::string& path);
   void Add(const Measurement& measurement);
+  // Says so; in later repeats as well, but notes it once.
+  void AddLeftOut(const std::string& engine, const Workload& workload,
+                  const std::string& why);
 
   // kDataLoss if engines disagree on what a benchmark found: all were given the
   // same keys in the same order.
   absl::Status CheckAgreement() const;
+
+  // In the order of --benchmarks, then of `engines`; without those that were
+  // left out or failed.
+  std::vector<Result> Summarize(const std::vector<std::string>& engines) const;
+  const std::vector<LeftOut>& left_out() const { return left_out_; }
 
   // Medians of all repeats, and the ratios of Eve's ops/sec to its rivals'.
   void PrintSummary(const std::vector<std::string>& engines) const;
@@ -74,6 +107,7 @@ class Reporter {
   const RunConfig& config_;
   std::FILE* json_ = nullptr;
   std::vector<Measurement> all_;
+  std::vector<LeftOut> left_out_;
 };
 
 }  // namespace eve::bench

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every benchmark of db_bench at a small size, so that none can rot: its
 # result lines, its JSON, its exit codes, several threads and processes, every
-# durability, an existing database.
+# durability, an existing database, what the flags promise.
 #
 #   smoke_test.sh DB_BENCH ENGINES
 set -u
@@ -12,10 +12,12 @@ work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/db_bench_smoke.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 out=$work/out
 json=$work/results.json
-all=fillseq,fillrandom,readrandom,readmissing,multireadrandom,overwrite
+all=fillseq,fillbatch,fillrandom,readrandom,readhot,readmissing
+all+=,multireadrandom,overwrite,updaterandom,readrandomwriterandom
 all+=,readwhilewriting,swapcounter,deleterandom,readrandom
 ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom
-ordered+=,seekrandomwhilewriting,prefixscan,rangecount,diff,deleteseq,readseq
+ordered+=,seekrandomwhilewriting,readwhilescanning,prefixscan,rangecount,diff
+ordered+=,deleteseq,readseq
 
 fail() {
   echo "FAILED: $*" >&2
@@ -27,8 +29,9 @@ fail() {
 run() {
   local expected=$1
   shift
-  "$db_bench" --engines="$engines" --num=2000 "$@" >"$out" 2>&1
+  "$db_bench" --engines="$engines" --num=2000 "$@" >"$out" 2>"$out.err"
   local code=$?
+  cat "$out.err" >>"$out"
   [ "$code" -eq "$expected" ] || fail "exit code $code, not $expected: $*"
 }
 
@@ -39,27 +42,50 @@ lines() {
   [ "$found" -eq "$1" ] || fail "$found lines match '$2', not $1"
 }
 
-count=$(tr ',' '\n' <<<"$engines" | wc -l)
-several=$(tr ',' '\n' <<<"$engines" | grep -vc rocksdb)
+# Expects that awk finds $* to be true.
+holds() {
+  awk "BEGIN { exit !($*) }" || fail "not true: $*"
+}
+
+# Field $3 of benchmark $1 on engine $2 in the JSON.
+field() {
+  grep "\"benchmark\":\"$1\",\"engine\":\"$2\"" "$json" | tail -1 |
+    sed -E "s/.*\"$3\":\"?([^,\"}]*).*/\\1/"
+}
+
+# How many of the engines are not among $*.
+but() {
+  local pattern
+  pattern=$(IFS='|'; echo "$*")
+  tr ',' '\n' <<<"$engines" | grep -Evxc "$pattern"
+}
+
+count=$(but none)
+several=$(but rocksdb leveldb tkrzw)
+sorted=$(but tkrzw)
 number='[0-9]+\.[0-9]+'
-result="^[a-z]+ +: +$number micros/op [0-9]+ ops/sec $number seconds"
+result="^[a-zA-Z0-9]+ +: +$number micros/op [0-9]+ ops/sec $number seconds"
 result+=" [0-9]+ operations; +$number MB/s"
 
 run 0 --benchmarks=$all --repeat=2 --json="$json" --db="$work/db"
-lines $((count * 2 * 10)) "$result"
-lines $((count * 2 * 10)) "^Percentiles: P50: $number P75: $number P99: "
+lines $((count * 2 * 14)) "$result"
+lines $((count * 2 * 14)) "^Percentiles: P50: $number P75: $number P99: "
 lines $((count * 2)) '^readmissing .*\(0 of 2000 found\)$'
 # Before the deletions all keys are there.
-lines $((count * 2 * 2)) '^(readwhile|multiread).*\(2000 of 2000 found\)$'
+lines $((count * 2 * 3)) '^(readwhile|readhot|multiread).*\(2000 of 2000 found\)$'
+lines $((count * 2)) '^updaterandom .*\( updates:2000 found:2000\)$'
+lines $((count * 2)) \
+  '^readrandomwriter.*\( reads:1800 writes:200 total:2000 found:1800\)$'
 lines 1 '^Summary: medians'
 for name in ${engines//,/ }; do
   lines 2 "^$name, turn [12] of 2$"
 done
 
-[ "$(wc -l <"$json")" -eq $((count * 2 * 10)) ] || fail 'lines of JSON'
+[ "$(wc -l <"$json")" -eq $((count * 2 * 14)) ] || fail 'lines of JSON'
 for key in benchmark engine collection num threads processes micros_per_op \
-  ops_per_sec p50_us p99_us p999_us found file_bytes disk_bytes; do
-  [ "$(grep -c "\"$key\":" "$json")" -eq $((count * 2 * 10)) ] ||
+  ops_per_sec p50_us p99_us p999_us lookups found bytes file_bytes \
+  disk_bytes; do
+  [ "$(grep -c "\"$key\":" "$json")" -eq $((count * 2 * 14)) ] ||
     fail "JSON lacks $key"
 done
 if command -v python3 >/dev/null; then
@@ -72,42 +98,196 @@ run 0 --benchmarks=readrandom,overwrite,readmissing --db="$work/db" \
 lines $((count * 3)) "$result"
 
 run 0 --benchmarks=$all --processes=2 --threads=2 --db="$work/many"
-lines $((several * 10)) "$result"
+lines $((several * 14)) "$result"
 
 for durability in checkpoint sync; do
   run 0 --benchmarks=$all --durability=$durability --writes=200 --threads=2 \
     --batch_size=7 --key_size=24 --value_size=1000 --db="$work/$durability"
-  lines $((count * 10)) "$result"
+  lines $((count * 14)) "$result"
 done
 
 run 0 --benchmarks=bulkload,$ordered --db="$work/ordered"
-lines $((count * 12)) "$result"
+# Tkrzw has no order, LevelDB no bulk load, and both say so.
+lines $((count * 3 + sorted * 9 + $(but leveldb tkrzw))) "$result"
+lines $(((count - sorted) * 9)) '^[a-z]+ left out: its keys have no order$'
+lines $((count - $(but leveldb tkrzw))) '^bulkload left out: it has no way'
 # Before the deletions all keys are there, and every count is right.
-lines $((count * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
-lines $((count * 2)) '^seekrandom.* \(400 of 400 found\)$'
-lines $count '^prefixscan .*\(4 of 4 found\)$'
-lines $count '^rangecount .*\(500 of 500 found\)$'
-lines $count '^diff .*\(3 of 3 found\)$'
+lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+lines $((sorted * 2)) '^seekrandom.* \(400 of 400 found\)$'
+lines $sorted '^readwhilescanning .*\(2000 of 2000 found\)$'
+lines $sorted '^prefixscan .*\(4 of 4 found\)$'
+lines $sorted '^rangecount .*\(500 of 500 found\)$'
+lines $sorted '^diff .*\(3 of 3 found\)$'
 run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
-lines $((count * 11)) "$result"
+lines $((count * 3 + sorted * 9)) "$result"
 run 0 --benchmarks=$all --collection=map --db="$work/map"
-lines $((count * 10)) "$result"
+lines $((count * 14)) "$result"
+
+# What follows a fill that is left out is left out as well.
+run 0 --benchmarks=bulkload,readrandom --db="$work/bulk"
+lines $((count - $(but leveldb tkrzw))) '^readrandom left out: .* bulkload$'
+
+# Parts of the keys; large values are verified like all others.
+run 0 --benchmarks=fillsync,readrandom,fill100K,readrandom,readseq \
+  --num=5000 --json="$json" --db="$work/parts"
+lines $((count * 2)) '^fill(sync|100K) .* 5 operations'
+for name in ${engines//,/ }; do
+  [ "$(field fill100K "$name" bytes)" = $((5 * 100016)) ] ||
+    fail "fill100K on $name: not five large values"
+done
+
+# As RocksDB's tools/benchmark.sh takes a result apart.
+first=${engines%%,*}
+engines=$first run 0 --benchmarks=fillrandom,readrandom --histogram \
+  --json="$json" --db="$work/one"
+lines 1 '^readrandom'
+holds "$(grep ^readrandom "$out" | awk '{print $5}') > 0"
+near() { holds "($1 - $2) <= 0.0051 && ($2 - $1) <= 0.0051"; }
+near "$(grep ^readrandom "$out" | awk '{print $3}')" \
+  "$(field readrandom "$first" micros_per_op)"
+grep ^readrandom "$out" | awk '{print $4, $6, $8, $9, $10, $12}' |
+  grep -qx 'micros/op ops/sec seconds 2000 operations; MB/s' ||
+  fail 'the words of the result line'
+percentiles=$(grep ^Percentiles: "$out" | tail -1)
+near "$(awk '{print $3}' <<<"$percentiles")" "$(field readrandom "$first" p50_us)"
+near "$(awk '{print $7}' <<<"$percentiles")" "$(field readrandom "$first" p99_us)"
+near "$(awk '{print $9}' <<<"$percentiles")" \
+  "$(field readrandom "$first" p999_us)"
+near "$(awk '{print $11}' <<<"$percentiles")" \
+  "$(field readrandom "$first" p9999_us)"
+near "$(grep '^Min: ' "$out" | grep Median: | grep Max: | tail -1 |
+  awk '{print $6}')" "$(field readrandom "$first" max_us)"
+# The rows of a histogram are all that was measured.
+rows=$(sed -n '/^readrandom/,/^Summary/p' "$out" |
+  awk '/^\[/ { sum += $5 } END { print sum }')
+[ "$rows" -eq 2000 ] || fail "the histogram holds $rows of 2000"
+lines 2 '^Microseconds per op:$'
+lines 2 '^Count: [0-9]+ Average: '
+lines 2 '^Percentiles:'
+
+# The block above the results is LevelDB's, from its first line to its last.
+head=$(sed -n '/^Keys: /,/^-----/p' "$out" | grep -v ^WARNING: | cut -c1-12)
+[ "$head" = "Keys:       
+Values:     
+Entries:    
+RawSize:    
+FileSize:   
+------------" ] || fail "the header block is '$head'"
+lines 1 '^Values:     100 bytes each \(50 bytes after compression\)$'
+for name in CPU Memory Kernel Filesystem Build Durability; do
+  lines 1 "^$name: +[^ ]"
+done
+lines 1 "^$first: .*Durability::kNone"
+
+# By time: not before it is over, and whatever the counts are.
+engines=$first run 0 --benchmarks=fillrandom,readrandom,readseq,swapcounter \
+  --duration=2 --stats_interval_seconds=1 --reads=10 --writes=10 --threads=2 \
+  --json="$json" --db="$work/time"
+for name in readrandom swapcounter; do
+  holds "$(field $name "$first" seconds) >= 2"
+  holds "$(field $name "$first" operations) > 10"
+done
+[ "$(field readseq "$first" operations)" = 10 ] || fail 'readseq by time'
+[ "$(field fillrandom "$first" operations)" = 2000 ] || fail 'a fill by time'
+stamp='[0-9]{4}/[0-9]{2}/[0-9]{2}-[0-9:]{8}'
+report="^$stamp  \.\.\. thread [01]: \([0-9]+,[0-9]+\) ops and "
+report+="\($number,$number\) ops/second in \($number,$number\) seconds$"
+grep -Eq "$report" "$out.err" || fail 'no reports in between'
+
+# All workers together write 100,000 bytes a second.
+engines=$first run 0 --benchmarks=fillrandom,overwrite,readrandomwriterandom \
+  --num=200 --threads=2 --writes=1000 --readwritepercent=0 \
+  --benchmark_write_rate_limit=100000 --json="$json" --db="$work/rate"
+holds "$(field fillrandom "$first" seconds) < 1"
+holds "$(field overwrite "$first" seconds) >= 0.99 * 999 * 116 / 100000"
+holds "$(field readrandomwriterandom "$first" seconds) >= 0.99 * 1.15"
+# Waiting is no latency.
+holds "$(field overwrite "$first" p50_us) < 1000"
+
+# A seek steps on so often: it passes --seek_nexts + 1 entries of 116 bytes.
+for steps in 0 3; do
+  engines=$first run 0 --benchmarks=fillrandom,seekrandom --reads=5000 \
+    --seek_nexts=$steps --json="$json" --db="$work/seek"
+  bytes=$(field seekrandom "$first" bytes)
+  holds "$bytes > 0.99 * 116000 * ($steps + 1)"
+  holds "$bytes <= 116000 * ($steps + 1)"
+done
+
+for sizes in uniform normal; do
+  run 0 --benchmarks=$all,fillrandom,overwritechurn --churn_rounds=1 \
+    --rest_seconds=0 --value_size_distribution_type=$sizes \
+    --value_size_min=20 --value_size_max=2020 --json="$json" --db="$work/sizes"
+  lines $((count * 16)) "$result"
+  lines 1 "^Values:     1020 bytes on average, 20 to 2020, $sizes "
+  for name in ${engines//,/ }; do
+    bytes=$(field readrandom "$name" bytes)
+    each=$((bytes / $(field readrandom "$name" found) - 16))
+    holds "$each > 900 && $each < 1140"
+  done
+done
+
+for distribution in zipf latest; do
+  run 0 --benchmarks=$all --distribution=$distribution --db="$work/skew"
+  lines $((count * 14)) "$result"
+  lines $((count * 3)) \
+    '^(readwhile|readhot|multiread).*\(2000 of 2000 found\)$'
+done
+run 0 --benchmarks=fillrandom,readrandom,multireadrandom \
+  --read_random_exp_range=10 --db="$work/skew"
+lines $((count * 2)) '^(multi)?readrandom .*\(2000 of 2000 found\)$'
+
+# What concerns the database as a whole.
+run 0 --benchmarks=fillrandom,overwrite,compact,open,readrandom,crc32c \
+  --num=20000 --reads=1000 --json="$json" --db="$work/whole"
+lines $((count + $(but lmdb))) "^(open .* 2|compact .* 1) operations"
+lines $((count - $(but lmdb))) '^compact left out: it cannot compact in place$'
+lines $((count - 1)) '^crc32c left out: its checksum is not public$'
+lines 1 '^crc32c .* 128000 operations.*\(4K per op; XXH3-64, not CRC-32C\)$'
+lines $((count * 1)) '^readrandom .*\(1000 of 1000 found\)$'
+for key in open close; do lines $count "^  $key: $number us$"; done
+
+run 0 --benchmarks=fillsync,stats,fillrandom,stats --db="$work/stats"
+# A synced commit is durable at once; without sync only what was closed is.
+engines=eve run 0 --benchmarks=fillsync,stats,fillrandom,stats \
+  --db="$work/stats"
+lines 2 '^commits: [0-9]+$'
+versions=$(awk '/^version:/ { v = $2 } /^durable version:/ { print v - $3 }' \
+  "$out" | tr '\n' ' ')
+[[ $versions =~ ^0\ [1-9] ]] || fail "versions not durable: $versions"
+
+if [[ $engines == *rocksdb* ]]; then
+  # Values shrink if somebody compresses them, about as far as was asked for.
+  sizes=()
+  for type in none snappy; do
+    engines=rocksdb,leveldb run 0 --benchmarks=fillrandom,compact \
+      --value_size=1000 --compression_ratio=0.25 --compression_type=$type \
+      --json="$json" --db="$work/snappy"
+    for name in rocksdb leveldb; do
+      sizes+=("$(field compact $name after_file_bytes)")
+    done
+  done
+  for i in 0 1; do
+    holds "${sizes[$((i + 2))]} > 0.15 * ${sizes[$i]}"
+    holds "${sizes[$((i + 2))]} < 0.45 * ${sizes[$i]}"
+  done
+fi
 
 space=fillrandom,overwritechurn,longreader,readwhilecompacting
 space+=,readrandom,deleteall,readrandom
 for collection in ordered map; do
   run 0 --benchmarks=$space --collection=$collection --churn_rounds=3 \
     --rest_seconds=0 --json="$json" --db="$work/space"
-  lines $((count * 7)) "$result"
+  # Tkrzw has no snapshot to hold.
+  lines $((count * 6 + sorted)) "$result"
   lines $count '^readrandom .*\(2000 of 2000 found\)$'
-  lines $((count * 2)) '^  rounds: 3$'
-  lines $((count * 2)) "^  max file: $number MB$"
+  lines $((count + sorted)) '^  rounds: 3$'
+  lines $((count + sorted)) "^  max file: $number MB$"
   for key in start final rested; do
     lines $count "^  $key disk: $number MB$"
   done
-  lines $((count * 3)) "^  packed disk: $number MB$"
+  lines $((count * 2 + sorted)) "^  packed disk: $number MB$"
   lines $count "^  max to packed disk: ${number}x$"
-  lines $count "^  max to bound disk: ${number}x$"
+  lines $sorted "^  max to bound disk: ${number}x$"
   # Only Eve counts what it moves.
   lines 2 "^  moved bytes per commit: [0-9.]+$"
   lines $((count * 2)) "^  (read|put) p999: ${number}x$"
@@ -117,7 +297,7 @@ for collection in ordered map; do
   # A tenth of the keys is left, and looked up at random.
   lines $count '^readrandom .*\((1[5-9]|2[0-4])[0-9] of 2000 found\)$'
   for key in max_file_bytes max_disk_bytes; do
-    [ "$(grep -c "\"$key\":[0-9]*," "$json")" -eq $((count * 2)) ] ||
+    [ "$(grep -c "\"$key\":[0-9]*," "$json")" -eq $((count + sorted)) ] ||
       fail "JSON lacks $key"
   done
   [ -z "$(find "$work/space" -name '*.scratch*')" ] || fail 'scratch is left'
@@ -128,9 +308,46 @@ run 2 --benchmarks=fillseq,overwritechurn --threads=2
 run 2 --benchmarks=overwritechurn
 run 2 --benchmarks=fillseq,overwritechurn --churn_rounds=0
 run 2 --benchmarks=bulkload --threads=2
+run 2 --benchmarks=fillseq,open --threads=2
 run 2 --benchmarks=nosuch
 run 2 --benchmarks=readrandom
 run 2 --durability=nosuch
 run 2 --num=0
 run 2 --engines=nosuch
+run 2 --distribution=nosuch
+run 2 --read_random_exp_range=-1
+run 2 --value_size_distribution_type=nosuch
+run 2 --value_size_min=200 --value_size_max=100
+run 2 --value_size=15
+run 2 --compression_ratio=0
+run 2 --compression_type=nosuch
+run 2 --duration=-1
+run 2 --stats_interval_seconds=-1
+run 2 --benchmark_write_rate_limit=-1
+run 2 --readwritepercent=101
+run 2 --report=/nosuch/report.html
+lines 1 'db_bench: --report: /nosuch/report.html: No such file'
+run 2 --json=/nosuch/results.json
+
+# An engine that is not built in is left out, with a reason; alone it is an
+# error.
+for name in lmdb rocksdb leveldb tkrzw; do
+  [[ ,$engines, != *,$name,* ]] || continue
+  engines=eve,$name run 0 --benchmarks=fillseq --db="$work/missing"
+  lines 1 "^$name: left out, not built in \(lib$name-dev was missing\)$"
+  lines 1 "$result"
+  engines=$name run 2 --benchmarks=fillseq --db="$work/missing"
+done
+
+"$db_bench" --help >"$out" 2>&1 || fail '--help'
+for name in ${all//,/ } ${ordered//,/ } ${space//,/ } fillsync fill100K open \
+  stats compact crc32c; do
+  lines 1 "^  $name$"
+done
+for name in histogram duration stats_interval_seconds read_random_exp_range \
+  seek_nexts compression_ratio benchmark_write_rate_limit report; do
+  lines 1 "^  --$name(=|$)"
+done
+[ "$(awk '{ if (length($0) > 80) print }' "$out" | grep -vc ' *--')" -eq 0 ] ||
+  fail 'the help is too wide'
 echo PASSED

@@ -56,7 +56,8 @@ void AddRatio(const WorkerTask& task, const std::string& name, uint64_t part,
 OpBuffer::OpBuffer(const WorkerTask& task, uint64_t batch)
     : task_(task),
       keys_(batch * task.config->key_size),
-      values_(batch * task.config->value_size),
+      value_bytes_(task.config->values.Largest()),
+      values_(batch * value_bytes_),
       ops_(batch) {}
 
 std::string_view OpBuffer::SetKey(uint64_t slot, uint64_t index) {
@@ -67,9 +68,9 @@ std::string_view OpBuffer::SetKey(uint64_t slot, uint64_t index) {
 }
 
 void OpBuffer::SetPut(uint64_t slot, uint64_t index, uint64_t generation) {
-  const size_t size = task_.config->value_size;
-  char* value = &values_[slot * size];
+  char* value = &values_[slot * value_bytes_];
   task_.values->Make(index, generation, value);
+  const size_t size = task_.values->SizeOf(index, generation);
   ops_[slot] = {.key = SetKey(slot, index), .value = {value, size}};
 }
 
@@ -97,12 +98,11 @@ absl::StatusOr<uint64_t> Churn(const WorkerTask& task, Session& session,
   const uint64_t total = config.OperationsOf(*task.workload);
   // Also often enough for a database of a few keys, and for large values.
   const uint64_t stride = std::clamp<uint64_t>(
-      std::min(config.num / 10,
-               kBytesPerLook / (config.key_size + config.value_size)),
-      1, kOpsPerLook);
+      std::min(config.num / 10, kBytesPerLook / config.EntryBytes()), 1,
+      kOpsPerLook);
   ChurnStream stream(task);
   OpBuffer buffer(task, batch);
-  Stopwatch stopwatch(task.result);
+  Stopwatch stopwatch(task);
   uint64_t done = 0;
   for (uint64_t look = stride; done < total;) {
     const uint64_t count = std::min(batch, total - done);
@@ -113,7 +113,7 @@ absl::StatusOr<uint64_t> Churn(const WorkerTask& task, Session& session,
     }
     absl::Status status = session.WriteBatch(buffer.First(count));
     if (!status.ok()) return status;
-    stopwatch.Lap();
+    stopwatch.Lap(count);
     done += count;
     if (done < look) continue;
     look = done + stride;
@@ -122,7 +122,7 @@ absl::StatusOr<uint64_t> Churn(const WorkerTask& task, Session& session,
     stopwatch.Skip();
   }
   task.result->operations = done;
-  task.result->bytes = done * (config.key_size + config.value_size);
+  task.result->bytes = done * config.EntryBytes();
   return done;
 }
 
@@ -141,7 +141,7 @@ absl::StatusOr<uint64_t> VerifyChurn(const WorkerTask& task, Session& session,
   if (!status.ok()) return status;
   uint64_t found = 0;
   std::string key(config.key_size, '0');
-  std::string wanted(config.value_size, '\0');
+  std::string wanted;
   for (uint64_t index = 0; index < config.num; ++index) {
     FormatKey(index, /*absent=*/false, key.size(), key.data());
     std::string_view value;
@@ -150,6 +150,7 @@ absl::StatusOr<uint64_t> VerifyChurn(const WorkerTask& task, Session& session,
     if (generations[index] == 0) {
       if (!is_there || task.values->Verify(index, value)) continue;
     } else {
+      wanted.resize(task.values->SizeOf(index, generations[index]));
       task.values->Make(index, generations[index], wanted.data());
       if (is_there && value == wanted) continue;
     }

@@ -49,6 +49,7 @@ class OpBuffer {
 
   const WorkerTask& task_;
   std::vector<char> keys_;
+  const size_t value_bytes_;  // of the largest
   std::vector<char> values_;
   std::vector<WriteOp> ops_;
 };

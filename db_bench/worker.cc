@@ -18,24 +18,21 @@ constexpr uint64_t kWarmUpStride = 16;
 absl::Status RunWrites(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const uint64_t batch = config.BatchOf(*task.workload);
-  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
-                              config.Workers());
   // Shares of several workers are not written in one order.
   const bool appends =
       task.workload->kind == OpKind::kAppend && config.Workers() == 1;
   KeySource keys(task);
   WriteBuffer buffer(task, batch);
-  Stopwatch watch(task.result);
-  for (uint64_t begin = share.begin; begin < share.end; begin += batch) {
-    const uint64_t end = std::min(share.end, begin + batch);
-    const absl::Span<const WriteOp> ops = buffer.Fill(keys, begin, end);
+  for (OpLoop loop(task, config.OperationsOf(*task.workload), batch);
+       loop.Next(); loop.Lap()) {
+    const absl::Span<const WriteOp> ops =
+        buffer.Fill(keys, loop.begin(), loop.end());
+    if (AwaitWriteBudget(task, buffer.bytes())) loop.Skip();
     absl::Status status = appends ? task.session->AppendBatch(ops)
                                   : task.session->WriteBatch(ops);
     if (!status.ok()) return status;
-    watch.Lap();
+    task.result->bytes += buffer.bytes();
   }
-  task.result->operations = share.end - share.begin;
-  task.result->bytes = task.result->operations * buffer.BytesPerOp();
   return absl::OkStatus();
 }
 
@@ -48,17 +45,18 @@ absl::Status RunBulkLoad(const WorkerTask& task) {
   }
   KeySource keys(task);
   WriteBuffer buffer(task, batch);
-  Stopwatch watch(task.result);
+  Stopwatch watch(task);
   uint64_t begin = 0;
   absl::Status status = task.session->BulkLoad([&] {
     const uint64_t from = begin;
     begin = std::min(config.num, begin + batch);
-    return buffer.Fill(keys, from, begin);
+    const absl::Span<const WriteOp> ops = buffer.Fill(keys, from, begin);
+    task.result->bytes += buffer.bytes();
+    return ops;
   });
   if (!status.ok()) return status;
-  watch.Lap();
+  watch.Lap(config.num);
   task.result->operations = config.num;
-  task.result->bytes = config.num * buffer.BytesPerOp();
   return absl::OkStatus();
 }
 
@@ -66,25 +64,21 @@ absl::Status RunReads(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const bool absent = task.workload->absent;
   const bool renew = task.workload->kind == OpKind::kGetWhileWriting;
-  const Share share = ShareOf(config.reads, task.worker, config.Workers());
   KeySource keys(task);
   std::vector<char> key(config.key_size);
   const std::string_view wanted(key.data(), key.size());
   int left = kSnapshotReads;
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
+  for (OpLoop loop(task, config.reads); loop.Next(); loop.Lap()) {
     if (renew && left-- == 0) {
       absl::Status status = task.session->TakeSnapshot();
       if (!status.ok()) return status;
       left = kSnapshotReads - 1;
     }
-    const uint64_t index = keys.Index(i);
+    const uint64_t index = keys.Index(loop.begin());
     FormatKey(index, absent, config.key_size, key.data());
     std::string_view value;
     if (task.session->Get(wanted, &value)) CountFound(task, index, value);
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
@@ -92,17 +86,15 @@ absl::Status RunMultiReads(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const size_t size = config.key_size;
   const uint64_t group = config.BatchOf(*task.workload);
-  const Share share = ShareOf(config.reads, task.worker, config.Workers());
   KeySource keys(task);
   std::vector<char> bytes(group * size);
   std::vector<uint64_t> indexes(group);
   std::vector<std::string_view> wanted(group);
   std::vector<std::string_view> values(group);
-  Stopwatch watch(task.result);
-  for (uint64_t begin = share.begin; begin < share.end; begin += group) {
-    const uint64_t count = std::min(group, share.end - begin);
+  for (OpLoop loop(task, config.reads, group); loop.Next(); loop.Lap()) {
+    const uint64_t count = loop.count();
     for (uint64_t i = 0; i < count; ++i) {
-      indexes[i] = keys.Index(begin + i);
+      indexes[i] = keys.Index(loop.begin() + i);
       FormatKey(indexes[i], /*absent=*/false, size, &bytes[i * size]);
       wanted[i] = {&bytes[i * size], size};
     }
@@ -111,9 +103,7 @@ absl::Status RunMultiReads(const WorkerTask& task) {
     for (uint64_t i = 0; i < count; ++i) {
       if (values[i].data() != nullptr) CountFound(task, indexes[i], values[i]);
     }
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
@@ -125,18 +115,42 @@ std::string CounterKey(const RunConfig& config) {
 
 absl::Status RunIncrements(const WorkerTask& task) {
   const RunConfig& config = *task.config;
-  const Share share = ShareOf(config.writes, task.worker, config.Workers());
   const std::string key = CounterKey(config);
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
+  for (OpLoop loop(task, config.writes); loop.Next(); loop.Lap()) {
     absl::Status status = task.session->Increment(key);
     if (!status.ok()) return status;
-    watch.Lap();
+    task.result->bytes += config.key_size + sizeof(uint64_t);
   }
-  task.result->operations = share.end - share.begin;
-  task.result->bytes =
-      task.result->operations * (config.key_size + sizeof(uint64_t));
   return absl::OkStatus();
+}
+
+absl::Status RunByKind(const WorkerTask& task) {
+  if (task.workload->MeasuresSpace()) return RunSpaceTask(task);
+  switch (task.workload->kind) {
+    case OpKind::kPut:
+    case OpKind::kAppend:
+    case OpKind::kDelete:
+      return RunWrites(task);
+    case OpKind::kBulkLoad:
+      return RunBulkLoad(task);
+    case OpKind::kGet:
+    case OpKind::kGetWhileWriting:
+    case OpKind::kGetWhileScanning:
+      return RunReads(task);
+    case OpKind::kMultiGet:
+      return RunMultiReads(task);
+    case OpKind::kUpdate:
+    case OpKind::kReadsAndWrites:
+      return RunMixedTask(task);
+    case OpKind::kCount:
+      return RunIncrements(task);
+    case OpKind::kOpen:
+    case OpKind::kCompact:
+    case OpKind::kChecksum:
+      return RunMaintenanceTask(task);
+    default:
+      return RunOrderedTask(task);
+  }
 }
 
 }  // namespace
@@ -149,7 +163,8 @@ uint64_t NowNanos() {
 }
 
 absl::Status WarmUp(const WorkerTask& task) {
-  if (!task.workload->Reads()) return absl::OkStatus();
+  const bool mixed = task.workload->ReadsAndWrites();
+  if (!task.workload->Reads() && !mixed) return absl::OkStatus();
   absl::Status status = task.session->TakeSnapshot();
   if (!status.ok()) return status;
   // Each process has its own mapping or cache; its threads share the touching.
@@ -162,38 +177,30 @@ absl::Status WarmUp(const WorkerTask& task) {
     FormatKey(i, /*absent=*/false, key.size(), key.data());
     task.session->Get({key.data(), key.size()}, &value);
   }
+  if (mixed) {
+    task.session->DropSnapshot();
+    return absl::OkStatus();
+  }
   if (task.workload->kind == OpKind::kDiff) return PrepareDiff(task);
   return task.session->TakeSnapshot();
 }
 
 absl::Status RunTask(const WorkerTask& task) {
-  if (task.workload->MeasuresSpace()) return RunSpaceTask(task);
-  switch (task.workload->kind) {
-    case OpKind::kPut:
-    case OpKind::kAppend:
-    case OpKind::kDelete:
-      return RunWrites(task);
-    case OpKind::kBulkLoad:
-      return RunBulkLoad(task);
-    case OpKind::kGet:
-    case OpKind::kGetWhileWriting:
-      return RunReads(task);
-    case OpKind::kMultiGet:
-      return RunMultiReads(task);
-    case OpKind::kCount:
-      return RunIncrements(task);
-    default:
-      return RunOrderedTask(task);
-  }
+  absl::Status status = RunByKind(task);
+  if (task.workload->Reads()) task.result->lookups = task.result->operations;
+  return status;
 }
 
-absl::Status OverwriteWhileRead(const WorkerTask& task,
-                                const std::atomic<uint32_t>* readers_left) {
+absl::Status AccompanyReaders(const WorkerTask& task,
+                              const std::atomic<uint32_t>* readers_left) {
+  if (!task.workload->HasWriter()) return ScanWhileRead(task, readers_left);
   KeySource keys(task);
   WriteBuffer buffer(task, 1);
   // acquire: pairs with each reader's release decrement when it is done.
   while (readers_left->load(std::memory_order_acquire) != 0) {
-    absl::Status status = task.session->WriteBatch(buffer.Fill(keys, 0, 1));
+    const absl::Span<const WriteOp> ops = buffer.Fill(keys, 0, 1);
+    AwaitWriteBudget(task, buffer.bytes());
+    absl::Status status = task.session->WriteBatch(ops);
     if (!status.ok()) return status;
     ++task.result->operations;
   }

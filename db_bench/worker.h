@@ -28,6 +28,7 @@ struct WorkerResult {
   uint64_t start_nanos;  // CLOCK_MONOTONIC, so comparable between processes
   uint64_t end_nanos;
   uint64_t operations;  // keys, not transactions
+  uint64_t lookups;     // of them, those that look for a key
   uint64_t found;
   uint64_t bytes;  // of the keys and values written or found
   uint64_t verify_failures;
@@ -43,6 +44,21 @@ static_assert(std::is_trivially_copyable_v<WorkerResult>);
 
 uint64_t NowNanos();
 
+// What lets a worker close the database and open it again.
+//
+// Threads:    for the only worker.
+// Processes:  for the only process.
+// Owns:       none.
+// Lifetime:   as long as the worker's task.
+// Errors:     absl::Status.
+// Cost:       not its own.
+class Reopener {
+ public:
+  virtual ~Reopener() = default;
+  virtual void Close() = 0;
+  virtual absl::Status Open() = 0;
+};
+
 // One thread's part of one workload.
 struct WorkerTask {
   const RunConfig* config;
@@ -52,8 +68,10 @@ struct WorkerTask {
   Engine* engine;          // that of the session
   const EngineInfo* info;  // to open another one
   WorkerResult* result;
-  int phase;   // position in the list of benchmarks
-  int worker;  // in [0, config->Workers())
+  std::atomic<uint64_t>* write_clock;  // when the next write may begin
+  Reopener* reopener;                  // only where the worker may use it
+  int phase;                           // position in the list of benchmarks
+  int worker;                          // in [0, config->Workers())
 };
 
 // Untimed: takes the worker's snapshot and touches every 16th key, so that all
@@ -63,9 +81,10 @@ absl::Status WarmUp(const WorkerTask& task);
 // Timed: performs the worker's part of the operations.
 absl::Status RunTask(const WorkerTask& task);
 
-// Overwrites random keys one by one until `*readers_left` is 0.
-absl::Status OverwriteWhileRead(const WorkerTask& task,
-                                const std::atomic<uint32_t>* readers_left);
+// Beside readers, until `*readers_left` is 0: overwrites random keys one by
+// one, or scans all entries again and again.
+absl::Status AccompanyReaders(const WorkerTask& task,
+                              const std::atomic<uint32_t>* readers_left);
 
 // Before and after swapcounter: creates the counter; reads it back.
 absl::Status ResetCounter(const RunConfig& config, Session& session);

@@ -199,7 +199,7 @@ absl::Status MeasureReads(const WorkerTask& task, uint64_t* compactions) {
   WorkerResult& result = *task.result;
   result.latencies = busy.histogram;
   result.operations = busy.count;
-  result.bytes = busy.count * (task.config->key_size + task.config->value_size);
+  result.bytes = busy.count * task.config->EntryBytes();
   result.start_nanos = NowNanos();
   result.end_nanos = result.start_nanos + busy.nanos;
   return absl::OkStatus();

@@ -51,7 +51,7 @@ absl::Status WriteInBatches(
 }
 
 absl::Status DeleteVictims(const WorkerTask& task, const Victims& victims) {
-  Stopwatch stopwatch(task.result);
+  Stopwatch stopwatch(task);
   absl::Status status = WriteInBatches(
       task, *task.session, 0, victims.count(),
       [&](OpBuffer& buffer, uint64_t slot, uint64_t position) {
@@ -144,7 +144,7 @@ absl::Status RunDeleteAll(const WorkerTask& task) {
   if (!fresh.ok()) return fresh.status();
   AddFigure(task, "raw_rest_bytes",
             static_cast<double>((config.num - victims.count()) *
-                                (config.key_size + config.value_size)));
+                                config.EntryBytes()));
   AddSize(task, "before", before);
   AddSize(task, "deleted", deleted);
   AddFigure(task, "pack_seconds", pack_seconds);

@@ -32,9 +32,8 @@ class EntryChecker {
 
   // Whether it can be one of the workload's.
   bool See(const Entry& entry) {
-    const RunConfig& config = *task_.config;
-    if (entry.key.size() != config.key_size ||
-        entry.value.size() != config.value_size) {
+    if (entry.key.size() != task_.config->key_size ||
+        !task_.values->CanHaveSize(entry.value.size())) {
       return false;
     }
     uint64_t first, last;
@@ -75,14 +74,16 @@ absl::Status RunScan(const WorkerTask& task) {
   bool on = share.begin == 0
                 ? begin(&entry)
                 : cursor->Seek(KeyAt(config, share.begin % config.num), &entry);
-  Stopwatch watch(task.result);
+  Stopwatch watch(task);
   for (uint64_t i = share.begin; i < share.end; ++i) {
     if (!on && !begin(&entry)) break;
     task.result->found += checker.See(entry);
     on = forward ? cursor->Next(&entry) : cursor->Prev(&entry);
-    if ((i - share.begin) % kStepsPerLap == kStepsPerLap - 1) watch.Lap();
+    if ((i - share.begin) % kStepsPerLap == kStepsPerLap - 1) {
+      watch.Lap(kStepsPerLap);
+    }
   }
-  watch.Lap();
+  watch.Lap((share.end - share.begin) % kStepsPerLap);
   task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
@@ -90,16 +91,14 @@ absl::Status RunScan(const WorkerTask& task) {
 absl::Status RunSeeks(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const bool renew = task.workload->HasWriter();
-  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
-                              config.Workers());
   KeySource keys(task);
   EntryChecker checker(task);
   std::vector<char> key(config.key_size);
   const std::string_view wanted(key.data(), key.size());
   std::unique_ptr<Cursor> cursor = task.session->NewCursor();
   int left = kSnapshotReads;
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
+  for (OpLoop loop(task, config.OperationsOf(*task.workload)); loop.Next();
+       loop.Lap()) {
     if (renew && left-- == 0) {
       cursor.reset();
       absl::Status status = task.session->TakeSnapshot();
@@ -107,7 +106,8 @@ absl::Status RunSeeks(const WorkerTask& task) {
       cursor = task.session->NewCursor();
       left = kSnapshotReads - 1;
     }
-    FormatKey(keys.Index(i), /*absent=*/false, config.key_size, key.data());
+    FormatKey(keys.Index(loop.begin()), /*absent=*/false, config.key_size,
+              key.data());
     Entry entry;
     bool on = cursor->Seek(wanted, &entry);
     const bool found = on && entry.key == wanted;
@@ -116,22 +116,19 @@ absl::Status RunSeeks(const WorkerTask& task) {
       on = cursor->Next(&entry);
     }
     task.result->found += found;
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
 absl::Status RunPrefixScans(const WorkerTask& task) {
   const RunConfig& config = *task.config;
-  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
-                              config.Workers());
   KeySource keys(task);
   EntryChecker checker(task);
   const std::unique_ptr<Cursor> cursor = task.session->NewCursor();
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
-    const uint64_t first = keys.Index(i) / kPrefixEntries * kPrefixEntries;
+  for (OpLoop loop(task, config.OperationsOf(*task.workload)); loop.Next();
+       loop.Lap()) {
+    const uint64_t first =
+        keys.Index(loop.begin()) / kPrefixEntries * kPrefixEntries;
     std::string prefix = KeyAt(config, first);
     prefix.resize(prefix.size() - 2);  // kPrefixEntries is 100
     Entry entry;
@@ -143,28 +140,22 @@ absl::Status RunPrefixScans(const WorkerTask& task) {
     }
     task.result->found +=
         entries == std::min(kPrefixEntries, config.num - first);
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
 absl::Status RunRangeCounts(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const uint64_t width = std::max<uint64_t>(1, config.num / kRangesPerDatabase);
-  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
-                              config.Workers());
   KeySource keys(task);
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
-    const uint64_t from = keys.Index(i);
+  for (OpLoop loop(task, config.OperationsOf(*task.workload)); loop.Next();
+       loop.Lap()) {
+    const uint64_t from = keys.Index(loop.begin());
     const uint64_t to = std::min(config.num, from + width);
     const uint64_t count =
         task.session->CountRange(KeyAt(config, from), KeyAt(config, to));
     task.result->found += count == to - from;
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
@@ -179,17 +170,13 @@ std::vector<uint64_t> DiffIndexes(const WorkerTask& task) {
 
 absl::Status RunDiffs(const WorkerTask& task) {
   const RunConfig& config = *task.config;
-  const Share share = ShareOf(config.OperationsOf(*task.workload), task.worker,
-                              config.Workers());
   const uint64_t expected = DiffIndexes(task).size();
-  Stopwatch watch(task.result);
-  for (uint64_t i = share.begin; i < share.end; ++i) {
+  for (OpLoop loop(task, config.OperationsOf(*task.workload)); loop.Next();
+       loop.Lap()) {
     const uint64_t count = task.session->CountDiff();
     // Other workers may have written the same values before.
     task.result->found += config.Workers() == 1 ? count == expected : count > 0;
-    watch.Lap();
   }
-  task.result->operations = share.end - share.begin;
   return absl::OkStatus();
 }
 
@@ -201,15 +188,38 @@ absl::Status PrepareDiff(const WorkerTask& task) {
   if (!status.ok()) return status;
   task.session->KeepOldSnapshot();
   const uint64_t generation = static_cast<uint64_t>(task.phase) + 1;
-  std::vector<char> value(config.value_size);
+  std::vector<char> value(config.values.Largest());
   for (const uint64_t index : DiffIndexes(task)) {
     task.values->Make(index, generation, value.data());
     const std::string key = KeyAt(config, index);
-    const WriteOp op{key, {value.data(), value.size()}};
+    const size_t size = task.values->SizeOf(index, generation);
+    const WriteOp op{key, {value.data(), size}};
     status = task.session->WriteBatch(absl::MakeConstSpan(&op, 1));
     if (!status.ok()) return status;
   }
   return task.session->TakeSnapshot();
+}
+
+absl::Status ScanWhileRead(const WorkerTask& task,
+                           const std::atomic<uint32_t>* readers_left) {
+  EntryChecker checker(task);
+  // acquire: pairs with each reader's release decrement when it is done.
+  const auto go_on = [readers_left] {
+    return readers_left->load(std::memory_order_acquire) != 0;
+  };
+  while (go_on()) {
+    absl::Status status = task.session->TakeSnapshot();
+    if (!status.ok()) return status;
+    const std::unique_ptr<Cursor> cursor = task.session->NewCursor();
+    Entry entry;
+    for (bool on = cursor->First(&entry); on; on = cursor->Next(&entry)) {
+      checker.See(entry);
+      if (++task.result->operations % kStepsPerLap == 0 && !go_on()) break;
+    }
+  }
+  task.session->DropSnapshot();
+  if (task.result->verify_failures == 0) return absl::OkStatus();
+  return absl::DataLossError("the scan saw wrong values");
 }
 
 absl::Status RunOrderedTask(const WorkerTask& task) {

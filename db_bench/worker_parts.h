@@ -9,10 +9,12 @@
 #ifndef EVE_DB_BENCH_WORKER_PARTS_H_
 #define EVE_DB_BENCH_WORKER_PARTS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "db_bench/engine_adapter.h"
 #include "db_bench/worker.h"
@@ -39,36 +41,86 @@ inline uint64_t StreamSeed(const WorkerTask& task) {
          static_cast<uint64_t>(task.worker);
 }
 
-// Times operations back to back: the end of one is the start of the next, so
-// each costs one clock call and the latencies add up to the elapsed time.
+// Times calls back to back: the end of one is the start of the next, so each
+// costs one clock call and the latencies add up to the elapsed time. Reports in
+// between if --stats_interval_seconds says so.
 class Stopwatch {
  public:
-  explicit Stopwatch(WorkerResult* result) : result_(result) {
-    last_ = result_->start_nanos = NowNanos();
-  }
+  explicit Stopwatch(const WorkerTask& task);
   ~Stopwatch() { result_->end_nanos = last_; }
 
-  void Lap() {
+  // A call of so many operations has ended.
+  void Lap(uint64_t operations = 1) {
     const uint64_t now = NowNanos();
     result_->latencies.Add(now - last_);
     last_ = now;
+    operations_ += operations;
+    if (now >= next_report_) Report();
   }
   // What was done since the last lap counts as time, but as no operation's.
   void Skip() { last_ = NowNanos(); }
 
+  uint64_t ElapsedNanos() const { return last_ - result_->start_nanos; }
+
  private:
-  WorkerResult* result_;
+  void Report();
+
+  const WorkerTask& task_;
+  WorkerResult* const result_;
   uint64_t last_;
+  uint64_t operations_ = 0;
+  uint64_t next_report_;
+  uint64_t reported_nanos_;
+  uint64_t reported_operations_ = 0;
 };
+
+// The calls of a worker, of up to `batch` operations each: its share of `total`
+// operations or, with --duration, as many as there is time for.
+//
+//   for (OpLoop loop(task, total, batch); loop.Next(); loop.Lap()) { ... }
+class OpLoop {
+ public:
+  OpLoop(const WorkerTask& task, uint64_t total, uint64_t batch = 1);
+  ~OpLoop() { task_.result->operations = end_ - share_.begin; }
+
+  bool Next() {
+    if (by_time_) {
+      if (watch_.ElapsedNanos() >= task_.config->duration_nanos) return false;
+      begin_ = end_;
+      end_ += batch_;
+      return true;
+    }
+    if (end_ == share_.end) return false;
+    begin_ = end_;
+    end_ = begin_ + batch_ < share_.end ? begin_ + batch_ : share_.end;
+    return true;
+  }
+  void Lap() { watch_.Lap(count()); }
+  void Skip() { watch_.Skip(); }
+
+  // The operations of this call, counted over all workers unless by time.
+  uint64_t begin() const { return begin_; }
+  uint64_t end() const { return end_; }
+  uint64_t count() const { return end_ - begin_; }
+
+ private:
+  const WorkerTask& task_;
+  const Share share_;
+  const uint64_t batch_;
+  const bool by_time_;
+  uint64_t begin_;
+  uint64_t end_;
+  Stopwatch watch_;
+};
+
+// Waits until so many bytes may be written under the limit of
+// --benchmark_write_rate_limit, which all workers share. Tells if it waited.
+bool AwaitWriteBudget(const WorkerTask& task, uint64_t bytes);
 
 // Draws the keys of one workload.
 class KeySource {
  public:
-  explicit KeySource(const WorkerTask& task)
-      : order_(task.workload->order),
-        num_(task.config->num),
-        random_(StreamSeed(task)),
-        permutation_(task.config->num, task.config->seed) {}
+  explicit KeySource(const WorkerTask& task);
 
   // `i` counts the operations of all workers.
   uint64_t Index(uint64_t i) {
@@ -77,59 +129,50 @@ class KeySource {
         return i;
       case KeyOrder::kPermutation:
         return permutation_(i);
-      case KeyOrder::kUniform:
-        return random_.Uniform(num_);
+      case KeyOrder::kHot:
+        return random_.Uniform((num_ + kHotParts - 1) / kHotParts);
+      case KeyOrder::kRandom:
+        break;
     }
-    return 0;
+    if (distribution_ == KeyDistribution::kUniform) {
+      return random_.Uniform(num_);
+    }
+    return DrawSkewed();
   }
 
  private:
+  uint64_t DrawSkewed();
+
   const KeyOrder order_;
+  const KeyDistribution distribution_;
+  const double exp_range_;
   const uint64_t num_;
+  bool latest_is_last_;  // the last fill went in order
   Random random_;
   const Permutation permutation_;
+  const ZipfRanks zipf_;
 };
 
 // One transaction's operations and the bytes they point to.
 class WriteBuffer {
  public:
-  WriteBuffer(const WorkerTask& task, uint64_t batch)
-      : task_(task),
-        key_size_(task.config->key_size),
-        value_size_(task.config->value_size),
-        keys_(batch * key_size_),
-        values_(batch * value_size_),
-        ops_(batch) {}
+  WriteBuffer(const WorkerTask& task, uint64_t batch);
 
-  absl::Span<const WriteOp> Fill(KeySource& keys, uint64_t begin,
-                                 uint64_t end) {
-    const bool erase = task_.workload->kind == OpKind::kDelete;
-    const uint64_t generation = static_cast<uint64_t>(task_.phase) + 1;
-    for (uint64_t i = begin; i < end; ++i) {
-      const uint64_t slot = i - begin;
-      const uint64_t index = keys.Index(i);
-      char* key = &keys_[slot * key_size_];
-      FormatKey(index, /*absent=*/false, key_size_, key);
-      WriteOp& op = ops_[slot];
-      op.key = {key, key_size_};
-      op.erase = erase;
-      if (erase) continue;
-      char* value = &values_[slot * value_size_];
-      task_.values->Make(index, generation, value);
-      op.value = {value, value_size_};
-    }
-    return absl::MakeConstSpan(ops_.data(), end - begin);
-  }
-
-  uint64_t BytesPerOp() const {
-    const bool erase = task_.workload->kind == OpKind::kDelete;
-    return key_size_ + (erase ? 0 : value_size_);
-  }
+  absl::Span<const WriteOp> Fill(KeySource& keys, uint64_t begin, uint64_t end);
+  // One put of this key.
+  absl::Span<const WriteOp> FillOne(uint64_t index);
+  // Of the keys and values of the last fill.
+  uint64_t bytes() const { return bytes_; }
 
  private:
+  absl::Span<const WriteOp> Finish();
+
   const WorkerTask& task_;
   const size_t key_size_;
-  const size_t value_size_;
+  const uint64_t generation_;
+  const bool erase_;
+  uint64_t bytes_ = 0;
+  std::vector<uint64_t> indexes_;
   std::vector<char> keys_;
   std::vector<char> values_;
   std::vector<WriteOp> ops_;
@@ -143,6 +186,13 @@ inline void CountFound(const WorkerTask& task, uint64_t index,
   if (!task.values->Verify(index, value)) ++result.verify_failures;
 }
 
+// The workloads that read and write in turn.
+absl::Status RunMixedTask(const WorkerTask& task);
+// Opening, compacting, checksums.
+absl::Status RunMaintenanceTask(const WorkerTask& task);
+// Scans all entries until `*readers_left` is 0.
+absl::Status ScanWhileRead(const WorkerTask& task,
+                           const std::atomic<uint32_t>* readers_left);
 // The workloads that need an order of the keys.
 absl::Status RunOrderedTask(const WorkerTask& task);
 // The workloads that measure space.

@@ -19,7 +19,7 @@ constexpr useconds_t kPollMicros = 200;
 constexpr useconds_t kStartPollMicros = 50;
 
 // The child's side of ProcessGroup: owns the open engine and its threads.
-class WorkerProcess {
+class WorkerProcess final : private Reopener {
  public:
   WorkerProcess(const RunConfig& config, const EngineInfo& info,
                 SharedState* shared, int process)
@@ -28,7 +28,7 @@ class WorkerProcess {
         shared_(shared),
         slot_(shared->slots[process]),
         process_(process),
-        values_(config.value_size) {}
+        values_(config.values) {}
 
   void Serve() {
     uint32_t served = 0;
@@ -49,9 +49,15 @@ class WorkerProcess {
   absl::Status Execute(Command command, int phase) {
     switch (command) {
       case Command::kOpen:
+        durability_ = config_.DurabilityOf(WorkloadOf(phase));
         return Open();
       case Command::kClose:
-        engine_.reset();
+        Close();
+        return absl::OkStatus();
+      case Command::kPrintStats:
+        // The parent has flushed what it printed.
+        printf("\n%s\n", engine_->DescribeStats().c_str());
+        fflush(stdout);
         return absl::OkStatus();
       case Command::kSettle:
         return engine_->Settle();
@@ -66,10 +72,18 @@ class WorkerProcess {
     return absl::InternalError("unknown command");
   }
 
-  absl::Status Open() {
+  const Workload& WorkloadOf(int phase) const {
+    return *config_.workloads[static_cast<size_t>(phase)];
+  }
+
+  void Close() override { engine_.reset(); }
+
+  absl::Status Open() override {
     EngineOptions options;
-    options.durability = config_.durability;
+    options.durability = durability_;
     options.collection = config_.collection;
+    options.compress = config_.compress;
+    options.entries = config_.num;
     options.sessions_max = config_.Workers() + 1;
     options.first_process = process_ == 0;
     engine_ = info_.create();
@@ -82,31 +96,37 @@ class WorkerProcess {
     if (command == Command::kResetCounter) {
       return ResetCounter(config_, **session);
     }
-    return CheckCounter(config_, **session, config_.writes);
+    uint64_t increments = 0;
+    for (int i = 0; i < config_.Workers(); ++i) {
+      increments += shared_->results[i].operations;
+    }
+    return CheckCounter(config_, **session, increments);
   }
 
   absl::Status RunPhase(int phase) {
-    const Workload& workload = *config_.workloads[static_cast<size_t>(phase)];
+    const Workload& workload = WorkloadOf(phase);
     std::vector<std::thread> threads;
     for (int i = 0; i < config_.threads; ++i) {
       threads.emplace_back([this, phase, i] { RunThread(phase, i); });
     }
-    if (workload.HasWriter() && process_ == 0) {
-      threads.emplace_back([this, phase] { RunWriterThread(phase); });
+    if (workload.HasCompanion() && process_ == 0) {
+      threads.emplace_back([this, phase] { RunCompanionThread(phase); });
     }
     for (std::thread& thread : threads) thread.join();
     return absl::OkStatus();
   }
 
-  WorkerTask MakeTask(int phase, int worker, WorkerResult* result) const {
+  WorkerTask MakeTask(int phase, int worker, WorkerResult* result) {
     *result = {};
     return {.config = &config_,
-            .workload = config_.workloads[static_cast<size_t>(phase)],
+            .workload = &WorkloadOf(phase),
             .values = &values_,
             .session = nullptr,
             .engine = engine_.get(),
             .info = &info_,
             .result = result,
+            .write_clock = &shared_->write_clock,
+            .reopener = nullptr,
             .phase = phase,
             .worker = worker};
   }
@@ -117,25 +137,29 @@ class WorkerProcess {
     absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
     if (!session.ok()) return Fail(session.status());
     task.session = session->get();
+    if (task.workload->kind == OpKind::kOpen) {
+      session->reset();  // or the database could not be closed
+      task.session = nullptr;
+      task.reopener = this;
+    }
     absl::Status status = WarmUp(task);
     if (status.ok()) {
       AwaitStart(phase);
       status = RunTask(task);
     }
-    // release: pairs with the acquire in OverwriteWhileRead.
+    // release: pairs with the acquire in AccompanyReaders.
     shared_->readers_left.fetch_sub(1, std::memory_order_release);
     if (!status.ok()) Fail(status);
   }
 
-  void RunWriterThread(int phase) {
+  void RunCompanionThread(int phase) {
     WorkerResult unused;
     WorkerTask task = MakeTask(phase, config_.Workers(), &unused);
     absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
     if (!session.ok()) return Fail(session.status());
     task.session = session->get();
     AwaitStart(phase);
-    const absl::Status status =
-        OverwriteWhileRead(task, &shared_->readers_left);
+    const absl::Status status = AccompanyReaders(task, &shared_->readers_left);
     if (!status.ok()) Fail(status);
   }
 
@@ -167,6 +191,7 @@ class WorkerProcess {
   ProcessSlot& slot_;
   const int process_;
   const ValueMaker values_;
+  Durability durability_ = Durability::kNone;
   std::unique_ptr<Engine> engine_;
   absl::Mutex fail_mutex_;
 };

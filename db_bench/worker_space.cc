@@ -14,9 +14,8 @@ namespace {
 void AddChurnFigures(const WorkerTask& task, const SizeWatch& watch,
                      uint64_t done) {
   const RunConfig& config = *task.config;
-  AddFigure(
-      task, "raw_bytes",
-      static_cast<double>(config.num * (config.key_size + config.value_size)));
+  AddFigure(task, "raw_bytes",
+            static_cast<double>(config.num * config.EntryBytes()));
   AddFigure(task, "rounds",
             static_cast<double>(done) / static_cast<double>(config.num));
   if (done < config.OperationsOf(*task.workload)) {

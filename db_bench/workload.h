@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db_bench/engine_adapter.h"
+#include "db_bench/generators.h"
 
 namespace eve::bench {
 
@@ -19,14 +20,21 @@ enum class OpKind {
   kGet,
   kMultiGet,
   kGetWhileWriting,
-  kScan,         // steps through all entries, forwards
-  kScanReverse,  // and backwards
-  kSeek,         // seeks a key and steps on from there
+  kGetWhileScanning,
+  kUpdate,          // a get and a put of the same key
+  kReadsAndWrites,  // gets, then puts, in the ratio of --readwritepercent
+  kScan,            // steps through all entries, forwards
+  kScanReverse,     // and backwards
+  kSeek,            // seeks a key and steps on from there
   kSeekWhileWriting,
   kPrefixScan,  // the hundred entries with one prefix
   kRangeCount,  // counts a hundredth of the entries
   kDiff,        // two snapshots with 1,000 overwrites in between
   kCount,
+  kOpen,      // closes and opens the database
+  kCompact,   // all of it
+  kChecksum,  // of the engine, of data in memory
+  kStats,     // measures nothing, prints what the engine counts
   // What a database takes while and after much is written again.
   kChurn,
   kLongReader,
@@ -35,7 +43,12 @@ enum class OpKind {
 };
 
 // In which order it draws them from [0, num).
-enum class KeyOrder { kSequential, kPermutation, kUniform };
+enum class KeyOrder {
+  kSequential,
+  kPermutation,
+  kRandom,  // as --distribution says
+  kHot      // uniformly from the first hundredth
+};
 
 struct Workload {
   std::string_view name;
@@ -45,20 +58,65 @@ struct Workload {
   bool fills;              // starts from a fresh database, writes every key
   bool absent;             // looks up keys that are never written
   std::string_view what;
+  uint64_t divisor = 1;  // fills write only so small a part of the keys
+  bool large = false;    // values of kLargeValueBytes
+  bool sync = false;     // whatever --durability says
 
   bool IsOrdered() const {
-    return kind >= OpKind::kScan && kind <= OpKind::kDiff;
+    return (kind >= OpKind::kScan && kind <= OpKind::kDiff) ||
+           kind == OpKind::kGetWhileScanning;
   }
   bool Reads() const {
     return kind == OpKind::kGet || kind == OpKind::kMultiGet ||
            kind == OpKind::kGetWhileWriting || IsOrdered();
   }
+  bool ReadsAndWrites() const {
+    return kind == OpKind::kUpdate || kind == OpKind::kReadsAndWrites;
+  }
   // One worker, which starts what else it needs and verifies by itself.
   bool MeasuresSpace() const { return kind >= OpKind::kChurn; }
+  bool NeedsOneWorker() const {
+    return MeasuresSpace() || kind == OpKind::kBulkLoad ||
+           kind == OpKind::kOpen || kind == OpKind::kCompact;
+  }
+  // Needs no database that holds something.
+  bool RunsOnNothing() const {
+    return kind == OpKind::kCount || kind == OpKind::kChecksum ||
+           kind == OpKind::kOpen || kind == OpKind::kStats ||
+           kind == OpKind::kCompact;
+  }
   // Beside a thread that overwrites.
   bool HasWriter() const {
     return kind == OpKind::kGetWhileWriting ||
            kind == OpKind::kSeekWhileWriting;
+  }
+  // Beside a thread that does something else.
+  bool HasCompanion() const {
+    return HasWriter() || kind == OpKind::kGetWhileScanning;
+  }
+  // Leaves only a part of the keys.
+  bool FillsInPart() const { return fills && divisor != 1; }
+  // Without an order to follow, --duration ends it, not a count.
+  bool MayRunByTime() const {
+    switch (kind) {
+      case OpKind::kPut:
+      case OpKind::kDelete:
+        return !fills && order != KeyOrder::kSequential;
+      case OpKind::kGet:
+      case OpKind::kMultiGet:
+      case OpKind::kGetWhileWriting:
+      case OpKind::kGetWhileScanning:
+      case OpKind::kUpdate:
+      case OpKind::kReadsAndWrites:
+      case OpKind::kSeek:
+      case OpKind::kSeekWhileWriting:
+      case OpKind::kPrefixScan:
+      case OpKind::kRangeCount:
+      case OpKind::kCount:
+        return true;
+      default:
+        return false;
+    }
   }
 };
 
@@ -66,112 +124,75 @@ struct Workload {
 const Workload* FindWorkload(std::string_view name);
 absl::Span<const Workload> AllWorkloads();
 
+// Why `engine` cannot do it; empty if it can.
+std::string WhyLeftOut(const Workload& workload, const EngineInfo& engine);
+
+// How KeyOrder::kRandom draws.
+enum class KeyDistribution {
+  kUniform,
+  kZipf,        // a few keys, spread over the database, are drawn most often
+  kLatest,      // those that the last fill wrote last are
+  kExponential  // --read_random_exp_range, only for look-ups
+};
+
 // Everything a run depends on, the same for all engines of one repeat.
 struct RunConfig {
   std::vector<const Workload*> workloads;
   uint64_t num = 0;
   uint64_t reads = 0;
   uint64_t writes = 0;
-  uint64_t batch_size = 0;  // 0: the workload's own
+  uint64_t read_writes = 0;  // of updaterandom and readrandomwriterandom
+  uint64_t batch_size = 0;   // 0: the workload's own
   uint64_t seek_nexts = 10;
   uint64_t churn_rounds = 20;
   uint64_t churn_bytes_max = 0;  // of the file, then it ends early
   uint64_t rest_seconds = 60;
+  uint64_t duration_nanos = 0;          // 0: by counts
+  uint64_t stats_interval_nanos = 0;    // 0: no reports in between
+  uint64_t write_bytes_per_second = 0;  // of all workers; 0: no limit
+  uint64_t read_percent = 90;           // of readrandomwriterandom
   uint64_t seed = 0;
   size_t key_size = 16;
-  size_t value_size = 100;
+  ValueShape values;
+  KeyDistribution distribution = KeyDistribution::kUniform;
+  double exp_range = 0;  // 0: as `distribution`
   int threads = 1;
   int processes = 1;
   bool use_existing_db = false;
   bool settle = false;  // before reads, let background work end
+  bool histogram = false;
+  bool compress = false;  // with Snappy, in engines that can
   Durability durability = Durability::kNone;
   std::string durability_name;
+  std::string distribution_name;
   std::string collection;
+  std::string command_line;
   std::string dir;          // of the engine that is running
   std::string scratch_dir;  // beside it, made and removed by who needs it
 
   int Workers() const { return threads * processes; }
   uint64_t BatchOf(const Workload& workload) const;
-  // Operations of all workers together.
+  // Operations of all workers together, unless RunsByTime.
   uint64_t OperationsOf(const Workload& workload) const;
+  bool RunsByTime(const Workload& workload) const {
+    return duration_nanos != 0 && workload.MayRunByTime();
+  }
+  Durability DurabilityOf(const Workload& workload) const {
+    return workload.sync ? Durability::kSync : durability;
+  }
+  // An estimate.
+  uint64_t EntryBytes() const { return key_size + values.Average(); }
 };
 
-inline constexpr size_t kKeySizeMin = 8;
-inline constexpr size_t kValueSizeMin = 16;
-inline constexpr uint64_t kGenerationsMax = 4096;
 inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
 inline constexpr uint64_t kPrefixEntries = 100;
 inline constexpr uint64_t kRangesPerDatabase = 100;
+inline constexpr uint64_t kHotParts = 100;
 inline constexpr uint64_t kDiffWrites = 1000;
+inline constexpr uint64_t kChecksumBlockBytes = 4096;
+inline constexpr uint64_t kChecksumBytes = uint64_t{500} << 20;
 inline constexpr int kChurnRoundsMax = 1000;
 inline constexpr char kCounterName[] = "~counter";
-
-// splitmix64: its finalizer is a bijection, so distinct inputs stay distinct.
-inline uint64_t Mix64(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(Mix64(seed)) {}
-  uint64_t Next() { return Mix64(state_ += 0x9e3779b97f4a7c15); }
-  uint64_t Uniform(uint64_t bound) {
-    return static_cast<uint64_t>(
-        (static_cast<unsigned __int128>(Next()) * bound) >> 64);
-  }
-
- private:
-  uint64_t state_;
-};
-
-// A random order of [0, size) in constant memory: a bijection of the next power
-// of two, applied again while it leaves the range (less than twice on average).
-class Permutation {
- public:
-  Permutation(uint64_t size, uint64_t seed);
-  uint64_t operator()(uint64_t i) const {
-    do {
-      for (uint64_t factor : factors_) {
-        i = (i * factor + addend_) & mask_;
-        i ^= i >> shift_;
-      }
-    } while (i >= size_);
-    return i;
-  }
-
- private:
-  uint64_t size_;
-  uint64_t mask_;
-  int shift_;
-  uint64_t addend_;
-  uint64_t factors_[3];  // odd
-};
-
-// Writes the decimal digits of `index`, padded with zeros to `size` bytes, as
-// "%016d" does. An absent key has a letter for its last digit, so that absent
-// keys sort among the present ones and no engine can tell them by their range.
-void FormatKey(uint64_t index, bool absent, size_t size, char* key);
-
-// Values that can be verified without knowing who wrote them last: bytes 0..7
-// tell the generation, bytes -8..-1 must fit it and the key's index. They do
-// not depend on --seed, so a later run can verify an old database.
-class ValueMaker {
- public:
-  explicit ValueMaker(size_t value_size);
-
-  // Writes value_size bytes.
-  void Make(uint64_t index, uint64_t generation, char* value) const;
-
-  // Whether it is what Make wrote, of any generation. Same work for every
-  // engine: the size, the first and the last 8 bytes.
-  bool Verify(uint64_t index, std::string_view value) const;
-
- private:
-  size_t value_size_;
-  std::vector<char> noise_;
-};
 
 }  // namespace eve::bench
 
