@@ -19,6 +19,7 @@
 #include "tests/testing/temp_dir.h"
 #include "util/clock.h"
 #include "util/random.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
@@ -231,6 +232,35 @@ TEST_F(CompactTest, SnapshotsReadTheSameThroughCompaction) {
     const auto found = then.Find(key);
     ASSERT_TRUE(found.has_value());
     ASSERT_TRUE(*found == value);
+  }
+  ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, model));
+}
+
+// To the background thread a long transaction looks like rest: it must not move
+// blocks beside it again and again. What was in flight when it began may cost
+// it one run.
+TEST_F(CompactTest, RestDoesNotStarveALongTransaction) {
+  constexpr uint64_t kKeys = 60000;
+  constexpr int kLooks = 300;  // of some 100 us: many ticks
+  ASSERT_NO_FATAL_FAILURE(Open(true));
+  Model model;
+  ASSERT_OK_AND_ASSIGN(auto hashed, domain_.Collection<Hashed>("hashed"));
+  ASSERT_NO_FATAL_FAILURE(Overwrite(hashed, model, kKeys, 3 * kKeys, 500));
+  for (int i = 0; i < 5; ++i) {
+    int runs = 0;
+    ASSERT_OK(domain_
+                  .Swap([&](Transaction& transaction) -> absl::Status {
+                    ++runs;
+                    auto view = hashed.In(transaction);
+                    EVE_RETURN_IF_ERROR(view.Put(KeyOf(i), "long"));
+                    for (int look = 0; look < kLooks && runs < 10; ++look) {
+                      EVE_RETURN_IF_ERROR(domain_.Stats().status());
+                    }
+                    return absl::OkStatus();
+                  })
+                  .status());
+    model[KeyOf(i)] = "long";
+    EXPECT_LE(runs, 2);
   }
   ASSERT_NO_FATAL_FAILURE(ExpectHolds(hashed, model));
 }

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "engine/domain/domain_impl.h"
+#include "engine/epoch/attached.h"
 #include "engine/reclaim/fold.h"
 #include "util/status_macros.h"
 
@@ -166,10 +167,14 @@ void DomainImpl::Rest(uint64_t version) {
   // victims are its own.
   std::unique_lock one_at_a_time(compact_mutex_, std::try_to_lock);
   if (!one_at_a_time.owns_lock()) return;
-  // Nobody has committed since the last tick but this thread.
+  // Nobody has committed since the last tick but this thread. A transaction
+  // that is running may still be about to, and must not be starved by moves.
+  const bool is_at_rest = version == rest_version_ && !IsSwapRunning();
+  const bool may_move =
+      rest_pacer_.MayMove(SumCounters(core_.region).conflicts, is_at_rest);
   if (version != rest_version_) held_when_advanced_ = UINT64_MAX;
-  if (version == rest_version_) {
-    if (rest_lease_->TryHold()) RestStep().IgnoreError();
+  if (is_at_rest) {
+    if (may_move && rest_lease_->TryHold()) RestStep().IgnoreError();
   } else if (compactor_->has_victims() && !compactor_->is_writing()) {
     // For the processes that do write.
     compactor_->GiveBackVictims();

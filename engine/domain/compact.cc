@@ -109,8 +109,8 @@ absl::Status DomainImpl::RestStep() {
   }
   if (compactor_->has_victims()) {
     const auto until = std::chrono::steady_clock::now() + kRestTime;
-    EVE_RETURN_IF_ERROR(MoveVictims(kRestTargets, [until] {
-      return std::chrono::steady_clock::now() < until;
+    EVE_RETURN_IF_ERROR(MoveVictims(kRestTargets, [this, until] {
+      return !IsSwapRunning() && std::chrono::steady_clock::now() < until;
     }));
   }
   const bool is_done = !is_loose && !compactor_->has_victims();

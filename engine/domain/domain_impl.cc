@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/domain/attach.h"
@@ -176,6 +177,8 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   const Durability durability =
       options.durability.value_or(options_.durability);
   std::unique_ptr<WriterContext> writer = TakeWriter();
+  swaps_running_.Add(1);
+  absl::Cleanup ended = [this] { swaps_running_.Add(-1); };
   MoveRider rider(compactor_.get());
   absl::StatusOr<SwapResult> result =
       RunSwap(writer->transaction, fn, options, &rider);

@@ -28,10 +28,12 @@
 #include "engine/reclaim/collector.h"
 #include "engine/reclaim/compactor.h"
 #include "engine/reclaim/punch.h"
+#include "engine/reclaim/rest_pacer.h"
 #include "engine/txn/core.h"
 #include "engine/txn/snapshot_impl.h"
 #include "engine/txn/swap.h"
 #include "eve/domain.h"
+#include "util/gauge.h"
 
 namespace eve::internal {
 
@@ -118,6 +120,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   static bool HoldsMuch(const SpaceUse& use);
   // A bounded step of compaction while nobody writes.
   absl::Status RestStep();
+  bool IsSwapRunning() const { return swaps_running_.Get() > 0; }
   // Gives the segments of idle writers back, to be filled on by others.
   void ReleaseIdleWriters();
   absl::StatusOr<CompactProgress> MeasureProgress();
@@ -133,6 +136,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<CourtesyLease> rest_lease_;
   SlowReaders slow_readers_{options_, [this] { return TakeSurvey(); }};
 
+  Gauge swaps_running_;  // of this process
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;
 
@@ -143,6 +147,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
   IdleWatch idle_;
+  RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
