@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "db_bench/engine_adapter.h"
+#include "db_bench/leveldb_like.h"
 #include "db_bench/periodic_sync.h"
 
 namespace eve::bench {
@@ -33,69 +34,26 @@ constexpr int kOpenFilesMax = 10000;
 // How long the set of table files has to stay as it is.
 constexpr absl::Duration kRest = absl::Seconds(1);
 
-absl::Status ToStatus(const leveldb::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(status.ToString());
-}
-
 leveldb::Slice ToSlice(std::string_view bytes) {
   return leveldb::Slice(bytes.data(), bytes.size());
 }
 
-std::string_view ToView(const leveldb::Slice& slice) {
-  return {slice.data(), slice.size()};
-}
-
-class LeveldbCursor final : public Cursor {
- public:
-  explicit LeveldbCursor(leveldb::Iterator* iterator) : iterator_(iterator) {}
-
-  bool First(Entry* entry) override {
-    iterator_->SeekToFirst();
-    return Show(entry);
-  }
-  bool Last(Entry* entry) override {
-    iterator_->SeekToLast();
-    return Show(entry);
-  }
-  bool Seek(std::string_view key, Entry* entry) override {
-    iterator_->Seek(ToSlice(key));
-    return Show(entry);
-  }
-  bool Next(Entry* entry) override {
-    iterator_->Next();
-    return Show(entry);
-  }
-  bool Prev(Entry* entry) override {
-    iterator_->Prev();
-    return Show(entry);
-  }
-
- private:
-  bool Show(Entry* entry) {
-    if (!iterator_->Valid()) {
-      if (!iterator_->status().ok()) Fatal(iterator_->status().ToString());
-      return false;
-    }
-    entry->key = ToView(iterator_->key());
-    entry->value = ToView(iterator_->value());
-    return true;
-  }
-  const std::unique_ptr<leveldb::Iterator> iterator_;
+struct Api {
+  using Db = leveldb::DB;
+  using Iterator = leveldb::Iterator;
+  using ReadOptions = leveldb::ReadOptions;
+  using Slice = leveldb::Slice;
+  using Snapshot = leveldb::Snapshot;
 };
 
-class LeveldbSession final : public Session {
+class LeveldbSession final : public LeveldbLikeSession<Api> {
  public:
   LeveldbSession(leveldb::DB* db, const leveldb::WriteOptions& write_options,
                  absl::Mutex* counter_mutex)
-      : db_(db),
+      : LeveldbLikeSession(db),
         write_options_(write_options),
         counter_mutex_(counter_mutex),
         found_(kMultiGetMax) {}
-  ~LeveldbSession() override {
-    DropSnapshot();
-    ReleaseOld();
-  }
 
   absl::Status WriteBatch(absl::Span<const WriteOp> ops) override {
     batch_.Clear();
@@ -106,7 +64,7 @@ class LeveldbSession final : public Session {
         batch_.Put(ToSlice(op.key), ToSlice(op.value));
       }
     }
-    return ToStatus(db_->Write(write_options_, &batch_));
+    return ToStatus(db()->Write(write_options_, &batch_));
   }
 
   absl::Status BulkLoad(
@@ -119,7 +77,7 @@ class LeveldbSession final : public Session {
   absl::Status Increment(std::string_view key) override {
     absl::MutexLock lock(counter_mutex_);
     const leveldb::Status status =
-        db_->Get(leveldb::ReadOptions(), ToSlice(key), &found_[0]);
+        db()->Get(leveldb::ReadOptions(), ToSlice(key), &found_[0]);
     if (!status.ok()) return ToStatus(status);
     uint64_t count = 0;
     if (found_[0].size() != sizeof(count)) {
@@ -128,22 +86,7 @@ class LeveldbSession final : public Session {
     std::memcpy(&count, found_[0].data(), sizeof(count));
     ++count;
     std::memcpy(found_[0].data(), &count, sizeof(count));
-    return ToStatus(db_->Put(write_options_, ToSlice(key), found_[0]));
-  }
-
-  absl::Status TakeSnapshot() override {
-    DropSnapshot();
-    read_options_.snapshot = db_->GetSnapshot();
-    return absl::OkStatus();
-  }
-  absl::Status SeeNewest() override {
-    DropSnapshot();
-    return absl::OkStatus();
-  }
-  void DropSnapshot() override {
-    if (read_options_.snapshot == nullptr) return;
-    db_->ReleaseSnapshot(read_options_.snapshot);
-    read_options_.snapshot = nullptr;
+    return ToStatus(db()->Put(write_options_, ToSlice(key), found_[0]));
   }
 
   // LevelDB copies what it finds; there is no other way to get it.
@@ -158,40 +101,19 @@ class LeveldbSession final : public Session {
     }
   }
 
-  std::unique_ptr<Cursor> NewCursor() override {
-    return std::make_unique<LeveldbCursor>(db_->NewIterator(read_options_));
-  }
-  void KeepOldSnapshot() override {
-    ReleaseOld();
-    old_ = std::exchange(read_options_.snapshot, nullptr);
-  }
-  uint64_t CountDiff() override {
-    leveldb::ReadOptions old_options;
-    old_options.snapshot = old_;
-    LeveldbCursor before(db_->NewIterator(old_options));
-    LeveldbCursor after(db_->NewIterator(read_options_));
-    return CountDifferences(before, after);
-  }
-
  private:
   bool GetInto(std::string_view key, std::string& into,
                std::string_view* value) {
-    const leveldb::Status status = db_->Get(read_options_, ToSlice(key), &into);
+    const leveldb::Status status =
+        db()->Get(read_options(), ToSlice(key), &into);
     if (status.IsNotFound()) return false;
     if (!status.ok()) Fatal(status.ToString());
     *value = into;
     return true;
   }
-  void ReleaseOld() {
-    if (old_ != nullptr) db_->ReleaseSnapshot(old_);
-    old_ = nullptr;
-  }
 
-  leveldb::DB* const db_;
   const leveldb::WriteOptions write_options_;
   absl::Mutex* const counter_mutex_;
-  const leveldb::Snapshot* old_ = nullptr;
-  leveldb::ReadOptions read_options_;
   leveldb::WriteBatch batch_;
   std::vector<std::string> found_;
 };

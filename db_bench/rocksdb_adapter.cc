@@ -23,6 +23,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "db_bench/engine_adapter.h"
+#include "db_bench/leveldb_like.h"
 #include "db_bench/periodic_sync.h"
 
 namespace eve::bench {
@@ -30,11 +31,6 @@ namespace {
 
 constexpr size_t kBlockCacheBytes = size_t{8} << 30;
 constexpr double kBloomBitsPerKey = 10;
-
-absl::Status ToStatus(const rocksdb::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(status.ToString());
-}
 
 rocksdb::Slice ToSlice(std::string_view bytes) {
   return rocksdb::Slice(bytes.data(), bytes.size());
@@ -55,59 +51,27 @@ rocksdb::Options MakeOptions(bool compress) {
   return options;
 }
 
-class RocksdbCursor final : public Cursor {
- public:
-  explicit RocksdbCursor(rocksdb::Iterator* iterator) : iterator_(iterator) {}
-
-  bool First(Entry* entry) override {
-    iterator_->SeekToFirst();
-    return Show(entry);
-  }
-  bool Last(Entry* entry) override {
-    iterator_->SeekToLast();
-    return Show(entry);
-  }
-  bool Seek(std::string_view key, Entry* entry) override {
-    iterator_->Seek(ToSlice(key));
-    return Show(entry);
-  }
-  bool Next(Entry* entry) override {
-    iterator_->Next();
-    return Show(entry);
-  }
-  bool Prev(Entry* entry) override {
-    iterator_->Prev();
-    return Show(entry);
-  }
-
- private:
-  bool Show(Entry* entry) {
-    if (!iterator_->Valid()) {
-      if (!iterator_->status().ok()) Fatal(iterator_->status().ToString());
-      return false;
-    }
-    entry->key = {iterator_->key().data(), iterator_->key().size()};
-    entry->value = {iterator_->value().data(), iterator_->value().size()};
-    return true;
-  }
-  const std::unique_ptr<rocksdb::Iterator> iterator_;
+struct Api {
+  using Db = rocksdb::DB;
+  using Iterator = rocksdb::Iterator;
+  using ReadOptions = rocksdb::ReadOptions;
+  using Slice = rocksdb::Slice;
+  using Snapshot = rocksdb::Snapshot;
 };
 
-class RocksdbSession final : public Session {
+class RocksdbSession final : public LeveldbLikeSession<Api> {
  public:
   RocksdbSession(rocksdb::DB* db, const rocksdb::WriteOptions& write_options,
                  absl::Mutex* counter_mutex)
-      : db_(db), write_options_(write_options), counter_mutex_(counter_mutex) {}
-  ~RocksdbSession() override {
-    DropSnapshot();
-    ReleaseOld();
-  }
+      : LeveldbLikeSession(db),
+        write_options_(write_options),
+        counter_mutex_(counter_mutex) {}
 
   // Builds one table file beside the database and takes it in.
   absl::Status BulkLoad(
       absl::FunctionRef<absl::Span<const WriteOp>()> next) override {
-    const std::string path = db_->GetName() + "/bulkload.sst";
-    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), db_->GetOptions());
+    const std::string path = db()->GetName() + "/bulkload.sst";
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), db()->GetOptions());
     rocksdb::Status status = writer.Open(path);
     for (auto ops = next(); status.ok() && !ops.empty(); ops = next()) {
       for (const WriteOp& op : ops) {
@@ -118,23 +82,8 @@ class RocksdbSession final : public Session {
     if (status.ok()) status = writer.Finish();
     rocksdb::IngestExternalFileOptions options;
     options.move_files = true;
-    if (status.ok()) status = db_->IngestExternalFile({path}, options);
+    if (status.ok()) status = db()->IngestExternalFile({path}, options);
     return ToStatus(status);
-  }
-
-  std::unique_ptr<Cursor> NewCursor() override {
-    return std::make_unique<RocksdbCursor>(db_->NewIterator(read_options_));
-  }
-  void KeepOldSnapshot() override {
-    ReleaseOld();
-    old_ = std::exchange(read_options_.snapshot, nullptr);
-  }
-  uint64_t CountDiff() override {
-    rocksdb::ReadOptions old_options;
-    old_options.snapshot = old_;
-    RocksdbCursor before(db_->NewIterator(old_options));
-    RocksdbCursor after(db_->NewIterator(read_options_));
-    return CountDifferences(before, after);
   }
 
   absl::Status WriteBatch(absl::Span<const WriteOp> ops) override {
@@ -145,7 +94,7 @@ class RocksdbSession final : public Session {
                    : batch_.Put(ToSlice(op.key), ToSlice(op.value));
       if (!status.ok()) return ToStatus(status);
     }
-    return ToStatus(db_->Write(write_options_, &batch_));
+    return ToStatus(db()->Write(write_options_, &batch_));
   }
 
   // A mutex of the process makes get + put one step: cheaper than RocksDB's
@@ -154,8 +103,8 @@ class RocksdbSession final : public Session {
     absl::MutexLock lock(counter_mutex_);
     pinned_[0].Reset();
     const rocksdb::Status status =
-        db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(),
-                 ToSlice(key), &pinned_[0]);
+        db()->Get(rocksdb::ReadOptions(), db()->DefaultColumnFamily(),
+                  ToSlice(key), &pinned_[0]);
     uint64_t count = 0;
     if (!status.ok()) return ToStatus(status);
     if (pinned_[0].size() != sizeof(count)) {
@@ -169,31 +118,18 @@ class RocksdbSession final : public Session {
                                sizeof(count));
     const rocksdb::Status put = batch_.Put(ToSlice(key), value);
     if (!put.ok()) return ToStatus(put);
-    return ToStatus(db_->Write(write_options_, &batch_));
-  }
-
-  absl::Status TakeSnapshot() override {
-    DropSnapshot();
-    read_options_.snapshot = db_->GetSnapshot();
-    return absl::OkStatus();
-  }
-
-  absl::Status SeeNewest() override {
-    DropSnapshot();
-    return absl::OkStatus();
+    return ToStatus(db()->Write(write_options_, &batch_));
   }
 
   void DropSnapshot() override {
     for (rocksdb::PinnableSlice& slice : pinned_) slice.Reset();
-    if (read_options_.snapshot == nullptr) return;
-    db_->ReleaseSnapshot(read_options_.snapshot);
-    read_options_.snapshot = nullptr;
+    LeveldbLikeSession::DropSnapshot();
   }
 
   bool Get(std::string_view key, std::string_view* value) override {
     pinned_[0].Reset();
-    const rocksdb::Status status = db_->Get(
-        read_options_, db_->DefaultColumnFamily(), ToSlice(key), &pinned_[0]);
+    const rocksdb::Status status = db()->Get(
+        read_options(), db()->DefaultColumnFamily(), ToSlice(key), &pinned_[0]);
     if (status.IsNotFound()) return false;
     if (!status.ok()) Fatal(status.ToString());
     *value = {pinned_[0].data(), pinned_[0].size()};
@@ -206,8 +142,8 @@ class RocksdbSession final : public Session {
       slices_[i] = ToSlice(keys[i]);
       pinned_[i].Reset();
     }
-    db_->MultiGet(read_options_, db_->DefaultColumnFamily(), keys.size(),
-                  slices_.data(), pinned_.data(), statuses_.data());
+    db()->MultiGet(read_options(), db()->DefaultColumnFamily(), keys.size(),
+                   slices_.data(), pinned_.data(), statuses_.data());
     for (size_t i = 0; i < keys.size(); ++i) {
       values[i] = {};
       if (statuses_[i].IsNotFound()) continue;
@@ -217,16 +153,8 @@ class RocksdbSession final : public Session {
   }
 
  private:
-  void ReleaseOld() {
-    if (old_ != nullptr) db_->ReleaseSnapshot(old_);
-    old_ = nullptr;
-  }
-
-  rocksdb::DB* const db_;
-  const rocksdb::Snapshot* old_ = nullptr;
   const rocksdb::WriteOptions write_options_;
   absl::Mutex* const counter_mutex_;
-  rocksdb::ReadOptions read_options_;
   rocksdb::WriteBatch batch_;
   std::array<rocksdb::Slice, kMultiGetMax> slices_;
   std::array<rocksdb::PinnableSlice, kMultiGetMax> pinned_;

@@ -10,10 +10,6 @@
 namespace eve::cli {
 namespace {
 
-absl::string_view Absl(std::string_view text) {
-  return absl::string_view(text.data(), text.size());
-}
-
 // Verbs that are no entry of the table.
 constexpr std::string_view kOtherVerbs[][2] = {
     {"help", "explain a verb"}, {"version", "print the version"}};

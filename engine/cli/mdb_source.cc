@@ -16,10 +16,6 @@ namespace {
 constexpr size_t kHeaderLineMax = 4096;
 constexpr uint64_t kVersionMax = 3;
 
-absl::string_view Absl(std::string_view text) {
-  return absl::string_view(text.data(), text.size());
-}
-
 class MdbSource final : public RecordSource {
  public:
   explicit MdbSource(LineReader* lines) : lines_(lines) {}

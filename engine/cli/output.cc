@@ -9,10 +9,6 @@
 namespace eve::cli {
 namespace {
 
-absl::string_view Absl(std::string_view text) {
-  return absl::string_view(text.data(), text.size());
-}
-
 // Length of the UTF-8 sequence at the front; 0: it is none. Follows Unicode
 // 3.9, table 3-7: no overlong forms, no surrogates.
 size_t Utf8Length(std::string_view text) {

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "eve/bytes.h"
 #include "eve/stats.h"
 
@@ -34,6 +35,11 @@ int Fail(const absl::Status& status);
 int UsageError(std::string_view verb, Bytes message);
 
 void Print(std::string_view text);  // to stdout, as is
+
+// For Abseil's functions, where its string_view is a type of its own.
+inline absl::string_view Absl(std::string_view text) {
+  return absl::string_view(text.data(), text.size());
+}
 
 std::string ToHex(std::string_view bytes);
 absl::StatusOr<std::string> FromHex(std::string_view text);

@@ -169,10 +169,11 @@ void DomainImpl::Rest(uint64_t version) {
   if (!one_at_a_time.owns_lock()) return;
   // Nobody has committed since the last tick but this thread. A transaction
   // that is running may still be about to, and must not be starved by moves.
-  const bool is_at_rest = version == rest_version_ && !IsSwapRunning();
+  const bool is_at_rest = version == rest_version_;
+  if (!is_at_rest) held_when_advanced_ = UINT64_MAX;
   const bool may_move =
+      !IsSwapRunning() &&
       rest_pacer_.MayMove(SumCounters(core_.region).conflicts, is_at_rest);
-  if (version != rest_version_) held_when_advanced_ = UINT64_MAX;
   if (is_at_rest) {
     if (may_move && rest_lease_->TryHold()) RestStep().IgnoreError();
   } else if (compactor_->has_victims() && !compactor_->is_writing()) {

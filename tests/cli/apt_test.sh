@@ -2,18 +2,9 @@
 # Records that nobody made up: what apt knows of its packages, name -> stanza,
 # loaded into a domain and into LMDB, and dumped from both.
 set -u -o pipefail
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
-base=${TEST_TMPDIR:-/tmp}
-[[ -w /dev/shm ]] && base=/dev/shm
-work=$(mktemp -d "$base/eve-apt-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
+enter_memory apt
 
 # Pairs of lines: -T of both tools undoes the escapes.
 apt-cache dumpavail 2>stderr | LC_ALL=C awk 'BEGIN { RS = ""; FS = "\n" }

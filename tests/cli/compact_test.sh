@@ -1,27 +1,12 @@
 #!/usr/bin/env bash
 # What eve compact prints, what it leaves, and how it is stopped.
 set -u
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 sparse=$PWD/$2
 interrupted=$PWD/$3
 holder=$PWD/$4
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-compact-XXXXXX")" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
-# runs CODE COMMAND...: stdout goes to out, stderr to stderr.
-runs() {
-  local expected=$1 code
-  shift
-  "$@" >out 2>stderr
-  code=$?
-  [[ $code == "$expected" ]] || fail "$*: code $code: $(cat stderr)"
-}
-# number NAME: of the JSON in out.
-number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" out; }
 content() { "$eve" scan "$1" sparse | cksum; }
 # used FILE: bytes written in segments that hold anything live.
 used() {

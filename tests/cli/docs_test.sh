@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The manual page, docs/cli.md and the completions say what `eve help` says.
 set -u
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 man=$PWD/$2
 guide=$PWD/$3
@@ -9,12 +10,6 @@ cd "$work" || exit 1
 mkdir bin
 ln -s "$eve" bin/eve
 PATH=$work/bin:$PATH
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
 
 mapfile -t verbs < <(eve help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 [[ ${#verbs[@]} -ge 16 && ${verbs[*]} == *dump*load*help\ version ]] ||

@@ -2,24 +2,11 @@
 # eve dump | eve load is an identity for every kind and type, beside writers, on
 # media that cannot be written; and dumps of damage are not taken for whole.
 set -u
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 kinds=$PWD/$2
 twins=$PWD/$3
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-dump-XXXXXX")" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
-# runs CODE COMMAND...: stdout goes to out, stderr to stderr.
-runs() {
-  local expected=$1 code
-  shift
-  "$@" >out 2>stderr
-  code=$?
-  [[ $code == "$expected" ]] || fail "$*: code $code: $(cat stderr)"
-}
 # What a dump says, without sizes; of a map the order is nobody's.
 content() { "$eve" dump -q "$@" | grep -av '^mapsize='; }
 is_json() {

@@ -2,20 +2,11 @@
 # mdb_dump | eve load and eve dump | mdb_load are identities, with LMDB's own
 # tools on the other side.
 set -u -o pipefail
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 maker=$PWD/$2
 # mdb_load flushes after every 100 records; in memory that takes no time.
-base=${TEST_TMPDIR:-/tmp}
-[[ -w /dev/shm ]] && base=/dev/shm
-work=$(mktemp -d "$base/eve-lmdb-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
+enter_memory lmdb
 # A dump without what only one of the two sides says, or says of sizes. That all
 # values of a key have one size (dupfixed) is of no matter to Eve.
 plain() {

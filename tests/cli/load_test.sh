@@ -1,24 +1,10 @@
 #!/usr/bin/env bash
 # What eve load says of bad input, what it leaves, and how it is interrupted.
 set -u
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 interrupted=$PWD/$2
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-load-XXXXXX")" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
-# runs CODE COMMAND...: stdout goes to out, stderr to stderr.
-runs() {
-  local expected=$1 code
-  shift
-  "$@" >out 2>stderr
-  code=$?
-  [[ $code == "$expected" ]] || fail "$*: code $code: $(cat stderr)"
-}
-number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" out; }
 
 # refuses LINE PATTERN OPTION...: the file `bad` is refused with an error about
 # this line, and what was in the domain before is all that is in it after.

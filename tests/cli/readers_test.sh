@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
 # What readers, top and stat say of a process that holds a snapshot.
 set -u
+source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
 holder=$PWD/$2
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/eve-readers-XXXXXX")" || exit 1
-failures=0
-
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
 # matches PATTERN COMMAND...: exit code 0, and the output is like it.
 matches() {
   local pattern=$1 found
@@ -24,8 +19,8 @@ usage() {
   found=$("$@" 2>stderr)
   [[ $? == 2 && -z $found && -s stderr ]] || fail "$*: no usage error"
 }
-# number JSON NAME
-number() { sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" <<<"$1"; }
+# number_in JSON NAME
+number_in() { sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" <<<"$1"; }
 
 for verb in readers top; do
   "$eve" $verb no.eve >out 2>stderr
@@ -57,14 +52,14 @@ matches "*pid*$pid     1          1 *version $version: lag 1, holds 5*" \
 found=$("$eve" readers --json shop.eve)
 [[ $found == *"\"pid\":$pid,\"lag\":1,"*"\"version\":$version,\"lag\":1,"* ]] ||
   fail "readers: $found"
-[[ $(number "$found" pinned_bytes) -ge 5000000 ]] || fail "pinned: $found"
-[[ $(number "$found" held_bytes) -ge 5000000 ]] || fail "held: $found"
+[[ $(number_in "$found" pinned_bytes) -ge 5000000 ]] || fail "pinned: $found"
+[[ $(number_in "$found" held_bytes) -ge 5000000 ]] || fail "held: $found"
 [[ $(grep -o '"slot"' <<<"$found" | wc -l) == 1 ]] ||
   fail "readers lists itself: $found"
 found=$("$eve" stat --json shop.eve)
-[[ $(number "$found" pinned_bytes) -ge 5000000 ]] || fail "stat: $found"
-[[ $(number "$found" dead_bytes) -ge 5000000 ]] || fail "stat: $found"
-[[ $(number "$found" oldest_pin_lag) == 1 ]] || fail "stat: $found"
+[[ $(number_in "$found" pinned_bytes) -ge 5000000 ]] || fail "stat: $found"
+[[ $(number_in "$found" dead_bytes) -ge 5000000 ]] || fail "stat: $found"
+[[ $(number_in "$found" oldest_pin_lag) == 1 ]] || fail "stat: $found"
 [[ $found == *'"write_amplification":1.000,'* ]] || fail "stat: $found"
 matches '*pinned_bytes*write_amplification 1.00*' "$eve" stat shop.eve
 
@@ -98,6 +93,6 @@ wait $pid 2>stderr
 exec 3>&- 4<&-
 "$eve" put shop.eve fruit pear green || fail "put after the death"
 found=$("$eve" stat --json shop.eve)
-[[ $(number "$found" pinned_bytes) == 0 ]] || fail "after the death: $found"
+[[ $(number_in "$found" pinned_bytes) == 0 ]] || fail "after the death: $found"
 
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
