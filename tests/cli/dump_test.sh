@@ -161,9 +161,15 @@ else
   echo "skipped: read-only media, which this user cannot mount" >&2
 fi
 
-# Damage in the middle: an error, and what was written has no end.
-cp many.eve hurt.eve
-dd if=/dev/zero of=hurt.eve bs=65536 seek=48 count=4 conv=notrunc 2>stderr
+# Damage in the middle: an error, and what was written has no end. All copies of
+# one leaf are wiped, wherever the live one has been moved to.
+runs 0 "$eve" load -q -T hurt.eve -f <(seq 400000 | sed 's/^200002$/needle/')
+offsets=$(grep -obUa needle hurt.eve | cut -d: -f1)
+[[ -n $offsets ]] || fail "the record to damage is not in the file"
+for offset in $offsets; do
+  dd if=/dev/zero of=hurt.eve bs=512 seek=$((offset / 512 - 8)) count=9 \
+    conv=notrunc 2>stderr
+done
 runs 3 "$eve" dump hurt.eve
 grep -q '^DATA=END' out && fail "a damaged dump looks whole"
 [[ -s stderr ]] || fail "damage: no word"
