@@ -311,7 +311,8 @@ class EveEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "eve",
-    .version = absl::StrCat("Eve, format ", eve::kFormatVersion),
+    .version =
+        absl::StrCat("Eve ", EVE_VERSION, ", format ", eve::kFormatVersion),
     .settings = "defaults; single puts and deletes through Put and Erase",
     .durability = {"Durability::kNone", "Durability::kCheckpoint every 100 ms",
                    "Durability::kSync"},

@@ -11,11 +11,10 @@
 #include "engine/cli/output.h"
 #include "engine/cli/verbs.h"
 #include "engine/format/constants.h"
+#include "eve/version.h"
 
 namespace eve::cli {
 namespace {
-
-constexpr char kVersion[] = "0.1.0";
 
 void PrintHelp() {
   Print("usage: eve VERB [OPTION...] ARGUMENT...\n\n");
@@ -89,7 +88,7 @@ int Run(const std::vector<std::string>& arguments) {
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (name == "help" || name == "-h" || name == "--help") return Help(rest);
   if (name == "version" || name == "-V" || name == "--version") {
-    std::printf("eve %s (file format %u)\n", kVersion, kFormatVersion);
+    std::printf("eve %s (file format %u)\n", EVE_VERSION, kFormatVersion);
     return kFine;
   }
   const Verb* verb = FindVerb(name);

@@ -20,5 +20,6 @@
 #include "eve/sorted_set.h"
 #include "eve/stats.h"
 #include "eve/transaction.h"
+#include "eve/version.h"
 
 #endif  // EVE_EVE_H_
