@@ -146,15 +146,11 @@ class EveSession final : public Session {
   void KeepOldSnapshot() override { old_ = snapshot_; }
   uint64_t CountDiff() override {
     uint64_t count = 0;
-    if constexpr (kOrdered) {
-      const absl::Status status = map_.Diff(
-          *old_, *snapshot_,
-          [&count](BytesView, std::optional<BytesView>,
-                   std::optional<BytesView>) { return ++count != 0; });
-      if (!status.ok()) Fatal(status.ToString());
-    } else {
-      Fatal("a hash map has no order");
-    }
+    const absl::Status status = map_.Diff(
+        *old_, *snapshot_,
+        [&count](BytesView, std::optional<BytesView>,
+                 std::optional<BytesView>) { return ++count != 0; });
+    if (!status.ok()) Fatal(status.ToString());
     return count;
   }
 

@@ -114,6 +114,7 @@ std::string WhyLeftOut(const Workload& workload, const EngineInfo& engine) {
   switch (workload.kind) {
     case OpKind::kBulkLoad:
       return engine.can.bulk_load ? "" : "it has no way to load sorted entries";
+    case OpKind::kDiff:
     case OpKind::kLongReader:
       return engine.can.snapshot ? "" : "it has no snapshots";
     case OpKind::kCompact:

@@ -63,12 +63,13 @@ struct Workload {
   bool sync = false;     // whatever --durability says
 
   bool IsOrdered() const {
-    return (kind >= OpKind::kScan && kind <= OpKind::kDiff) ||
+    return (kind >= OpKind::kScan && kind < OpKind::kDiff) ||
            kind == OpKind::kGetWhileScanning;
   }
   bool Reads() const {
     return kind == OpKind::kGet || kind == OpKind::kMultiGet ||
-           kind == OpKind::kGetWhileWriting || IsOrdered();
+           kind == OpKind::kGetWhileWriting || kind == OpKind::kDiff ||
+           IsOrdered();
   }
   bool ReadsAndWrites() const {
     return kind == OpKind::kUpdate || kind == OpKind::kReadsAndWrites;

@@ -1,9 +1,8 @@
-#include "engine/collections/btree_diff.h"
-
 #include <string>
 
 #include "engine/collections/btree_node.h"
 #include "engine/collections/btree_writer.h"
+#include "engine/collections/diff.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -158,12 +157,8 @@ class Differ {
     if (side != Side::kBefore) EVE_RETURN_IF_ERROR(after_.Value(&new_value));
     const KeyPieces key =
         (side == Side::kAfter ? after_ : before_).record().key;
-    // Of two equal external values only the place is looked at.
-    const bool same =
-        old_value.has_value() && new_value.has_value() &&
-        old_value->size() == new_value->size() &&
-        (old_value->data() == new_value->data() || *old_value == *new_value);
-    if (!same) {
+    if (!(old_value.has_value() && new_value.has_value() &&
+          IsSameValue(*old_value, *new_value))) {
       key_.resize(key.size());
       key.CopyFrom(0, key_.data());
       *go_on = visit_(key_, old_value, new_value);

@@ -19,10 +19,14 @@
 
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "eve/codec.h"
+#include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
 #include "eve/internal/map_access.h"
 
@@ -90,6 +94,18 @@ class Map : public internal::MapHandle<K, V> {
   using Entry = typename Reader::Entry;
   using Iterator = typename Reader::Iterator;
   using internal::MapHandle<K, V>::KeyValueHandle;
+
+  // Calls `fn` for each key that the two snapshots do not agree on, in no
+  // particular order, with its values in `before` and `after`, nothing where it
+  // is absent, until it returns false. O(changes * log n): what both share is
+  // passed over. Either snapshot may be the older one; one without the
+  // collection has no keys.
+  absl::Status Diff(const Snapshot& before, const Snapshot& after,
+                    absl::FunctionRef<bool(View<K>, std::optional<View<V>>,
+                                           std::optional<View<V>>)>
+                        fn) const {
+    return internal::DiffRecords<K, V>(this->ref(), before, after, fn);
+  }
 };
 
 }  // namespace eve

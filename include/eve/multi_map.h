@@ -21,9 +21,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "eve/codec.h"
+#include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
 #include "eve/internal/ordered.h"
 
@@ -203,6 +205,28 @@ class MultiMap : public internal::MultiMapHandle<K, V> {
     return std::string(Codec<V>::TypeName());
   }
   using internal::MultiMapHandle<K, V>::Handle;
+
+  // Calls `fn` for each pair that is in one of the snapshots only, in order,
+  // with whether that is `after`, until it returns false. As OrderedMap's.
+  absl::Status Diff(
+      const Snapshot& before, const Snapshot& after,
+      absl::FunctionRef<bool(const K& key, View<V> value, bool added)> fn)
+      const {
+    bool valid = true;
+    absl::Status status =
+        internal::DiffMaps(internal::OpenMap(before.impl(), this->ref()),
+                           internal::OpenMap(after.impl(), this->ref()),
+                           [&](Bytes pair, const std::optional<Bytes>&,
+                               const std::optional<Bytes>& new_bytes) {
+                             K key;
+                             valid = codec_internal::TakeMember(pair, &key) &&
+                                     Codec<V>::IsValid(pair);
+                             return valid && fn(key, Codec<V>::Decode(pair),
+                                                new_bytes.has_value());
+                           });
+    if (!valid) return internal::UndecodableValue();
+    return status;
+  }
 
   // One-op forms: a swap of their own.
   absl::Status Add(Arg<K> key, Arg<V> value) const {

@@ -90,25 +90,7 @@ class OrderedMap : public internal::OrderedMapHandle<K, V> {
                     absl::FunctionRef<bool(View<K>, std::optional<View<V>>,
                                            std::optional<View<V>>)>
                         fn) const {
-    bool valid = true;
-    const auto decode = [&valid](const std::optional<Bytes>& bytes) {
-      std::optional<View<V>> value;
-      valid = valid && (!bytes.has_value() || Codec<V>::IsValid(*bytes));
-      if (valid && bytes.has_value()) value = Codec<V>::Decode(*bytes);
-      return value;
-    };
-    absl::Status status = internal::DiffMaps(
-        internal::OpenMap(before.impl(), this->ref()),
-        internal::OpenMap(after.impl(), this->ref()),
-        [&](Bytes key, const std::optional<Bytes>& old_bytes,
-            const std::optional<Bytes>& new_bytes) {
-          const auto old_value = decode(old_bytes);
-          const auto new_value = decode(new_bytes);
-          valid = valid && Codec<K>::IsValid(key);
-          return valid && fn(Codec<K>::Decode(key), old_value, new_value);
-        });
-    if (!valid) return internal::UndecodableValue();
-    return status;
+    return internal::DiffRecords<K, V>(this->ref(), before, after, fn);
   }
 };
 

@@ -1,53 +1,22 @@
 // TreeDiff finds exactly what changed, and looks at little else.
 
-#include "engine/collections/btree_diff.h"
-
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/collections/diff.h"
 #include "tests/collections/btree_fixture.h"
+#include "tests/collections/changes.h"
 
 namespace eve {
 namespace {
 
-using Change =
-    std::pair<std::optional<std::string>, std::optional<std::string>>;
-using Changes = std::map<std::string, Change>;
-
-std::optional<std::string> Copy(const std::optional<Bytes>& bytes) {
-  if (!bytes.has_value()) return std::nullopt;
-  return bytes->ToString();
-}
-
 Changes DiffOf(TreeFixture& tree, NodeSlot before, NodeSlot after) {
-  Changes changes;
-  std::string last;
-  const absl::Status status = TreeDiff(
-      tree.store().view(), before, after,
-      [&](Bytes key, const std::optional<Bytes>& a,
-          const std::optional<Bytes>& b) {
-        EXPECT_TRUE(changes.empty() || key > Bytes(last)) << "out of order";
-        last = key.ToString();
-        changes[last] = Change(Copy(a), Copy(b));
-        return true;
-      });
-  EXPECT_EQ(status, absl::OkStatus());
-  return changes;
-}
-
-Changes ModelDiff(const OrderedModel& before, const OrderedModel& after) {
-  Changes changes;
-  for (const auto& [key, value] : before) changes[key].first = value;
-  for (const auto& [key, value] : after) changes[key].second = value;
-  std::erase_if(changes, [](const auto& each) {
-    return each.second.first == each.second.second;
+  return CollectChanges(/*in_order=*/true, [&](DiffVisitor visit) {
+    return TreeDiff(tree.store().view(), before, after, visit);
   });
-  return changes;
 }
 
 TEST(TreeDiffTest, FindsExactlyTheChangesOfRandomBatches) {
@@ -71,11 +40,7 @@ TEST(TreeDiffTest, FindsExactlyTheChangesOfRandomBatches) {
     ASSERT_NO_FATAL_FAILURE(tree.Apply(ops));
     const Changes expected = ModelDiff(model_before, tree.model());
     ASSERT_TRUE(DiffOf(tree, before, tree.root().slot) == expected);
-    Changes back;
-    for (const auto& [key, change] : expected) {
-      back[key] = Change(change.second, change.first);
-    }
-    ASSERT_TRUE(DiffOf(tree, tree.root().slot, before) == back);
+    ASSERT_TRUE(DiffOf(tree, tree.root().slot, before) == Reversed(expected));
   }
 }
 

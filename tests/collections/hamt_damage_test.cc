@@ -1,9 +1,11 @@
 // Damaged bytes: wrong answers are possible (checksums find those), a crash or
 // an endless walk is not. Runs best under the address sanitizer.
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/collections/diff.h"
 #include "engine/collections/hamt_iterator.h"
 #include "engine/collections/hamt_map.h"
 #include "gtest/gtest.h"
@@ -23,6 +25,10 @@ class DamagedMap {
       ops.push_back({MapOpKind::kPut, KeyOf(i),
                      RandomBytes(random, random.Uniform(280))});
     }
+    map_.Apply(ops);
+    old_root_ = map_.TakeSnapshot().root.slot;
+    for (TestOp& op : ops) op.value += 'x';
+    ops.resize(kKeys / 10);
     map_.Apply(ops);
     const BlockView& view = map_.store().view();
     image_.assign(view.base, view.base + view.limit_units * kUnitBytes);
@@ -75,6 +81,19 @@ class DamagedMap {
       // Damaged counts may add a few; a circle would add all, again and again.
       ASSERT_LT(++seen, 100 * kKeys);
     }
+    seen = 0;
+    const auto count = [&seen](Bytes key, const std::optional<Bytes>& before,
+                               const std::optional<Bytes>& after) {
+      Touch(key);
+      if (before.has_value()) Touch(*before);
+      if (after.has_value()) Touch(*after);
+      return ++seen < 100 * kKeys;
+    };
+    for (const NodeSlot before : {old_root_, NodeSlot{}}) {
+      HamtDiff(view, map_.hasher(), before, root, count).IgnoreError();
+      HamtDiff(view, map_.hasher(), root, before, count).IgnoreError();
+    }
+    ASSERT_LT(seen, 100 * kKeys);
   }
 
   // Edits and retires on top of the damage; what they say does not matter.
@@ -140,6 +159,7 @@ class DamagedMap {
   }
 
   HamtFixture map_;
+  NodeSlot old_root_;  // shares most of its blocks with the map's
   std::vector<char> image_;
   std::vector<char> bytes_;
 };

@@ -1,8 +1,11 @@
-// Diff() of ordered collections between any two of many versions, against maps
-// that were kept of them: the seed is fixed.
+// Diff() of all kinds of collections between any two of many versions, against
+// maps that were kept of them: the seed is fixed.
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,7 +19,8 @@
 namespace eve {
 namespace {
 
-using Strings = OrderedMap<std::string, std::string>;
+using HashMap = Map<std::string, std::string>;
+using TreeMap = OrderedMap<std::string, std::string>;
 using Names = SortedSet<std::string>;
 using Model = absl::btree_map<std::string, std::string>;
 
@@ -49,7 +53,9 @@ std::optional<std::string> Own(const std::optional<Bytes>& value) {
   return std::string(*value);
 }
 
-// The first `limit` changes.
+// The first `limit` changes; in the order of the keys, in which trees give
+// them.
+template <class Strings>
 std::vector<Change> DiffOf(const Strings& map, const Snapshot& before,
                            const Snapshot& after, size_t limit = SIZE_MAX) {
   std::vector<Change> changes;
@@ -60,10 +66,14 @@ std::vector<Change> DiffOf(const Strings& map, const Snapshot& before,
         changes.push_back({std::string(key), Own(old_value), Own(new_value)});
         return changes.size() < limit;
       }));
+  if constexpr (std::is_same_v<Strings, HashMap>) {
+    std::sort(changes.begin(), changes.end(),
+              [](const Change& a, const Change& b) { return a.key < b.key; });
+  }
   return changes;
 }
 
-class OrderedDiffTest : public ::testing::Test {
+class DiffTest : public ::testing::Test {
  protected:
   void SetUp() override {
     DomainOptions options;
@@ -73,7 +83,8 @@ class OrderedDiffTest : public ::testing::Test {
   }
   Snapshot Now() { return domain_.Now().value(); }
 
-  // Some puts, erasures and now and then a range; values up to external ones.
+  // Some puts, erasures and of trees a range; values up to external ones.
+  template <class Strings>
   void Write(const Strings& map, uint64_t writes) {
     ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
       auto writer = map.In(txn);
@@ -89,9 +100,11 @@ class OrderedDiffTest : public ::testing::Test {
           model_[key] = value;
         }
       }
-      const std::string from = std::to_string(random_.Uniform(5'000));
-      EXPECT_OK(writer.EraseRange(from, from + "5"));
-      model_.erase(model_.lower_bound(from), model_.lower_bound(from + "5"));
+      if constexpr (std::is_same_v<Strings, TreeMap>) {
+        const std::string from = std::to_string(random_.Uniform(5'000));
+        EXPECT_OK(writer.EraseRange(from, from + "5"));
+        model_.erase(model_.lower_bound(from), model_.lower_bound(from + "5"));
+      }
       return absl::OkStatus();
     }));
   }
@@ -102,22 +115,33 @@ class OrderedDiffTest : public ::testing::Test {
   Model model_;
 };
 
-TEST_F(OrderedDiffTest, BetweenAnyTwoVersionsInBothDirections) {
+template <class T>
+class DiffOfMapsTest : public DiffTest {};
+using Kinds = ::testing::Types<HashMap, TreeMap>;
+TYPED_TEST_SUITE(DiffOfMapsTest, Kinds);
+
+TYPED_TEST(DiffOfMapsTest, BetweenAnyTwoVersionsInBothDirections) {
+  using Strings = TypeParam;
   std::vector<std::pair<Snapshot, Model>> versions;
-  versions.emplace_back(Now(), Model());  // before its creation
-  ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("m"));
-  versions.emplace_back(Now(), Model());
+  versions.emplace_back(this->Now(), Model());  // before its creation
+  ASSERT_OK_AND_ASSIGN(const Strings map,
+                       this->domain_.template Collection<Strings>("m"));
+  versions.emplace_back(this->Now(), Model());
   // The file grows in between: an old version ends before the new blocks.
   for (const uint64_t writes : {8'000, 1, 0, 30, 1'000, 20'000, 3}) {
-    Write(map, writes);
-    versions.emplace_back(Now(), model_);
+    this->Write(map, writes);
+    versions.emplace_back(this->Now(), this->model_);
   }
-  ASSERT_OK(domain_.Drop("m"));
-  versions.emplace_back(Now(), Model());
+  // The same records in other places.
+  ASSERT_OK(this->domain_.Compact());
+  versions.emplace_back(this->Now(), this->model_);
+  ASSERT_OK(this->domain_.Drop("m"));
+  versions.emplace_back(this->Now(), Model());
   // Of the same name, but another one: nothing of it is in `map`.
-  ASSERT_OK_AND_ASSIGN(const Strings anew, domain_.Collection<Strings>("m"));
+  ASSERT_OK_AND_ASSIGN(const Strings anew,
+                       this->domain_.template Collection<Strings>("m"));
   ASSERT_OK(anew.Put("other", "v"));
-  versions.emplace_back(Now(), Model());
+  versions.emplace_back(this->Now(), Model());
   for (const auto& [before, old_model] : versions) {
     for (const auto& [after, new_model] : versions) {
       SCOPED_TRACE(std::to_string(before.version()) + " to " +
@@ -130,20 +154,28 @@ TEST_F(OrderedDiffTest, BetweenAnyTwoVersionsInBothDirections) {
             (std::vector<Change>{{"other", std::nullopt, "v"}}));
 }
 
-TEST_F(OrderedDiffTest, EndsWhenToldTo) {
-  ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("m"));
-  const Snapshot before = Now();
-  Write(map, 5'000);
-  const Snapshot after = Now();
-  std::vector<Change> expected = ExpectedDiff(Model(), model_);
-  ASSERT_GT(expected.size(), 100u);
+TYPED_TEST(DiffOfMapsTest, EndsWhenToldTo) {
+  using Strings = TypeParam;
+  ASSERT_OK_AND_ASSIGN(const Strings map,
+                       this->domain_.template Collection<Strings>("m"));
+  const Snapshot before = this->Now();
+  this->Write(map, 5'000);
+  const Snapshot after = this->Now();
+  const std::vector<Change> all = ExpectedDiff(Model(), this->model_);
+  ASSERT_GT(all.size(), 100u);
   for (const size_t limit : {100, 7, 1}) {
-    expected.resize(limit);
-    EXPECT_EQ(DiffOf(map, before, after, limit), expected);
+    const std::vector<Change> some = DiffOf(map, before, after, limit);
+    EXPECT_EQ(some.size(), limit);
+    EXPECT_TRUE(std::includes(
+        all.begin(), all.end(), some.begin(), some.end(),
+        [](const Change& a, const Change& b) { return a.key < b.key; }));
+    if (std::is_same_v<Strings, TreeMap>) {
+      EXPECT_EQ(some.back(), all[limit - 1]);
+    }
   }
 }
 
-TEST_F(OrderedDiffTest, SetsTellWhatWasAddedAndRemoved) {
+TEST_F(DiffTest, SetsTellWhatWasAddedAndRemoved) {
   ASSERT_OK_AND_ASSIGN(const Names set, domain_.Collection<Names>("s"));
   ASSERT_OK(set.Add("kept"));
   ASSERT_OK(set.Add("removed"));
@@ -167,8 +199,40 @@ TEST_F(OrderedDiffTest, SetsTellWhatWasAddedAndRemoved) {
   EXPECT_EQ(diff(after, after), Changes());
 }
 
-TEST_F(OrderedDiffTest, SnapshotsOfTwoDomainsAreRefused) {
-  ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("m"));
+TEST_F(DiffTest, MultiMapsTellWhichPairsWereAddedAndRemoved) {
+  using Numbers = MultiMap<std::string, int32_t>;
+  ASSERT_OK_AND_ASSIGN(const Numbers map, domain_.Collection<Numbers>("n"));
+  ASSERT_OK(map.Add("kept", 1));
+  ASSERT_OK(map.Add("less", 2));
+  ASSERT_OK(map.Add("less", -3));
+  const Snapshot before = Now();
+  ASSERT_OK(map.Remove("less", -3).status());
+  ASSERT_OK(map.Add("kept", -1));
+  ASSERT_OK(map.Add(std::string("\0new", 4), 4));
+  const Snapshot after = Now();
+  using Changes = std::vector<std::tuple<std::string, int32_t, bool>>;
+  const auto diff = [&map](const Snapshot& from, const Snapshot& to,
+                           size_t limit = SIZE_MAX) {
+    Changes changes;
+    EXPECT_OK(map.Diff(from, to,
+                       [&](const std::string& key, int32_t value, bool added) {
+                         changes.emplace_back(key, value, added);
+                         return changes.size() < limit;
+                       }));
+    return changes;
+  };
+  const std::string zero("\0new", 4);
+  EXPECT_EQ(
+      diff(before, after),
+      (Changes{{zero, 4, true}, {"kept", -1, true}, {"less", -3, false}}));
+  EXPECT_EQ(
+      diff(after, before),
+      (Changes{{zero, 4, false}, {"kept", -1, false}, {"less", -3, true}}));
+  EXPECT_EQ(diff(after, before, 1), (Changes{{zero, 4, false}}));
+}
+
+TEST_F(DiffTest, SnapshotsOfTwoDomainsAreRefused) {
+  ASSERT_OK_AND_ASSIGN(const TreeMap map, domain_.Collection<TreeMap>("m"));
   ASSERT_OK_AND_ASSIGN(Domain other, Domain::Open(dir_.File("other.eve")));
   ASSERT_OK_AND_ASSIGN(const Snapshot elsewhere, other.Now());
   EXPECT_CODE(map.Diff(Now(), elsewhere,
