@@ -300,8 +300,11 @@ TEST_F(CompactTest, CompactsBesideABusyWriter) {
     const DomainStats stats = Stats();
     stop = true;
     writer.join();
+    // How much the writer has made meanwhile that checkpoints still hold is up
+    // to the machine.
     const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-    EXPECT_LE(used, 2 * stats.live_bytes + kOpenBytes)
+    EXPECT_LE(used - stats.durable_held_bytes,
+              2 * stats.live_bytes + kOpenBytes)
         << stats.live_bytes << " live";
     EXPECT_GT(stats.blocks_moved, 0u);
     ExpectClean();
