@@ -183,7 +183,8 @@ std::map<std::string, Struct> SharedStructs() {
        EVE_FIELD(RegionWords, capacity), EVE_FIELD(RegionWords, pad1),
        EVE_FIELD(RegionWords, pending), EVE_FIELD(RegionWords, durable),
        EVE_FIELD(RegionWords, processes_used), EVE_FIELD(RegionWords, pad2),
-       EVE_FIELD(RegionWords, compactor), EVE_FIELD(RegionWords, reserved)}};
+       EVE_FIELD(RegionWords, compactor), EVE_FIELD(RegionWords, pad3),
+       EVE_FIELD(RegionWords, turn), EVE_FIELD(RegionWords, reserved)}};
   structs["ProcessSlot"] = {
       sizeof(ProcessSlot),
       {EVE_FIELD(ProcessSlot, generation), EVE_FIELD(ProcessSlot, cells_used),
@@ -197,7 +198,7 @@ std::map<std::string, Struct> SharedStructs() {
        EVE_FIELD(ProcessSlot, blocks_moved),
        EVE_FIELD(ProcessSlot, bytes_moved),
        EVE_FIELD(ProcessSlot, bytes_punched),
-       EVE_FIELD(ProcessSlot, reserved)}};
+       EVE_FIELD(ProcessSlot, turns), EVE_FIELD(ProcessSlot, waits)}};
   structs["ReaderCell"] = {
       sizeof(ReaderCell),
       {EVE_FIELD(ReaderCell, word), EVE_FIELD(ReaderCell, reserved)}};

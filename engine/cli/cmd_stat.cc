@@ -36,6 +36,8 @@ std::vector<Figure> FiguresOf(const DomainStats& stats) {
           {"commits", stats.commits},
           {"conflicts", stats.conflicts},
           {"restamps", stats.restamps},
+          {"turns", stats.turns},
+          {"waits", stats.waits},
           {"folds", stats.folds},
           {"segments_freed", stats.segments_freed},
           {"checkpoints", stats.checkpoints},

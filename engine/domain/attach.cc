@@ -350,6 +350,7 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
   limits.max_bytes = options.max_bytes;
   limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
       kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
+  core.turn = std::make_unique<WritersTurn>(&core.region, core.slots.get());
   core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get(),
                                               limits.mapped_segments);
   core.source = std::make_unique<SegmentSource>(&core.region, &core.file,

@@ -59,7 +59,7 @@ absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
                                DecodeCatalogRecord(record.name, *bytes));
           return transaction.RetireSlice(now, kRetireSlice);
         },
-        options);
+        options, Manners::kGoOn);
     if (!done.ok()) return done.status();
   }
   return any;

@@ -44,7 +44,7 @@ SpaceUse DomainImpl::LastUse() {
   return MeasureSpace(collector_->survey());
 }
 
-absl::Status DomainImpl::MoveVictims(size_t targets_max,
+absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
                                      absl::FunctionRef<bool()> go_on) {
   bool more = true;
   while (more && go_on()) {
@@ -58,7 +58,7 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max,
   int lost = 0;
   while (moved.ok() && *moved != Outcome::kNothingLeft && lost < kLostMax &&
          go_on()) {
-    moved = compactor_->MoveSlice(writer->transaction, targets);
+    moved = compactor_->MoveSlice(writer->transaction, targets, manners);
     // Shorter runs lose fewer races; longer ones share more of their paths.
     const bool has_lost = moved.ok() && *moved == Outcome::kLost;
     lost = has_lost ? lost + 1 : 0;
@@ -109,9 +109,11 @@ absl::Status DomainImpl::RestStep() {
   }
   if (compactor_->has_victims()) {
     const auto until = std::chrono::steady_clock::now() + kRestTime;
-    EVE_RETURN_IF_ERROR(MoveVictims(kRestTargets, [this, until] {
-      return !IsSwapRunning() && std::chrono::steady_clock::now() < until;
-    }));
+    EVE_RETURN_IF_ERROR(
+        MoveVictims(kRestTargets, Manners::kGiveUp, [this, until] {
+          return !IsSwapRunning() && !core_.turn->IsTaken() &&
+                 std::chrono::steady_clock::now() < until;
+        }));
   }
   const bool is_done = !is_loose && !compactor_->has_victims();
   const bool advance =
@@ -165,7 +167,7 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
                        compactor_->TakeVictims(survey, goal));
   *found = taken > 0 || compactor_->has_victims();
   uint64_t slices = 0;
-  return MoveVictims(kCompactTargets, [&] {
+  return MoveVictims(kCompactTargets, Manners::kGiveWay, [&] {
     // Asked between two slices: often enough for a progress bar.
     if (options.progress && slices++ % 16 == 0) {
       const absl::StatusOr<CompactProgress> now = MeasureProgress();

@@ -167,7 +167,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
 
 absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options) {
+    const SwapOptions& options, Manners manners) {
   EVE_RETURN_IF_ERROR(CheckWritable());
   if (accounting_is_damaged_) {
     return absl::DataLossError(
@@ -181,10 +181,12 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   absl::Cleanup ended = [this] { swaps_running_.Add(-1); };
   MoveRider rider(compactor_.get());
   absl::StatusOr<SwapResult> result =
-      RunSwap(writer->transaction, fn, options, &rider);
+      RunSwap(writer->transaction, fn, options, &rider, manners);
   if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
-    compactor_->MoveSlice(writer->transaction, Compactor::kSliceTargets)
+    compactor_
+        ->MoveSlice(writer->transaction, Compactor::kSliceTargets,
+                    Manners::kGiveUp)
         .IgnoreError();
   }
   if (result.ok() && result->published && result->unfolded >= kFoldNow &&

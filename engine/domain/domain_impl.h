@@ -60,7 +60,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // The same for what gives space back, which pinned garbage must not stop.
   absl::StatusOr<Commit> SwapUnderPressure(
       absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-      const SwapOptions& options);
+      const SwapOptions& options, Manners manners = Manners::kGiveWay);
   absl::StatusOr<std::shared_ptr<const SnapshotImpl>> Now();
   absl::StatusOr<CollectionRef> OpenCollection(std::string_view name,
                                                std::string_view kind,
@@ -111,7 +111,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   SpaceUse LastUse();
   // Looks for what lives in the victims and moves it, until all is done or
   // `go_on` says no; it is asked between two slices.
-  absl::Status MoveVictims(size_t targets_max, absl::FunctionRef<bool()> go_on);
+  absl::Status MoveVictims(size_t targets_max, Manners manners,
+                           absl::FunctionRef<bool()> go_on);
   absl::Status FoldNow(uint64_t at_least);
   // Makes everything up to now durable, twice: so that no durable candidate
   // needs what died before the call.

@@ -70,6 +70,8 @@ void AddCounters(const SlotCounters& sum, DomainStats& stats) {
   stats.commits = sum.commits;
   stats.conflicts = sum.conflicts;
   stats.restamps = sum.restamps;
+  stats.turns = sum.turns;
+  stats.waits = sum.waits;
   stats.folds = sum.folds;
   stats.segments_freed = sum.segments_freed;
   stats.checkpoints = sum.checkpoints;

@@ -28,6 +28,8 @@ constexpr CounterField kCounterFields[] = {
     {&SlotCounters::blocks_moved, &ProcessSlot::blocks_moved},
     {&SlotCounters::bytes_moved, &ProcessSlot::bytes_moved},
     {&SlotCounters::bytes_punched, &ProcessSlot::bytes_punched},
+    {&SlotCounters::turns, &ProcessSlot::turns},
+    {&SlotCounters::waits, &ProcessSlot::waits},
 };
 static_assert(sizeof(SlotCounters) ==
                   std::size(kCounterFields) * sizeof(uint64_t),

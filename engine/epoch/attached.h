@@ -36,6 +36,8 @@ struct SlotCounters {
   uint64_t blocks_moved = 0;
   uint64_t bytes_moved = 0;
   uint64_t bytes_punched = 0;
+  uint64_t turns = 0;
+  uint64_t waits = 0;
 
   SlotCounters& operator+=(const SlotCounters& other);
 };

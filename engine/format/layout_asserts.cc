@@ -190,7 +190,9 @@ EVE_AT(RegionWords, durable, 256);
 EVE_AT(RegionWords, processes_used, 384);
 EVE_AT(RegionWords, pad2, 388);
 EVE_AT(RegionWords, compactor, 392);
-EVE_AT(RegionWords, reserved, 400);
+EVE_AT(RegionWords, pad3, 400);
+EVE_AT(RegionWords, turn, 448);
+EVE_AT(RegionWords, reserved, 456);
 
 static_assert(sizeof(ProcessSlot) == 128);
 EVE_AT(ProcessSlot, generation, 0);
@@ -208,7 +210,8 @@ EVE_AT(ProcessSlot, cells_revoked, 80);
 EVE_AT(ProcessSlot, blocks_moved, 88);
 EVE_AT(ProcessSlot, bytes_moved, 96);
 EVE_AT(ProcessSlot, bytes_punched, 104);
-EVE_AT(ProcessSlot, reserved, 112);
+EVE_AT(ProcessSlot, turns, 112);
+EVE_AT(ProcessSlot, waits, 120);
 
 static_assert(sizeof(ReaderCell) == 64);
 EVE_AT(ReaderCell, word, 0);

@@ -51,7 +51,9 @@ struct RegionWords {
   SharedHalf processes_used;  // 384..387 slots below this were ever claimed
   uint32_t pad2;              // 388..391
   SharedWord compactor;       // 392..399 who compacts while all rest
-  uint8_t reserved[3696];
+  uint8_t pad3[48];
+  SharedWord turn;  // 448..455 who keeps losing, and is to be let through
+  uint8_t reserved[3640];
 };
 EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 
@@ -74,7 +76,8 @@ struct ProcessSlot {
   SharedWord blocks_moved;      // 88..95  live ones, out of their segment
   SharedWord bytes_moved;       // 96..103
   SharedWord bytes_punched;     // 104..111
-  uint8_t reserved[16];
+  SharedWord turns;             // 112..119 tickets of WritersTurn
+  SharedWord waits;             // 120..127 swaps that gave way to one
 };
 EVE_LAYOUT(ProcessSlot, /*size=*/128, /*align=*/8);
 
@@ -102,7 +105,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 4;
+inline constexpr uint64_t kSharedProtocolVersion = 5;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :

@@ -136,7 +136,8 @@ void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
 }
 
 absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
-    internal::TransactionImpl& transaction, size_t targets_max) {
+    internal::TransactionImpl& transaction, size_t targets_max,
+    internal::Manners manners) {
   Slice slice;
   if (!evacuation_.TakeAny(targets_max, &slice)) return Outcome::kNothingLeft;
   MoveResult moved;
@@ -158,7 +159,7 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
         if (name.empty()) return absl::OkStatus();
         return run.MoveIn(name, slice.collection, slice.targets, &moved);
       },
-      options);
+      options, /*rider=*/nullptr, manners);
   if (done.ok()) {
     Settled(slice, moved);
     return Outcome::kMoved;

@@ -61,12 +61,14 @@ class Compactor {
   enum class Outcome : uint8_t {
     kMoved,
     kNothingLeft,  // in what has been gathered
-    kLost,         // others won all attempts: a smaller slice may do
+    // Others won all attempts, or have the turn: a smaller slice may do.
+    kLost,
   };
   // Moves what lives of one slice of any collection by a transaction of its
   // own.
   absl::StatusOr<Outcome> MoveSlice(internal::TransactionImpl& transaction,
-                                    size_t targets_max);
+                                    size_t targets_max,
+                                    internal::Manners manners);
 
   // While urgent, writers pay whatever the live share is.
   void SetUrgent(bool urgent) { urgent_ = urgent; }

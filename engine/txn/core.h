@@ -19,6 +19,7 @@
 #include "engine/collections/hash.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/epoch/reader_cells.h"
+#include "engine/epoch/writers_turn.h"
 #include "engine/file/block_view.h"
 #include "engine/file/file.h"
 #include "engine/file/mapping.h"
@@ -46,6 +47,7 @@ struct Core {
   std::unique_ptr<RootSlot> root;
   std::unique_ptr<ProcessSlots> slots;
   std::unique_ptr<ReaderCells> cells;     // null: unpinned reader (P25)
+  std::unique_ptr<WritersTurn> turn;      // null in read-only domains
   std::unique_ptr<SegmentTable> table;    // null in read-only domains
   std::unique_ptr<SegmentSource> source;  // null in read-only domains
   uint64_t incarnation = 0;

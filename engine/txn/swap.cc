@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "util/backoff.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
@@ -79,8 +78,8 @@ absl::StatusOr<bool> RunClosure(
 // Publishes a prepared run on `base`, restamping as long as the winners change
 // nothing that it read.
 absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
-                                const SwapOptions& options, Backoff& backoff,
-                                SwapResult& result) {
+                                const SwapOptions& options,
+                                Contender& contender, SwapResult& result) {
   Core& core = transaction.core();
   PinnedRoot winner;  // a second cell: the base stays pinned as well (P3)
   while (true) {
@@ -105,7 +104,7 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
     CountInSlot(core.slots->own().restamps);
     EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     transaction.attempt().RewindToData();
-    backoff.Wait();
+    contender.LoseRestamp();
     winner = std::move(next);
   }
 }
@@ -115,9 +114,10 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
 absl::StatusOr<SwapResult> RunSwap(
     TransactionImpl& transaction,
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options, Rider* rider) {
+    const SwapOptions& options, Rider* rider, Manners manners) {
   Core& core = transaction.core();
-  Backoff backoff(MonotonicNanos() ^ core.slots->index());
+  Contender contender(core.turn.get(), manners, options,
+                      MonotonicNanos() ^ core.slots->index());
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
     // Who lost a race because its run was long must not be slowed down more.
@@ -125,6 +125,7 @@ absl::StatusOr<SwapResult> RunSwap(
     const bool is_last =
         options.max_attempts > 0 && attempt >= options.max_attempts;
     if (attempt > kAttemptsWithRider || is_last) rider = nullptr;
+    EVE_RETURN_IF_ERROR(contender.BeginRun());
     EVE_ASSIGN_OR_RETURN(
         PinnedRoot base,
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
@@ -138,7 +139,7 @@ absl::StatusOr<SwapResult> RunSwap(
     if (!changed.ok()) {
       outcome = changed.status();
     } else if (*changed) {
-      outcome = Publish(transaction, options, backoff, result);
+      outcome = Publish(transaction, options, contender, result);
     }
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);
@@ -161,7 +162,7 @@ absl::StatusOr<SwapResult> RunSwap(
     if (*outcome == Outcome::kNothing) return result;
     CountInSlot(core.slots->own().conflicts);
     EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
-    backoff.Wait();
+    contender.LoseRun();
   }
 }
 

@@ -1,7 +1,8 @@
 // RunSwap: pin, run the closure, publish by compare-and-swap, or start over.
 //
 // Threads:    one at a time per writer.
-// Processes:  lock-free: of those that compete, one always publishes.
+// Processes:  of those that compete, one always publishes; nobody can hold up
+//             the others for longer than the bound of WritersTurn.
 // Owns:       nothing after it returns.
 // Lifetime:   none.
 // Errors:     the closure's; kAborted, kDeadlineExceeded by SwapOptions;
@@ -13,6 +14,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "engine/txn/contender.h"
 #include "engine/txn/core.h"
 #include "engine/txn/transaction_impl.h"
 #include "eve/options.h"
@@ -44,7 +46,8 @@ struct SwapResult {
 absl::StatusOr<SwapResult> RunSwap(
     TransactionImpl& transaction,
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options, Rider* rider = nullptr);
+    const SwapOptions& options, Rider* rider = nullptr,
+    Manners manners = Manners::kGiveWay);
 
 }  // namespace eve::internal
 

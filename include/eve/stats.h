@@ -58,6 +58,8 @@ struct DomainStats {
   uint64_t commits = 0;
   uint64_t conflicts = 0;  // closures that ran again
   uint64_t restamps = 0;   // lost races repaired without that
+  uint64_t turns = 0;      // writers that kept losing asked to be let through
+  uint64_t waits = 0;      // transactions that waited for one of these
   uint64_t folds = 0;
   uint64_t segments_freed = 0;
   uint64_t checkpoints = 0;

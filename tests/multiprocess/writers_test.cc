@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "eve/eve.h"
@@ -125,6 +126,59 @@ TEST(WritersTest, TransactionsOfSeveralProcessesAreAtomicForReaders) {
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Fast()));
   ASSERT_OK_AND_ASSIGN(Numbers shared, domain.Collection<Numbers>("shared"));
   EXPECT_EQ(shared.Get("total").value(), kWriters * kEach);
+  testing::ExpectCleanCheck(path, domain);
+}
+
+// Each run of the long transaction loses to thousands of short ones: without
+// their courtesy it would never end.
+TEST(WritersTest, ALongTransactionGetsThroughShortOnes) {
+  constexpr int kWriters = 4;
+  constexpr int kPuts = 100'000;
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  SharedValue<std::atomic<int>> writing;
+  SharedValue<std::atomic<bool>> stop;
+  std::vector<ChildProcess> children;
+  for (int w = 0; w < kWriters; ++w) {
+    children.emplace_back([&, w] {
+      auto domain = Domain::Open(path, Fast());
+      if (!domain.ok()) return 1;
+      auto map = domain->Collection<Numbers>("n");
+      if (!map.ok()) return 2;
+      const std::string mine = "w" + std::to_string(w);
+      for (int64_t i = 1; !*stop; ++i) {
+        if (!map->Put(mine, i).ok()) return 3;
+        if (i == 1) ++*writing;
+      }
+      return domain->Close().ok() ? 0 : 4;
+    });
+  }
+  while (*writing < kWriters) std::this_thread::yield();
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Fast()));
+    ASSERT_OK_AND_ASSIGN(Numbers map, domain.Collection<Numbers>("n"));
+    ASSERT_OK_AND_ASSIGN(
+        const Commit commit,
+        domain.Swap([&](Transaction& transaction) -> absl::Status {
+          auto writer = map.In(transaction);
+          for (int i = 0; i < kPuts; ++i) {
+            if (auto status = writer.Put("long" + std::to_string(i), i);
+                !status.ok()) {
+              return status;
+            }
+          }
+          return absl::OkStatus();
+        }));
+    // Two to find out, and some that lose to waits which were too short.
+    EXPECT_GE(commit.attempts, 2);
+    EXPECT_LE(commit.attempts, 20);
+    EXPECT_GE(domain.Stats().value().turns, 1u);
+    *stop = true;
+  }
+  for (ChildProcess& child : children) EXPECT_EQ(child.Wait(), 0);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Fast()));
+  ASSERT_OK_AND_ASSIGN(Numbers map, domain.Collection<Numbers>("n"));
+  EXPECT_EQ(map.size().value(), kPuts + kWriters);
   testing::ExpectCleanCheck(path, domain);
 }
 

@@ -1,0 +1,127 @@
+#include "engine/epoch/writers_turn.h"
+
+#include <algorithm>
+
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/futex.h"
+
+namespace eve {
+namespace {
+
+// A ticket: bits 0..21 a number that is never 0, 22..31 the slot of its
+// process, 32..47 that one's generation, 48..63 how long a run takes. The low
+// half alone tells two tickets apart for whoever waits on it.
+constexpr int kNumberBits = 22;
+constexpr int kOwnerBits = 10;
+constexpr int kGenerationShift = kNumberBits + kOwnerBits;
+constexpr int kRunShift = 48;
+constexpr uint64_t kNumbers = (uint64_t{1} << kNumberBits) - 1;
+constexpr uint64_t kOwnerMask = (uint64_t{1} << kOwnerBits) - 1;
+constexpr uint64_t kGenerationMask = 0xFFFF;
+constexpr uint64_t kRunMax = 0xFFFF;
+constexpr uint64_t kNanosPerUnit = 64 * kNanosPerMicro;
+static_assert(kProcessesMax <= uint64_t{1} << kOwnerBits);
+
+// How often one that waits looks whether the holder lives.
+constexpr uint64_t kLookNanos = 10 * kNanosPerMilli;
+
+uint64_t RunNanosOf(uint64_t ticket) {
+  return (ticket >> kRunShift) * kNanosPerUnit;
+}
+
+uint64_t BoundOf(uint64_t ticket) {
+  return std::min(
+      WritersTurn::kRunsWaited * RunNanosOf(ticket) + WritersTurn::kGraceNanos,
+      WritersTurn::kWaitNanosMax);
+}
+
+}  // namespace
+
+bool WritersTurn::IsTaken(uint64_t mine) const {
+  // relaxed, here and below: nothing is published by the word.
+  const uint64_t ticket = word().load(std::memory_order_relaxed);
+  return ticket != 0 && ticket != mine &&
+         ticket != ignored_.load(std::memory_order_relaxed);
+}
+
+bool WritersTurn::IsHolderDead(uint64_t ticket) const {
+  const auto owner = static_cast<uint32_t>(ticket >> kNumberBits & kOwnerMask);
+  const uint64_t generation =
+      region_->process(owner).generation.load(std::memory_order_acquire);
+  return (generation & kGenerationMask) !=
+             (ticket >> kGenerationShift & kGenerationMask) ||
+         !slots_->IsAlive(owner);
+}
+
+void WritersTurn::GiveWay(uint64_t mine, uint64_t until) {
+  if (!IsTaken(mine)) return;
+  EVE_STEP("turn.give_way");
+  CountInSlot(slots_->own().waits);
+  const uint64_t begin = MonotonicNanos();
+  uint64_t now = begin;
+  uint64_t end = begin;
+  uint64_t ticket = 0;  // the one that `end` is for
+  while (IsTaken(mine)) {
+    uint64_t seen = word().load(std::memory_order_relaxed);
+    if (seen == 0 || seen == mine) return;
+    if (seen != ticket) {
+      ticket = seen;
+      end = std::min(std::max(end, now + BoundOf(seen)), begin + kWaitNanosMax);
+    }
+    if (IsHolderDead(seen)) {
+      EVE_STEP("turn.holder_dead");
+      if (word().compare_exchange_strong(seen, 0, std::memory_order_relaxed)) {
+        FutexWakeAll(word());
+      }
+      continue;
+    }
+    if (now >= until) return;  // others may have the time
+    if (now >= end) {
+      ignored_.store(seen, std::memory_order_relaxed);
+      EVE_STEP("turn.waited_in_vain");
+      return;
+    }
+    FutexWait(word(), seen, std::min({end - now, until - now, kLookNanos}));
+    now = MonotonicNanos();
+  }
+}
+
+uint64_t WritersTurn::NewTicket(uint64_t run_nanos) {
+  const uint64_t number =
+      1 + tickets_.fetch_add(1, std::memory_order_relaxed) % kNumbers;
+  const uint64_t run =
+      std::clamp(run_nanos / kNanosPerUnit, uint64_t{1}, kRunMax);
+  return number | uint64_t{slots_->index()} << kNumberBits |
+         (slots_->generation() & kGenerationMask) << kGenerationShift |
+         run << kRunShift;
+}
+
+uint64_t WritersTurn::Take(uint64_t mine, uint64_t run_nanos) {
+  uint64_t ticket = word().load(std::memory_order_relaxed);
+  const bool is_mine = mine != 0 && ticket == mine;
+  if (is_mine) {
+    run_nanos = std::max(run_nanos, 2 * RunNanosOf(mine));
+  } else if (IsTaken(mine) && !IsHolderDead(ticket)) {
+    return mine;
+  }
+  const uint64_t next = NewTicket(run_nanos);
+  if (!word().compare_exchange_strong(ticket, next,
+                                      std::memory_order_relaxed)) {
+    return mine;
+  }
+  CountInSlot(slots_->own().turns);
+  // Who waits for an older one waits for this one then.
+  if (ticket != 0) FutexWakeAll(word());
+  EVE_STEP("turn.taken");
+  return next;
+}
+
+void WritersTurn::Release(uint64_t mine) {
+  EVE_STEP("turn.before_release");
+  if (word().compare_exchange_strong(mine, 0, std::memory_order_relaxed)) {
+    FutexWakeAll(word());
+  }
+}
+
+}  // namespace eve

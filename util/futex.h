@@ -1,0 +1,48 @@
+// Waiting for a change of a word in memory, of this process or shared.
+//
+// Threads:    any.
+// Processes:  any that map the page of the word, if that mapping is shared.
+// Owns:       none.
+// Lifetime:   the word outlives the call.
+// Errors:     none: a wait that the kernel refuses returns at once.
+// Cost:       one system call each.
+#ifndef EVE_UTIL_FUTEX_H_
+#define EVE_UTIL_FUTEX_H_
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <bit>
+#include <climits>
+#include <cstdint>
+
+#include "util/clock.h"
+
+namespace eve {
+
+// The kernel compares 32 bits: the low half of a word, which comes first.
+static_assert(std::endian::native == std::endian::little);
+
+// Returns when woken, when the low half of `word` is not that of `seen`, after
+// `nanos`, or for no reason: the caller looks again.
+inline void FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
+                      uint64_t nanos) {
+  const timespec timeout = {static_cast<time_t>(nanos / kNanosPerSecond),
+                            static_cast<long>(nanos % kNanosPerSecond)};
+  const void* address = &word;
+  syscall(SYS_futex, address, FUTEX_WAIT, static_cast<uint32_t>(seen), &timeout,
+          nullptr, 0);
+}
+
+// To be called after the word has changed.
+inline void FutexWakeAll(const std::atomic<uint64_t>& word) {
+  const void* address = &word;
+  syscall(SYS_futex, address, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace eve
+
+#endif  // EVE_UTIL_FUTEX_H_
