@@ -1,9 +1,11 @@
 #include "engine/checkpoint/checkpointer.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/checksum.h"
 #include "engine/format/commit_slot.h"
@@ -101,7 +103,7 @@ absl::Status Checkpointer::FinishDeadOwners() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint32_t> Checkpointer::TakeSlot() {
+absl::StatusOr<std::optional<uint32_t>> Checkpointer::TryTakeSlot() {
   EVE_RETURN_IF_ERROR(FinishDeadOwners());
   RegionWords& words = core_->region.words();
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
@@ -123,9 +125,41 @@ absl::StatusOr<uint32_t> Checkpointer::TakeSlot() {
     }
     UnlockByte(core_->region.file(), kCommitSlotLockBase + slot);
   }
-  return absl::UnavailableError(absl::StrCat(
-      core_->path, ": all ", kCommitSlotCount,
-      " commit slots are held by other processes; are they stopped?"));
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<uint32_t>> Checkpointer::TakeSlot(
+    uint64_t wanted) {
+  const auto announced = [this] {
+    const DurableCandidates found = ReadDurableCandidates(core_->region);
+    std::vector<uint64_t> versions = found.pending;
+    versions.push_back(found.newest);
+    return versions;
+  };
+  std::vector<uint64_t> seen = announced();
+  absl::Time got_on = absl::Now();
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, TryTakeSlot());
+    if (slot.has_value()) return slot;
+    EVE_STEP("checkpoint.slots_in_use");
+    if (durable_version() >= wanted) return std::nullopt;
+    EVE_RETURN_IF_ERROR(CheckPoison());
+    std::vector<uint64_t> now = announced();
+    if (now != seen) got_on = absl::Now();
+    seen = std::move(now);
+    if (absl::Now() - got_on >= slot_patience_) {
+      return absl::UnavailableError(absl::StrCat(
+          core_->path, ": all ", kCommitSlotCount,
+          " commit slots are in use by other processes, which have not got on "
+          "for ",
+          absl::FormatDuration(slot_patience_),
+          ". What was committed is there, but not yet on disk. Look for "
+          "stopped "
+          "processes with eve readers"));
+    }
+    // A checkpoint takes two flushes, so this is short.
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
 absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
@@ -176,15 +210,16 @@ absl::Status Checkpointer::Run() {
   std::lock_guard lock(mutex_);
   if (durable_version() >= wanted) return absl::OkStatus();
   EVE_RETURN_IF_ERROR(CheckPoison());
-  EVE_ASSIGN_OR_RETURN(const uint32_t slot, TakeSlot());
-  absl::Cleanup unlock = [this, slot] {
-    UnlockByte(core_->region.file(), kCommitSlotLockBase + slot);
+  EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, TakeSlot(wanted));
+  if (!slot.has_value()) return absl::OkStatus();
+  absl::Cleanup unlock = [this, &slot] {
+    UnlockByte(core_->region.file(), kCommitSlotLockBase + *slot);
   };
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
   if (root.version() <= durable_version()) return absl::OkStatus();
-  return WriteCheckpoint(slot, root);
+  return WriteCheckpoint(*slot, root);
 }
 
 }  // namespace eve

@@ -17,7 +17,9 @@
 // Owns:       nothing between calls.
 // Lifetime:   shorter than the core's.
 // Errors:     a failed flush is final: the domain is poisoned in all processes
-//             (kUnavailable), because the kernel forgets what it lost.
+//             (kUnavailable), because the kernel forgets what it lost. While
+//             all slots are in use Run() waits; kUnavailable when none of their
+//             owners has got on for a while, as when they are stopped.
 // Cost:       two fdatasync calls and one 4-KiB write.
 #ifndef EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 #define EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
@@ -29,6 +31,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/format/commit_slot.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/core.h"
@@ -37,7 +40,10 @@ namespace eve {
 
 class Checkpointer {
  public:
-  explicit Checkpointer(Core* core) : core_(core) {}
+  static constexpr absl::Duration kSlotPatience = absl::Seconds(10);
+
+  explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
+      : core_(core), slot_patience_(patience) {}
 
   // Makes everything durable that was committed before the call.
   absl::Status Run();
@@ -52,7 +58,10 @@ class Checkpointer {
 
  private:
   absl::Status FinishDeadOwners();
-  absl::StatusOr<uint32_t> TakeSlot();
+  // Nothing: all that may be written over are in use.
+  absl::StatusOr<std::optional<uint32_t>> TryTakeSlot();
+  // Nothing: another process has made `wanted` durable meanwhile.
+  absl::StatusOr<std::optional<uint32_t>> TakeSlot(uint64_t wanted);
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);
   absl::Status MoveSlot(uint32_t from, const CommitSlot& page,
@@ -61,6 +70,7 @@ class Checkpointer {
   absl::Status Poison(const absl::Status& cause);
 
   Core* core_;
+  const absl::Duration slot_patience_;
   std::mutex mutex_;  // OFD locks do not exclude threads
 };
 

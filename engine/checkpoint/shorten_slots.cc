@@ -18,7 +18,10 @@ namespace eve {
 absl::Status Checkpointer::MoveSlot(uint32_t from, const CommitSlot& page,
                                     uint64_t file_bytes) {
   RegionWords& words = core_->region.words();
-  EVE_ASSIGN_OR_RETURN(const uint32_t to, TakeSlot());
+  // No version will do instead, so there is one.
+  EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> taken,
+                       TakeSlot(/*wanted=*/UINT64_MAX));
+  const uint32_t to = *taken;
   absl::Cleanup unlock = [this, to] {
     UnlockByte(core_->region.file(), kCommitSlotLockBase + to);
   };
