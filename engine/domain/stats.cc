@@ -48,8 +48,7 @@ void AddSpace(const Survey& survey, DomainStats& stats) {
 
 void AddProcesses(const Survey& survey, DomainStats& stats) {
   stats.processes = survey.processes.size();
-  stats.has_unpinned_reader =
-      survey.has_unpinned_reader || survey.is_unpinned_reader;
+  stats.has_unpinned_reader = survey.has_unpinned_reader;
   for (const AttachedProcess& process : survey.processes) {
     for (const CellPin& pin : process.pins) {
       ++stats.pins;

@@ -52,7 +52,7 @@ struct DomainStats {
   uint64_t pins = 0;
   uint64_t oldest_pin = 0;      // a version; 0: none
   uint64_t oldest_pin_lag = 0;  // how many versions it is behind
-  // A reader that cannot write the lock file: it holds everything.
+  // Another reader, that cannot write the lock file: it holds everything.
   bool has_unpinned_reader = false;
 
   uint64_t commits = 0;
