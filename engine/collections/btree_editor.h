@@ -14,7 +14,7 @@
 #define EVE_ENGINE_COLLECTIONS_BTREE_EDITOR_H_
 
 #include <cstdint>
-#include <deque>
+#include <forward_list>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,7 +42,7 @@ class TreeEditor {
     KeyPieces separator;  // of the subtree
     bool is_last = false;
   };
-  using Children = std::vector<TreeChild>;
+  using Children = TreeChildren;
 
   // What a node's children became: runs of `made`, by the child's index.
   struct Replacement {
@@ -52,7 +52,7 @@ class TreeEditor {
   };
   struct NodeEdit {
     Children made;
-    std::vector<Replacement> replaced;
+    absl::InlinedVector<Replacement, 2> replaced;
   };
 
   absl::Status LevelOf(TreeSlot root, uint32_t* level) const;
@@ -122,7 +122,8 @@ class TreeEditor {
   TreeWriter writer_;
   int64_t count_delta_ = 0;
   std::vector<TreeRecord> records_;
-  std::deque<uint64_t> words_;  // offsets of new external values
+  // Offsets of new external values; a list, for their places do not change.
+  std::forward_list<uint64_t> words_;
 };
 
 }  // namespace eve

@@ -192,7 +192,7 @@ class TreeRetirer {
   // Nobody counts records here any more.
   absl::Status KeepRest(const TreeNodeView& node, uint32_t first, TreeSlot rest,
                         TreeSlot* slot) {
-    std::vector<TreeChild> children;
+    TreeChildren children;
     for (uint32_t i = first; i < node.count(); ++i) {
       TreeChild child;
       child.slot = i == first && !rest.is_empty() ? rest : node.slot(i);
@@ -202,7 +202,7 @@ class TreeRetirer {
       }
       children.push_back(child);
     }
-    std::vector<TreeChild> out;
+    TreeChildren out;
     EVE_RETURN_IF_ERROR(writer_.WriteNode(children, node.level(), out));
     *slot = out.front().slot;
     return absl::OkStatus();

@@ -110,8 +110,10 @@ absl::Status TreeEditor::RunOps(absl::Span<MapOp* const> ops,
   if (written != nullptr) {
     TreeRecord record;
     record.key.tail = ops.front()->key;
-    EVE_RETURN_IF_ERROR(writer_.PlaceValue(written->key, written->value,
-                                           &words_.emplace_back(), &record));
+    uint64_t* word = nullptr;
+    if (IsLong(written->value)) word = &words_.emplace_front();
+    EVE_RETURN_IF_ERROR(
+        writer_.PlaceValue(written->key, written->value, word, &record));
     records_.push_back(record);
   }
   *changed |= exists || stored != nullptr;
@@ -165,11 +167,10 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
   }
   *done = true;
   ++count_delta_;
-  words_.clear();
+  uint64_t word;
   TreeRecord record;
   record.key.tail = op.key;
-  EVE_RETURN_IF_ERROR(
-      writer_.PlaceValue(op.key, op.value, &words_.emplace_back(), &record));
+  EVE_RETURN_IF_ERROR(writer_.PlaceValue(op.key, op.value, &word, &record));
   return PatchUniform(place, leaf, index, &record, out);
 }
 
@@ -180,10 +181,9 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
   bool external;
   const Bytes old = leaf.Stored(index, &external);
   const size_t at = static_cast<size_t>(old.data() - leaf.data());
-  words_.clear();
+  uint64_t word;
   TreeRecord record;
-  EVE_RETURN_IF_ERROR(
-      writer_.PlaceValue(op.key, op.value, &words_.emplace_back(), &record));
+  EVE_RETURN_IF_ERROR(writer_.PlaceValue(op.key, op.value, &word, &record));
   if (external) {
     EVE_RETURN_IF_ERROR(writer_.RetireExternal(leaf, old));
   }

@@ -24,6 +24,10 @@ struct Target {
 // them are made when all are there.
 class KeyBuffer {
  public:
+  explicit KeyBuffer(size_t keys) {
+    bytes_.reserve(keys * kUsualKeyBytes);
+    ends_.reserve(keys);
+  }
   void Append(const KeyPieces& key) {
     const size_t begin = bytes_.size();
     bytes_.resize(begin + key.size());
@@ -36,20 +40,21 @@ class KeyBuffer {
   }
 
  private:
+  static constexpr size_t kUsualKeyBytes = 32;
   std::string bytes_;
   std::vector<size_t> ends_;
 };
 
-// False if the block says nothing that could lead to it. Appends a key if so.
-bool FindKey(const BlockView& view, Offset offset, KeyBuffer& keys,
-             Target* target) {
+// False if the block says nothing that could lead to it; `*key` does if so.
+bool FindKey(const BlockView& view, Offset offset, Target* target,
+             KeyPieces* key) {
   if (!view.Contains(offset)) return false;
   target->offset = offset;
   switch (static_cast<BlockType>(view.As<BlockHeader>(offset)->type)) {
     case BlockType::kTreeLeaf: {
       TreeLeafView leaf;
       if (!TreeLeafView::Open(view, offset, &leaf)) return false;
-      keys.Append(KeyPieces{leaf.prefix(), leaf.Suffix(0)});
+      *key = KeyPieces{leaf.prefix(), leaf.Suffix(0)};
       return true;
     }
     case BlockType::kTreeNode: {
@@ -59,15 +64,15 @@ bool FindKey(const BlockView& view, Offset offset, KeyBuffer& keys,
         return false;
       }
       // It lies between the separators to the left and right of the node.
-      keys.Append(KeyPieces{node.prefix(), node.Separator(0)});
+      *key = KeyPieces{node.prefix(), node.Separator(0)};
       target->level = node.level();
       return true;
     }
     case BlockType::kTreeValue: {
       Bytes value;
-      Bytes key;
-      if (!OpenTreeValue(view, offset, &value, &key)) return false;
-      keys.Append(KeyPieces{Bytes(), key});
+      Bytes name;
+      if (!OpenTreeValue(view, offset, &value, &name)) return false;
+      *key = KeyPieces{Bytes(), name};
       target->is_value = true;
       return true;
     }
@@ -272,7 +277,10 @@ absl::Status FindLive(const BlockView& view, TreeSlot root,
       PrefetchLines(view.At(targets[i + 4].offset), 2);
     }
     Target target;
-    if (FindKey(view, targets[i].offset, keys, &target)) all.push_back(target);
+    KeyPieces key;
+    if (!FindKey(view, targets[i].offset, &target, &key)) continue;
+    keys.Append(key);
+    all.push_back(target);
   }
   for (size_t i = 0; i < all.size(); ++i) all[i].key = keys.At(i);
   for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
@@ -285,26 +293,30 @@ absl::Status FindLive(const BlockView& view, TreeSlot root,
 }  // namespace
 
 bool MakeTreeTarget(const BlockView& view, Offset offset, MoveTarget* target) {
-  KeyBuffer keys;
   Target found;
-  if (!FindKey(view, offset, keys, &found)) return false;
-  const Bytes key = keys.At(0);
-  *target = MoveTarget{KeyHead(key), 0, offset};
-  if (key.size() > 8) {
-    target->order_below = KeyHead(Bytes(key.data() + 8, key.size() - 8));
+  KeyPieces key;
+  if (!FindKey(view, offset, &found, &key)) return false;
+  char first[2 * sizeof(uint64_t)];
+  const KeyPieces most = key.Truncated(std::min(key.size(), sizeof(first)));
+  const char* const end = most.CopyFrom(0, first);
+  const Bytes head(first, static_cast<size_t>(end - first));
+  *target = MoveTarget{KeyHead(head), 0, offset};
+  if (head.size() > 8) {
+    target->order_below = KeyHead(Bytes(head.data() + 8, head.size() - 8));
   }
   return true;
 }
 
 void KeepLiveInTree(const BlockView& view, NodeSlot root,
                     std::vector<MoveTarget>& targets) {
-  KeyBuffer keys;
+  KeyBuffer keys(targets.size());
   uint32_t height = 0;
   std::vector<Target> live;
   // A damaged root leads to nothing.
   FindLive(view, TreeSlot{root.word}, targets, keys, &height, &live)
       .IgnoreError();
   absl::flat_hash_set<uint64_t> kept;
+  kept.reserve(live.size());
   for (const Target& target : live) kept.insert(target.offset.units);
   std::erase_if(targets, [&](const MoveTarget& target) {
     return !kept.contains(target.offset.units);
@@ -315,7 +327,7 @@ absl::Status TreeMove(const EditContext& context,
                       absl::Span<const MoveTarget> targets, NodeSlot& root,
                       MoveResult* moved) {
   TreeSlot slot{root.word};
-  KeyBuffer keys;
+  KeyBuffer keys(targets.size());
   uint32_t height = 0;
   std::vector<Target> live;
   EVE_RETURN_IF_ERROR(

@@ -317,7 +317,7 @@ absl::Status TreeWriter::PlaceValue(Bytes key, Bytes value, uint64_t* word,
 
 absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
                                    const KeyPieces& separator,
-                                   std::vector<TreeChild>& out) {
+                                   TreeChildren& out) {
   const bool aligned = context_.align_values;
   LeafPlan plan(aligned);
   for (const TreeRecord& record : records) plan.Add(record);
@@ -341,8 +341,7 @@ absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
 
 absl::Status TreeWriter::WriteLeaves(absl::Span<const TreeRecord> records,
                                      const KeyPieces& separator,
-                                     Packing packing,
-                                     std::vector<TreeChild>& out) {
+                                     Packing packing, TreeChildren& out) {
   const TreeRecord* last = nullptr;  // of the leaf before
   return CutAndWrite(
       records, LeafPlan(context_.align_values), kTreeLeafBytesMax, /*least=*/1,
@@ -360,8 +359,7 @@ absl::Status TreeWriter::WriteLeaves(absl::Span<const TreeRecord> records,
 }
 
 absl::Status TreeWriter::WriteNode(absl::Span<const TreeChild> children,
-                                   uint32_t level,
-                                   std::vector<TreeChild>& out) {
+                                   uint32_t level, TreeChildren& out) {
   NodePlan plan(level);
   for (const TreeChild& child : children) plan.Add(child);
   NewBlock block;
@@ -385,7 +383,7 @@ absl::Status TreeWriter::WriteNode(absl::Span<const TreeChild> children,
 
 absl::Status TreeWriter::WriteNodes(absl::Span<const TreeChild> children,
                                     uint32_t level, Packing packing,
-                                    std::vector<TreeChild>& out) {
+                                    TreeChildren& out) {
   if (level > kTreeLevelsMax) {
     return absl::ResourceExhaustedError("an ordered map of too many levels");
   }
@@ -397,11 +395,10 @@ absl::Status TreeWriter::WriteNodes(absl::Span<const TreeChild> children,
                      });
 }
 
-absl::Status TreeWriter::WriteRoot(std::vector<TreeChild>& children,
-                                   uint32_t level, Packing packing,
-                                   TreeSlot* root) {
+absl::Status TreeWriter::WriteRoot(TreeChildren& children, uint32_t level,
+                                   Packing packing, TreeSlot* root) {
   while (children.size() > 1) {
-    std::vector<TreeChild> above;
+    TreeChildren above;
     EVE_RETURN_IF_ERROR(WriteNodes(children, ++level, packing, above));
     children = std::move(above);
   }

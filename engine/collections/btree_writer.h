@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "engine/collections/btree.h"
@@ -31,6 +32,9 @@ struct TreeChild {
   bool is_small = false;  // looks for a neighbour to merge with
 };
 
+// An edit of one key makes one of a level.
+using TreeChildren = absl::InlinedVector<TreeChild, 2>;
+
 absl::Status DamagedTree(Offset offset, const char* what);
 
 class TreeWriter {
@@ -46,7 +50,7 @@ class TreeWriter {
   // stored there.
   absl::Status RetireExternal(const TreeLeafView& leaf, Bytes stored);
   // Makes the `value` of `key` fit a leaf: a long one gets a block, and
-  // `*record` its offset, kept in `*word`.
+  // `*record` its offset, kept in `*word`, which may be null for a short one.
   absl::Status PlaceValue(Bytes key, Bytes value, uint64_t* word,
                           TreeRecord* record);
 
@@ -62,22 +66,21 @@ class TreeWriter {
   // `separator`.
   absl::Status WriteLeaves(absl::Span<const TreeRecord> records,
                            const KeyPieces& separator, Packing packing,
-                           std::vector<TreeChild>& out);
+                           TreeChildren& out);
   // Puts `children` into nodes of `level` and appends these to `out`; the
   // first child's separator becomes that of the first node.
   absl::Status WriteNodes(absl::Span<const TreeChild> children, uint32_t level,
-                          Packing packing, std::vector<TreeChild>& out);
+                          Packing packing, TreeChildren& out);
   // Puts all of them into one node, however long it gets.
   absl::Status WriteNode(absl::Span<const TreeChild> children, uint32_t level,
-                         std::vector<TreeChild>& out);
+                         TreeChildren& out);
   // Adds levels until there is one root.
-  absl::Status WriteRoot(std::vector<TreeChild>& children, uint32_t level,
+  absl::Status WriteRoot(TreeChildren& children, uint32_t level,
                          Packing packing, TreeSlot* root);
 
  private:
   absl::Status WriteLeaf(absl::Span<const TreeRecord> records,
-                         const KeyPieces& separator,
-                         std::vector<TreeChild>& out);
+                         const KeyPieces& separator, TreeChildren& out);
 
   const EditContext& context_;
 };

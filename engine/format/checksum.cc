@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "engine/format/checksum_avx2.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -16,6 +18,20 @@ uint64_t Mix(uint64_t x) {
   x = (x ^ (x >> 30)) * kMixB;
   x = (x ^ (x >> 27)) * 0x94D0'49BB'1331'11EB;
   return x ^ (x >> 31);
+}
+
+// Below this the loop that differs is not reached.
+constexpr size_t kLongBytes = 256;
+
+#if defined(__x86_64__)
+const bool has_avx2 = __builtin_cpu_supports("avx2");
+#endif
+
+uint64_t HashBody(const void* data, size_t size) {
+#if defined(__x86_64__)
+  if (size >= kLongBytes && has_avx2) return Xxh3WithAvx2(data, size);
+#endif
+  return XXH3_64bits(data, size);
 }
 
 }  // namespace
@@ -34,7 +50,7 @@ uint64_t BlockHash(const void* block, Offset offset, uint64_t salt) {
   std::memcpy(&header, block, sizeof(header));
   const char* body = static_cast<const char*>(block) + sizeof(header);
   return BlockHashFromBody(
-      header, XXH3_64bits(body, header.bytes() - sizeof(header)), offset, salt);
+      header, HashBody(body, header.bytes() - sizeof(header)), offset, salt);
 }
 
 uint64_t ChecksumSalt(const uint8_t uuid[16]) {

@@ -1,5 +1,6 @@
 #include "engine/txn/catalog.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,11 @@ std::string CatalogRecord::Encode() const {
   bytes += key_type;
   bytes += value_type;
   return bytes;
+}
+
+void SetRootAndCount(NodeSlot root, uint64_t count, char* encoded) {
+  std::memcpy(encoded + offsetof(CatalogEntry, root), &root, sizeof(root));
+  std::memcpy(encoded + offsetof(CatalogEntry, count), &count, sizeof(count));
 }
 
 absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value) {

@@ -39,6 +39,8 @@ struct CatalogRecord {
 };
 
 absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value);
+// Changes an encoded record in place. REQUIRES: `encoded` has been decoded.
+void SetRootAndCount(NodeSlot root, uint64_t count, char* encoded);
 
 // The stored bytes of a name's entry; nothing if there is none.
 absl::StatusOr<std::optional<Bytes>> FindCatalogBytes(const BlockView& view,

@@ -69,14 +69,16 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
     status_.Update(bytes.status());
     return nullptr;
   }
-  absl::StatusOr<CatalogRecord> record =
-      absl::NotFoundError("no such collection");
-  if (bytes->has_value()) record = DecodeCatalogRecord(name, **bytes);
-  if (bytes->has_value() && !record.ok()) {
-    status_.Update(record.status());
-    return nullptr;
+  CatalogRecord record;
+  if (bytes->has_value()) {
+    absl::StatusOr<CatalogRecord> found = DecodeCatalogRecord(name, **bytes);
+    if (!found.ok()) {
+      status_.Update(found.status());
+      return nullptr;
+    }
+    record = *std::move(found);
   }
-  if (!bytes->has_value() || record->entry.id != id) {
+  if (!bytes->has_value() || record.entry.id != id) {
     read_catalog_ = true;  // that it is gone is something this run read
     status_.Update(absl::FailedPreconditionError(
         absl::StrCat("collection '", name,
@@ -85,7 +87,7 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
   }
   std::unique_ptr<MapEditor> editor = TakeEditor();
   editor->base_bytes_.assign((*bytes)->data(), (*bytes)->size());
-  editor->record_ = *std::move(record);
+  editor->record_ = std::move(record);
   editor->root_ =
       MapRoot{editor->record_.entry.root, editor->record_.entry.count};
   editors_.push_back(std::move(editor));
@@ -190,10 +192,9 @@ void TransactionImpl::CollectEditorChanges(const MapEditor& editor) {
     changes_.push_back({GraveyardName(root), grave.Encode()});
   }
   if (editor.root_.slot == editor.record_.entry.root) return;
-  CatalogRecord record = editor.record_;
-  record.entry.root = editor.root_.slot;
-  record.entry.count = editor.root_.count;
-  changes_.push_back({record.name, record.Encode()});
+  changes_.push_back({editor.record_.name, editor.base_bytes_});
+  SetRootAndCount(editor.root_.slot, editor.root_.count,
+                  changes_.back().value.data());
 }
 
 void TransactionImpl::CollectCatalogChanges() {
