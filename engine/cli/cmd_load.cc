@@ -164,6 +164,16 @@ void PrintText(const LoadRequest& request, const Loader& loader, bool verbose,
   std::printf(" (%.1f s)\n", seconds);
 }
 
+void PrintNotes(const Loader& loader) {
+  for (const LoadedCollection& one : loader.loaded()) {
+    if (!one.forgets_size) continue;
+    std::fprintf(stderr,
+                 "eve: '%s': values of this size are loaded as strings; dump "
+                 "will not say dupfixed=1\n",
+                 Escaped(one.info.name).c_str());
+  }
+}
+
 // How somebody goes on who was interrupted.
 void PrintRecordsDone(const Loader& loader) {
   std::fprintf(stderr,
@@ -191,6 +201,7 @@ int RunLoad(const CommandLine& line) {
   if (status.ok()) status = closed;
   progress.End();
   const bool is_stopped = absl::IsCancelled(status);
+  if (!IsQuiet(line)) PrintNotes(loader);
   if (status.ok() || is_stopped) {
     if (line.Count(kJsonOption.name) > 0) {
       PrintJson(*request, loader, !is_stopped, progress.seconds());

@@ -20,6 +20,7 @@ constexpr double kMiB = 1048576.0;
 
 constexpr std::string_view kMultiMap = "multi_map";
 constexpr std::string_view kSortedSet = "sorted_set";
+constexpr std::string_view kString = "string";
 
 // LMDB's integers are as they lie in the memory of a little-endian machine; of
 // Eve's uint32 and uint64 the highest byte comes first.
@@ -132,15 +133,7 @@ absl::StatusOr<Loader::Plan> Loader::MakePlan(const Section& section) {
         " is unknown here: it may come from a later version of Eve"));
   }
   EVE_RETURN_IF_ERROR(CheckOrder(section, plan));
-  plan.turns_keys = section.has_integer_keys;
-  plan.turns_values = section.has_integer_values;
-  if (plan.info.key_type.empty() && !plan.turns_keys) {
-    plan.info.key_type = "string";
-  }
-  if (plan.info.value_type.empty() && !plan.turns_values &&
-      plan.info.kind != kSortedSet) {
-    plan.info.value_type = "string";
-  }
+  EVE_RETURN_IF_ERROR(PlanTypes(section, &plan));
   plan.key_type = StoredType::Parse(plan.info.key_type);
   plan.value_type = StoredType::Parse(plan.info.value_type);
   plan.joins_pairs = plan.info.kind == kMultiMap && !section.is_joined;
@@ -150,6 +143,28 @@ absl::StatusOr<Loader::Plan> Loader::MakePlan(const Section& section) {
         "' cannot be put together with their values, as in a multi_map"));
   }
   return plan;
+}
+
+absl::Status Loader::PlanTypes(const Section& section, Plan* plan) {
+  CollectionInfo& info = plan->info;
+  plan->turns_keys = section.has_integer_keys;
+  // Without several values for a key LMDB does not look at these.
+  plan->turns_values = section.has_duplicates && section.has_integer_values;
+  plan->fixes_values = section.has_duplicates && section.has_fixed_values &&
+                       !plan->turns_values && info.value_type.empty();
+  if (plan->fixes_values && domain_.has_value()) {
+    // Somebody has decided before that they are strings, which is as good.
+    EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> present,
+                         FindCollection(*domain_, info.name));
+    plan->fixes_values =
+        !present.has_value() || present->info.value_type != kString;
+  }
+  if (info.key_type.empty() && !plan->turns_keys) info.key_type = kString;
+  if (info.value_type.empty() && !plan->turns_values && !plan->fixes_values &&
+      info.kind != kSortedSet) {
+    info.value_type = kString;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Loader::TakeDuplicates(const Section& section, Plan* plan) const {
@@ -194,6 +209,15 @@ absl::Status Loader::FixIntegerType(const char* what, size_t size,
       name->empty() ? ", which have 4 or 8" : absl::StrCat(", here ", *name)));
 }
 
+void Loader::FixValueType(size_t size, Plan* plan) {
+  plan->info.value_type = StoredType::NameForBytes(size);
+  if (plan->info.value_type.empty()) {
+    plan->info.value_type = kString;
+    loaded_.back().forgets_size = true;
+  }
+  plan->value_type = StoredType::Parse(plan->info.value_type);
+}
+
 absl::StatusOr<bool> Loader::TakeRecord(Plan* plan) {
   Bytes key;
   EVE_ASSIGN_OR_RETURN(const bool found, source_->NextKey(&key));
@@ -223,6 +247,9 @@ absl::Status Loader::TakeValue(Plan* plan, Bytes key) {
   if (plan->turns_values) {
     EVE_RETURN_IF_ERROR(FixIntegerType(
         "value", value.size(), &plan->info.value_type, &plan->value_type));
+  }
+  if (plan->fixes_values && plan->info.value_type.empty()) {
+    FixValueType(value.size(), plan);
   }
   value = Turned(value, plan->turns_values, &value_room_);
   EVE_RETURN_IF_ERROR(CheckRecord(*plan, key, value));
@@ -283,6 +310,9 @@ absl::Status Loader::Commit(const Plan& plan) {
     }
     if (plan.turns_values && loaded.info.value_type.empty()) {
       loaded.info.value_type = "uint64";
+    }
+    if (plan.fixes_values && loaded.info.value_type.empty()) {
+      loaded.info.value_type = StoredType::NameForBytes(8);
     }
     EVE_ASSIGN_OR_RETURN(collection_, OpenCollection(*domain_, loaded.info));
   }

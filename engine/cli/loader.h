@@ -43,6 +43,8 @@ struct LoadOptions {
 struct LoadedCollection {
   CollectionInfo info;    // count: records of the input that were taken
   uint64_t existing = 0;  // that -N left as they were
+  // Its values have one size, which no type with a name of its length says.
+  bool forgets_size = false;
 };
 
 class Loader {
@@ -74,11 +76,15 @@ class Loader {
     // LMDB's native integers: 4 or 8 bytes, by the first record.
     bool turns_keys = false;
     bool turns_values = false;
+    // LMDB's MDB_DUPFIXED: values of one size, by the first record.
+    bool fixes_values = false;
   };
 
   absl::Status RunSection(const Section& section);
   absl::StatusOr<Plan> MakePlan(const Section& section);
   absl::Status TakeDuplicates(const Section& section, Plan* plan) const;
+  absl::Status PlanTypes(const Section& section, Plan* plan);
+  void FixValueType(size_t size, Plan* plan);
   absl::Status CheckOrder(const Section& section, const Plan& plan) const;
   absl::Status FixIntegerType(const char* what, size_t size, std::string* name,
                               std::optional<StoredType>* type) const;

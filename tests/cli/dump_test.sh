@@ -50,18 +50,25 @@ cmp <("$eve" dump -q whole.eve words) <("$eve" dump -q -s words whole.eve) ||
 runs 0 "$eve" dump -q whole.eve words numbers
 [[ $(grep -a '^database=' out) == $'database=words\ndatabase=numbers' ]] ||
   fail "dump of two"
-runs 0 "$eve" dump -q --integerkey whole.eve unsigned
-grep -q '^ 0100000000000000$' out || fail "--integerkey: $(<out)"
-mv out native.txt
-runs 0 "$eve" load native.eve -f native.txt
-cmp <(content native.eve) <(content whole.eve unsigned) || fail "--integerkey"
+for form in '' --stored; do
+  runs 0 "$eve" dump -q $form whole.eve unsigned
+  if [[ -z $form ]]; then
+    grep -q '^integerkey=1$' out && grep -q '^ 0100000000000000$' out
+  else
+    ! grep -q '^integerkey=1$' out && grep -q '^ 0000000000000001$' out
+  fi || fail "dump $form of integers: $(<out)"
+  mv out integers.txt
+  runs 0 "$eve" load integers$form.eve -f integers.txt
+  cmp <(content integers$form.eve) <(content whole.eve unsigned) ||
+    fail "integers, $form"
+done
 
 # What can be asked wrongly.
 runs 1 "$eve" dump whole.eve words nonsense
 [[ ! -s out ]] || fail "half a dump"
 grep -q "no collection 'nonsense'" stderr || fail "$(<stderr)"
 for wrong in '--format=xml' '-a words' '--unnamed' '--unnamed words texts' \
-  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '-s'; do
+  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '--json --stored' '-s'; do
   # shellcheck disable=SC2086
   runs 2 "$eve" dump whole.eve $wrong
   [[ ! -s out && -s stderr ]] || fail "dump $wrong: no usage error"
