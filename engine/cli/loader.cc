@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/cli/new_domain.h"
 #include "engine/cli/output.h"
 #include "engine/cli/stop_signal.h"
 #include "engine/format/constants.h"
@@ -33,7 +34,7 @@ Bytes Turned(Bytes bytes, bool turns, std::string* room) {
 
 }  // namespace
 
-absl::Status Loader::OpenDomain(bool create) {
+absl::Status Loader::OpenDomain(const std::string& path, bool create) {
   DomainOptions options;
   options.create = create;
   options.durability = options_.durability;
@@ -43,7 +44,7 @@ absl::Status Loader::OpenDomain(bool create) {
     options.durability = Durability::kCheckpoint;
   }
   options.background = options.durability != Durability::kNone;
-  EVE_ASSIGN_OR_RETURN(domain_, Domain::Open(options_.path, options));
+  EVE_ASSIGN_OR_RETURN(domain_, Domain::Open(path, options));
   return absl::OkStatus();
 }
 
@@ -56,7 +57,7 @@ absl::Status Loader::Close() {
 absl::Status Loader::Run() {
   // A file that cannot be used is told of before anything is read. One that is
   // missing is made with the first batch.
-  const absl::Status present = OpenDomain(/*create=*/false);
+  const absl::Status present = OpenDomain(options_.path, /*create=*/false);
   if (!present.ok() && !absl::IsNotFound(present)) return present;
   uint64_t next = 1;
   uint64_t total = 1;
@@ -301,25 +302,86 @@ absl::Status Loader::CheckRecord(const Plan& plan, Bytes key,
 }
 
 absl::Status Loader::Commit(const Plan& plan) {
-  if (!domain_.has_value()) EVE_RETURN_IF_ERROR(OpenDomain(/*create=*/true));
-  LoadedCollection& loaded = loaded_.back();
-  if (!collection_.has_value()) {
-    loaded.info = plan.info;
-    if (plan.turns_keys && loaded.info.key_type.empty()) {
-      loaded.info.key_type = "uint64";
-    }
-    if (plan.turns_values && loaded.info.value_type.empty()) {
-      loaded.info.value_type = "uint64";
-    }
-    if (plan.fixes_values && loaded.info.value_type.empty()) {
-      loaded.info.value_type = StoredType::NameForBytes(8);
-    }
-    EVE_ASSIGN_OR_RETURN(collection_, OpenCollection(*domain_, loaded.info));
-  }
   uint64_t existing = 0;
+  if (!domain_.has_value()) EVE_RETURN_IF_ERROR(CommitNew(plan));
+  // Unless it was made with the batch in it.
+  if (!collection_.has_value() || batch_.size() > 0) {
+    EVE_RETURN_IF_ERROR(WriteBatch(plan, &existing));
+  }
+  LoadedCollection& loaded = loaded_.back();
+  loaded.existing += existing;
+  TakeAsDone();
+  return absl::OkStatus();
+}
+
+absl::Status Loader::CommitNew(const Plan& plan) {
+  NewDomainFile file(options_.path);
+  uint64_t existing = 0;
+  absl::Status status = OpenDomain(file.temporary_path(), /*create=*/true);
+  if (status.ok()) status = WriteBatch(plan, &existing);
+  const absl::Status closed = Close();
+  domain_.reset();
+  if (status.ok()) status = closed;
+  if (!status.ok()) return file.Renamed(status);
+  EVE_ASSIGN_OR_RETURN(const bool is_made, file.TakeName());
+  EVE_RETURN_IF_ERROR(OpenDomain(options_.path, /*create=*/true));
+  if (!is_made) return absl::OkStatus();
+  bool is_new = false;
+  EVE_RETURN_IF_ERROR(OpenCollectionOf(plan, &is_new));
+  loaded_.back().existing += existing;
+  TakeAsDone();
+  return absl::OkStatus();
+}
+
+void Loader::TakeAsDone() {
+  loaded_.back().info.count += batch_.size();
+  records_done_ += batch_.size();
+  batch_.Clear();
+}
+
+absl::Status Loader::OpenCollectionOf(const Plan& plan, bool* is_new) {
+  const uint64_t count = loaded_.back().info.count;
+  CollectionInfo& info = loaded_.back().info;
+  info = plan.info;
+  info.count = count;
+  if (plan.turns_keys && info.key_type.empty()) info.key_type = "uint64";
+  if (plan.turns_values && info.value_type.empty()) info.value_type = "uint64";
+  if (plan.fixes_values && info.value_type.empty()) {
+    info.value_type = StoredType::NameForBytes(8);
+  }
+  EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> present,
+                       FindCollection(*domain_, info.name));
+  *is_new = !present.has_value();
+  EVE_ASSIGN_OR_RETURN(collection_, OpenCollection(*domain_, info));
+  return absl::OkStatus();
+}
+
+absl::Status Loader::WriteBatch(const Plan& plan, uint64_t* existing) {
+  bool is_new = false;
+  if (!collection_.has_value()) {
+    EVE_RETURN_IF_ERROR(OpenCollectionOf(plan, &is_new));
+  }
+  if (batch_.size() == 0) return absl::OkStatus();
+  const absl::Status status = Swap(existing);
+  if (status.ok()) return absl::OkStatus();
+  std::string message =
+      absl::StrCat("lines ", batch_first_line_, " to ", lines_->line_number(),
+                   ": ", status.message());
+  if (is_new) {
+    const absl::Status dropped = DropIfEmpty(*domain_, *collection_);
+    if (!dropped.ok()) {
+      absl::StrAppend(&message, "; the new collection '",
+                      Escaped(collection_->info.name),
+                      "' stays, empty: ", dropped.message());
+    }
+  }
+  return absl::Status(status.code(), message);
+}
+
+absl::Status Loader::Swap(uint64_t* existing) {
   const auto write = [&](Transaction& txn) -> absl::Status {
     auto writer = collection_->ordered().In(txn);
-    existing = 0;
+    *existing = 0;
     for (size_t i = 0; i < batch_.size(); ++i) {
       if (!options_.keep_existing) {
         EVE_RETURN_IF_ERROR(writer.Put(batch_.key(i), batch_.value(i)));
@@ -327,24 +389,11 @@ absl::Status Loader::Commit(const Plan& plan) {
       }
       EVE_ASSIGN_OR_RETURN(const bool is_new,
                            writer.Insert(batch_.key(i), batch_.value(i)));
-      existing += is_new ? 0 : 1;
+      *existing += is_new ? 0 : 1;
     }
     return absl::OkStatus();
   };
-  if (batch_.size() > 0) {
-    const absl::Status status = domain_->Swap(write).status();
-    if (!status.ok()) {
-      return absl::Status(
-          status.code(),
-          absl::StrCat("lines ", batch_first_line_, " to ",
-                       lines_->line_number(), ": ", status.message()));
-    }
-  }
-  loaded.info.count += batch_.size();
-  loaded.existing += existing;
-  records_done_ += batch_.size();
-  batch_.Clear();
-  return absl::OkStatus();
+  return domain_->Swap(write).status();
 }
 
 void Loader::ShowProgress() {

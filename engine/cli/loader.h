@@ -92,7 +92,14 @@ class Loader {
   absl::Status CheckRecord(const Plan& plan, Bytes key, Bytes value) const;
   absl::Status TakeValue(Plan* plan, Bytes key);
   absl::Status Commit(const Plan& plan);
-  absl::Status OpenDomain(bool create);
+  // Makes the domain, with the first batch in it, or not at all.
+  absl::Status CommitNew(const Plan& plan);
+  // Writes the batch; of one that fails not even a new collection stays.
+  absl::Status WriteBatch(const Plan& plan, uint64_t* existing);
+  absl::Status OpenCollectionOf(const Plan& plan, bool* is_new);
+  absl::Status Swap(uint64_t* existing);
+  void TakeAsDone();  // the batch
+  absl::Status OpenDomain(const std::string& path, bool create);
   void ShowProgress();
 
   const LoadOptions options_;

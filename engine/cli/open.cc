@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/cli/output.h"
+#include "engine/txn/transaction_impl.h"
 #include "util/status_macros.h"
 
 namespace eve::cli {
@@ -73,6 +74,17 @@ absl::StatusOr<std::optional<AnyCollection>> FindCollection(
     return std::optional<AnyCollection>(std::move(opened));
   }
   return std::optional<AnyCollection>();
+}
+
+absl::Status DropIfEmpty(Domain& domain, const AnyCollection& collection) {
+  // Domain::Drop() would not look at what is in it in the same transaction.
+  const auto drop = [&](Transaction& txn) -> absl::Status {
+    EVE_ASSIGN_OR_RETURN(const uint64_t size,
+                         collection.ordered().In(txn).size());
+    if (size > 0) return absl::OkStatus();
+    return txn.impl().DropCollection(collection.info.name);
+  };
+  return domain.Swap(drop).status();
 }
 
 absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,

@@ -56,6 +56,8 @@ absl::StatusOr<std::optional<AnyCollection>> FindCollection(
 //   kFailedPrecondition  it exists with another kind or other types
 absl::StatusOr<AnyCollection> OpenCollection(Domain& domain,
                                              const CollectionInfo& wanted);
+// Removes a collection unless somebody has put a record into it.
+absl::Status DropIfEmpty(Domain& domain, const AnyCollection& collection);
 // FindCollection() for verbs that take one key: multimaps are refused, since
 // their stored keys are not what one types.
 absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,

@@ -172,6 +172,46 @@ done=$(sed -n 's/^eve: the first \([0-9]*\) records.*/\1/p' stderr)
 runs 0 "$eve" check full.eve
 runs 0 "$eve" load -q full.eve -T --skip="$done" -f much
 [[ $("$eve" count full.eve main) == 20000 ]] || fail "after the full disk"
+# A first batch that does not fit leaves neither a collection nor, where there
+# was none, a domain; limited to a file of 17 MB, or on a disk of 4 MiB.
+# leaves_nothing FOLDER COMMAND...
+leaves_nothing() {
+  local folder=$1
+  shift
+  runs 4 "$@" "$eve" load "$folder/new.eve" -T -f much
+  grep -q "^eve: lines 1 to [0-9]*: .*$folder/new.eve: " stderr ||
+    fail "a full $folder: $(<stderr)"
+  [[ -z $(ls -A "$folder") ]] || fail "in $folder is $(ls -A "$folder")"
+  "$eve" put "$folder/old.eve" main kept value || fail "put into $folder"
+  runs 4 "$@" "$eve" load "$folder/old.eve" fresh -T -f much
+  grep -q 'first 0 records.*all else is as it was' stderr ||
+    fail "a full $folder: $(<stderr)"
+  runs 0 "$eve" collections "$folder/old.eve"
+  [[ $(<out) == $'main\tordered_map<string, string>\t1' ]] ||
+    fail "a full $folder leaves $(<out)"
+  runs 0 "$eve" check "$folder/old.eve"
+}
+in_little() { (trap '' XFSZ; ulimit -f 17000; exec "$@"); }
+mkdir limited small
+leaves_nothing limited in_little
+if mount -t tmpfs -o size=4m tmpfs small 2>stderr; then
+  trap 'umount -l small' EXIT
+  leaves_nothing small
+else
+  echo "skipped: a small disk, which this user cannot mount" >&2
+fi
+# Several that make one domain at once: all of what they bring is in it.
+pids=
+for n in {1..6}; do
+  "$eve" load -q -T together.eve part$n -f good &
+  pids+=" $!"
+done
+for pid in $pids; do wait "$pid" || fail "load beside load"; done
+for n in {1..6}; do
+  [[ $("$eve" count together.eve part$n) == 2000 ]] || fail "together: $n"
+done
+[[ $(echo together.eve*) == 'together.eve together.eve-lock' ]] ||
+  fail "together: $(echo together.eve*)"
 
 # A signal that is there from the start stops it before it has begun.
 for signal in 2 15; do
