@@ -14,8 +14,11 @@
 namespace eve::cli {
 namespace {
 
-// A batch ends with the record that takes it over this.
+// A batch ends with the record that takes it over this. Keys in no order meet
+// more often in a leaf the more of them there are; those that ascend fill one
+// leaf after the other, and what they fill should be in the processor's cache.
 constexpr size_t kBatchBytes = size_t{16} << 20;
+constexpr size_t kAscendingBatchBytes = size_t{1} << 20;
 constexpr uint64_t kRecordsBetweenLooks = 4096;
 constexpr double kMiB = 1048576.0;
 
@@ -91,8 +94,9 @@ absl::Status Loader::RunSection(const Section& section) {
   while (true) {
     more = TakeRecord(&plan);
     if (!more.ok() || !*more) break;
-    if (batch_.size() < options_.batch_records &&
-        batch_.bytes() < kBatchBytes) {
+    const size_t bytes_max =
+        batch_.is_ascending() ? kAscendingBatchBytes : kBatchBytes;
+    if (batch_.size() < options_.batch_records && batch_.bytes() < bytes_max) {
       continue;
     }
     EVE_RETURN_IF_ERROR(Commit(plan));

@@ -159,6 +159,26 @@ runs 0 "$eve" load resumed.eve -T --json --batch=100 --skip=1500 -f good
 "$eve" load whole.eve -q -T -f good
 cmp <("$eve" scan resumed.eve main) <("$eve" scan whole.eve main) ||
   fail "resumed"
+# Runs between escapes of every length, at both ends and next to each other.
+python3 - >escapes <<'END'
+import random
+random.seed(4)
+print('VERSION=3\nformat=print\nHEADER=END')
+for i in range(3000):
+    text = ''.join(random.choice(['\\\\', '\\5C', '\\0a', 'x' * random.randrange(40)])
+                   for _ in range(random.randrange(9)))
+    print(f' {i:04d}\n {text}')
+print('DATA=END')
+END
+python3 -c '
+import re
+lines = open("escapes").read().split("\n")[3:-2]
+for key, value in zip(lines[::2], lines[1::2]):
+    value = re.sub(r"\\(\\|..)",
+                   lambda m: "\\" if m[1] == "\\" else chr(int(m[1], 16)), value[1:])
+    print(key[1:].encode().hex(), value.encode().hex(), sep="\t")' >decoded
+runs 0 "$eve" load -q escapes.eve -f escapes
+cmp <("$eve" scan --hex escapes.eve main) decoded || fail "escapes"
 # A full disk: the same promise.
 head -c 900000 /dev/urandom | od -An -v -tx1 -w45 | tr -d ' ' |
   sed 's/.*/&\n&&&&&&&&&&&&&&&&&&&&/' >much
