@@ -102,7 +102,19 @@ expect 0 '*' "$eve" help
 expect 0 '*' "$eve" help put
 expect 0 '*' "$eve" put --help
 expect 2 '' "$eve" help nonsense
+expect 2 '' "$eve" help get put
+expect 2 '' "$eve" help --nonsense
+expect 0 '*' "$eve" help help
+expect 0 '*' "$eve" help version
+expect 0 '*' "$eve" --help
 expect 0 '*' "$eve" --version
+expect 2 '' "$eve" version junk
+expect 2 '' "$eve" --version junk
+expect 2 '' "$eve" version --nonsense
+[[ $("$eve" version --json) == '{"schema":1,"version":"'*'","format_version":'*'}' ]] ||
+  { echo "version --json: $("$eve" version --json)" >&2; failures=$((failures + 1)); }
+[[ $("$eve" -V) == "$("$eve" version)" && $("$eve" -V) == 'eve '*' (file format '*')' ]] ||
+  failures=$((failures + 1))
 
 # Files that cannot be used.
 expect 4 '' "$eve" get / fruit apple
