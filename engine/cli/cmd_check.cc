@@ -55,12 +55,21 @@ std::string JsonOf(const std::vector<SlotReport>& slots) {
   return array.ToString();
 }
 
+// The verifier has words of its own for kinds; here they are what all other
+// verbs say.
+std::string KindOf(const TreeReport& tree) {
+  if (tree.kind == "ordered map") return "ordered_map";
+  if (tree.kind == "sorted set") return "sorted_set";
+  if (tree.kind == "multimap") return "multi_map";
+  return tree.kind;
+}
+
 std::string JsonOf(const std::vector<TreeReport>& trees) {
   JsonArray array;
   for (const TreeReport& tree : trees) {
     JsonObject one;
     one.Add("name", std::string_view(tree.name))
-        .Add("kind", std::string_view(tree.kind))
+        .Add("kind", std::string_view(KindOf(tree)))
         .Add("id", uint64_t{tree.id})
         .Add("key_type", std::string_view(tree.key_type))
         .Add("value_type", std::string_view(tree.value_type))
@@ -133,7 +142,7 @@ void PrintDetails(const VerifyReport& report) {
         "%s %u '%s' <%s, %s>: %llu records (%llu external), %llu "
         "nodes, %llu leaves, %llu collision leaves, %llu bytes, depth "
         "%u\n",
-        tree.kind.c_str(), tree.id, Escaped(tree.name).c_str(),
+        KindOf(tree).c_str(), tree.id, Escaped(tree.name).c_str(),
         Escaped(tree.key_type).c_str(), Escaped(tree.value_type).c_str(),
         Long(tree.records), Long(tree.external_records), Long(tree.nodes),
         Long(tree.leaves), Long(tree.collision_leaves), Long(tree.bytes),

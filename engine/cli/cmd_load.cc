@@ -152,10 +152,11 @@ void PrintText(const LoadRequest& request, const Loader& loader, bool verbose,
                   static_cast<unsigned long long>(one.info.count));
     }
   }
-  std::printf("%s: %llu records in %zu collections",
+  const size_t collections = loader.loaded().size();
+  std::printf("%s: %llu records in %zu collection%s",
               request.options.path.c_str(),
               static_cast<unsigned long long>(loader.records_done()),
-              loader.loaded().size());
+              collections, collections == 1 ? "" : "s");
   const uint64_t existing = Sum(loader, &LoadedCollection::existing);
   if (existing > 0) {
     std::printf(", %llu of them were there",

@@ -89,7 +89,15 @@ absl::Status Loader::RunSection(const Section& section) {
   collection_.reset();
   section_records_ = 0;
   EVE_ASSIGN_OR_RETURN(Plan plan, MakePlan(section));
-  loaded_.push_back(LoadedCollection{plan.info});
+  // Several sections may go to one collection.
+  loading_ = 0;
+  while (loading_ < loaded_.size() &&
+         loaded_[loading_].info.name != plan.info.name) {
+    ++loading_;
+  }
+  if (loading_ == loaded_.size()) {
+    loaded_.push_back(LoadedCollection{plan.info});
+  }
   absl::StatusOr<bool> more = true;
   while (true) {
     more = TakeRecord(&plan);
@@ -218,7 +226,7 @@ void Loader::FixValueType(size_t size, Plan* plan) {
   plan->info.value_type = StoredType::NameForBytes(size);
   if (plan->info.value_type.empty()) {
     plan->info.value_type = kString;
-    loaded_.back().forgets_size = true;
+    loading().forgets_size = true;
   }
   plan->value_type = StoredType::Parse(plan->info.value_type);
 }
@@ -312,7 +320,7 @@ absl::Status Loader::Commit(const Plan& plan) {
   if (!collection_.has_value() || batch_.size() > 0) {
     EVE_RETURN_IF_ERROR(WriteBatch(plan, &existing));
   }
-  LoadedCollection& loaded = loaded_.back();
+  LoadedCollection& loaded = loading();
   loaded.existing += existing;
   TakeAsDone();
   return absl::OkStatus();
@@ -332,20 +340,20 @@ absl::Status Loader::CommitNew(const Plan& plan) {
   if (!is_made) return absl::OkStatus();
   bool is_new = false;
   EVE_RETURN_IF_ERROR(OpenCollectionOf(plan, &is_new));
-  loaded_.back().existing += existing;
+  loading().existing += existing;
   TakeAsDone();
   return absl::OkStatus();
 }
 
 void Loader::TakeAsDone() {
-  loaded_.back().info.count += batch_.size();
+  loading().info.count += batch_.size();
   records_done_ += batch_.size();
   batch_.Clear();
 }
 
 absl::Status Loader::OpenCollectionOf(const Plan& plan, bool* is_new) {
-  const uint64_t count = loaded_.back().info.count;
-  CollectionInfo& info = loaded_.back().info;
+  const uint64_t count = loading().info.count;
+  CollectionInfo& info = loading().info;
   info = plan.info;
   info.count = count;
   if (plan.turns_keys && info.key_type.empty()) info.key_type = "uint64";

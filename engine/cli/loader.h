@@ -99,6 +99,7 @@ class Loader {
   absl::Status OpenCollectionOf(const Plan& plan, bool* is_new);
   absl::Status Swap(uint64_t* existing);
   void TakeAsDone();  // the batch
+  LoadedCollection& loading() { return loaded_[loading_]; }
   absl::Status OpenDomain(const std::string& path, bool create);
   void ShowProgress();
 
@@ -109,6 +110,7 @@ class Loader {
   std::optional<Domain> domain_;
   std::optional<AnyCollection> collection_;  // of the present section
   std::vector<LoadedCollection> loaded_;
+  size_t loading_ = 0;  // of the present section in loaded_
   RecordBatch batch_;
   uint64_t batch_first_line_ = 0;
   uint64_t records_read_ = 0;

@@ -63,6 +63,13 @@ for form in '' --stored; do
     fail "integers, $form"
 done
 
+# check calls the kinds what collections does.
+kinds_of() { grep -o '"kind":"[a-z _]*"' | grep -v 'catalog\|graveyard' | sort; }
+cmp <("$eve" check --json whole.eve | kinds_of) \
+  <("$eve" collections --json whole.eve | kinds_of) || fail "kinds of check"
+"$eve" check -v whole.eve | grep -q "^multi_map [0-9]* 'multi tuples' <" ||
+  fail "kinds of check -v"
+
 # What can be asked wrongly.
 runs 1 "$eve" dump whole.eve words nonsense
 [[ ! -s out ]] || fail "half a dump"

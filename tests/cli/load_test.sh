@@ -112,6 +112,15 @@ for tail in '' ' 63\n'; do
   [[ $("$eve" scan tail.eve main) == $'a\tb' ]] || fail "behind the end"
 done
 
+# Sections without a name go to one collection, and are one in what it says.
+printf "${head} 61\n 62\nDATA=END\n${head} 63\n 64\nDATA=END\n" >twice
+runs 0 "$eve" load -v twice.eve -f twice
+[[ $(<out) == $'main: 2 records\ntwice.eve: 2 records in 1 collection ('*' s)' ]] ||
+  fail "two sections for one collection: $(<out)"
+runs 0 "$eve" load --json twice.eve -f twice
+[[ $(<out) == *'"collections":[{"name":"main",'*',"records":2,"existing":0}]}' ]] ||
+  fail "two sections for one collection: $(<out)"
+
 # Asked wrongly.
 for wrong in '--kind=heap' '--batch=0' '--batch=x' '--skip=-1' '--format=xml' \
   '-T --format=mdb' '-s a b' '--durability=high' '--progress=x' '--nonsense'; do
