@@ -252,7 +252,8 @@ done
 # In the middle of a batch, while it waits: what came is in, and no more than it
 # says. It goes on where it was.
 mkfifo pipe
-"$eve" load middle.eve -T --json -f pipe >out 2>stderr &
+# A shell starts what is in the background with the signal ignored.
+(trap - INT; exec "$eve" load middle.eve -T --json -f pipe) >out 2>stderr &
 pid=$!
 exec 3>pipe
 cat good good good good >&3  # more than a pipe holds: it has read a part
@@ -271,5 +272,18 @@ cat good good good good >all
 runs 0 "$eve" load middle.eve -T --skip="$done" -f all
 cmp <("$eve" scan middle.eve main) <("$eve" scan whole.eve main) ||
   fail "after SIGINT"
+# One that is ignored from the start stays so.
+for signal in INT TERM; do
+  (trap '' $signal; exec "$eve" load ignored.eve -T --json -f pipe) >out 2>stderr &
+  pid=$!
+  exec 3>pipe
+  cat good good good good >&3
+  kill -$signal $pid
+  cat good >&3
+  exec 3>&-
+  wait $pid
+  [[ $? == 0 && $(number records_done) == 10000 ]] ||
+    fail "an ignored SIG$signal: $(<out) $(<stderr)"
+done
 
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
