@@ -17,7 +17,8 @@ void PrintVerbs() {
   }
   Print(
       "\nExit codes: 0 done, 1 absent, 2 usage, 3 damage, 4 input, output, "
-      "permission\nor a full disk, 130 interrupted. '--' ends the options.\n");
+      "permission\nor a full disk, 5 gave up waiting, 130 interrupted. '--' "
+      "ends the options.\n");
 }
 
 int RunHelp(const CommandLine& line) {

@@ -96,7 +96,8 @@ for command in 'get --hex --json whole.eve texts ff80' \
   'scan --json --hex whole.eve words' 'count --json whole.eve texts' \
   'collections --json whole.eve' 'dump --json whole.eve' \
   'stat --json whole.eve' 'readers --json whole.eve' 'check --json whole.eve' \
-  'top --json --count=1 whole.eve' 'compact --json whole.eve' \
+  'put --json whole.eve texts k v' 'del --json whole.eve texts k' \
+  'version --json' 'top --json --count=1 whole.eve' 'compact --json whole.eve' \
   'load --json again.eve -f dump.bytevalue'; do
   # shellcheck disable=SC2086
   runs 0 "$eve" $command
@@ -127,7 +128,10 @@ runs 0 "$eve" dump --progress=always -o file.o loud.eve
   fail "progress of dump: $(<stderr)"
 runs 0 "$eve" load -q -T loud.eve -f lines
 [[ ! -s out && ! -s stderr ]] || fail "load -q is loud"
+runs 0 "$eve" load -q --json -T loud.eve -f lines
+[[ -s out && ! -s stderr ]] || fail "load -q --json: $(<out) $(<stderr)"
 runs 0 "$eve" load -v -T loud.eve -f lines
+[[ ! -s stderr ]] || fail "load says on stderr: $(<stderr)"
 [[ $(head -1 out) == 'main: 5000 records' ]] || fail "load -v: $(<out)"
 
 # One version of all, while another process writes two collections at once.
