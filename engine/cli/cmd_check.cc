@@ -10,6 +10,7 @@
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/shared_layout.h"
+#include "engine/format/superblock.h"
 #include "engine/verify/verifier.h"
 
 namespace eve::cli {
@@ -195,6 +196,12 @@ absl::StatusOr<VerifyReport> Verify(const std::string& path) {
   // Damage, or a recovery that a reader must not do: the slots are left.
   if (!absl::IsDataLoss(report.status()) &&
       !absl::IsFailedPrecondition(report.status())) {
+    return report;
+  }
+  // Without a superblock nothing else can be judged.
+  Superblock superblock;
+  if (!file->ReadAt(0, &superblock, sizeof(superblock)).ok() ||
+      absl::IsInvalidArgument(ValidateSuperblock(superblock, path.c_str()))) {
     return report;
   }
   std::fprintf(stderr, "eve: %s\neve: checking the newest durable version\n",

@@ -47,7 +47,7 @@ absl::Status Loader::OpenDomain(const std::string& path, bool create) {
     options.durability = Durability::kCheckpoint;
   }
   options.background = options.durability != Durability::kNone;
-  EVE_ASSIGN_OR_RETURN(domain_, Domain::Open(path, options));
+  EVE_ASSIGN_OR_RETURN(domain_, cli::OpenDomain(path, options));
   return absl::OkStatus();
 }
 

@@ -43,6 +43,10 @@ absl::StatusOr<std::vector<internal::CollectionView>> CollectionsAt(
 // "ordered_map", "map", "sorted_set" and "multi_map".
 const std::vector<std::string_view>& CollectionKinds();
 
+// Domain::Open(), but a domain that only begins like none is kDataLoss, with
+// what to do about it.
+absl::StatusOr<Domain> OpenDomain(const std::string& path,
+                                  const DomainOptions& options);
 absl::StatusOr<Domain> OpenToRead(const std::string& path);
 // Creates the file if `create` and it is missing.
 absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,

@@ -190,6 +190,22 @@ printf 'XXXX' | dd of=shop.eve bs=1 seek=48 conv=notrunc 2>stderr
 expect 3 '*' "$eve" check shop.eve
 expect 3 '' "$eve" get shop.eve fruit empty
 cp whole shop.eve
+# Not even the first bytes are a domain's: they are any copy's.
+head -c 4096 /dev/urandom | dd of=shop.eve bs=4096 conv=notrunc 2>stderr
+for verb in check stat dump load; do
+  expect 3 '' "$eve" $verb shop.eve
+  grep -q "^eve: shop.eve: .*first bytes were overwritten.*if=COPY of=shop.eve" \
+    stderr || { cat stderr; failures=$((failures + 1)); }
+done
+cp whole copy
+"$eve" put copy fruit more 1 || failures=$((failures + 1))
+advice=$(sed -n 's/.*(dd if=COPY \(.*\))$/\1/p' stderr)
+# shellcheck disable=SC2086
+dd if=copy $advice 2>dd || { cat dd; failures=$((failures + 1)); }
+expect 0 '*' "$eve" check shop.eve
+head -c 300000 /dev/urandom >noise
+expect 4 '' "$eve" check noise
+cp whole shop.eve
 expect 0 '*' "$eve" check shop.eve
 
 # A full disk: a clear error, nothing lost, and it works again with more room.
