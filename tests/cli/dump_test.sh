@@ -47,6 +47,18 @@ runs 0 "$eve" dump -q whole.eve -a
 cmp out dump.bytevalue || fail "dump -a"
 cmp <("$eve" dump -q whole.eve words) <("$eve" dump -q -s words whole.eve) ||
   fail "dump -s"
+# Letters together, and with their values, as mdb_dump takes them.
+runs 0 "$eve" dump -qswords whole.eve
+cmp out <("$eve" dump -q whole.eve words) || fail "dump -qswords"
+runs 0 "$eve" dump -pqs words -otogether whole.eve
+cmp together <("$eve" dump -q --format=print whole.eve words) ||
+  fail "dump -pqs words -otogether"
+runs 0 "$eve" dump -aqf- whole.eve
+cmp out dump.bytevalue || fail "dump -aqf-"
+printf 'a\n1\n' >pair
+runs 0 "$eve" load -qTNstogether letters.eve -fpair
+[[ $("$eve" collections letters.eve) == together$'\t'* ]] ||
+  fail "load -qTNstogether"
 runs 0 "$eve" dump -q whole.eve words numbers
 [[ $(grep -a '^database=' out) == $'database=words\ndatabase=numbers' ]] ||
   fail "dump of two"
@@ -75,7 +87,7 @@ runs 1 "$eve" dump whole.eve words nonsense
 [[ ! -s out ]] || fail "half a dump"
 grep -q "no collection 'nonsense'" stderr || fail "$(<stderr)"
 for wrong in '--format=xml' '-a words' '--unnamed' '--unnamed words texts' \
-  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '--json --stored' '-s'; do
+  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '--json --stored' '-s' '-qs' '-qx' '-q-'; do
   # shellcheck disable=SC2086
   runs 2 "$eve" dump whole.eve $wrong
   [[ ! -s out && -s stderr ]] || fail "dump $wrong: no usage error"
