@@ -10,6 +10,7 @@
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/shared_layout.h"
+#include "engine/format/superblock.h"
 #include "engine/verify/verifier.h"
 
 namespace eve::cli {
@@ -55,12 +56,21 @@ std::string JsonOf(const std::vector<SlotReport>& slots) {
   return array.ToString();
 }
 
+// The verifier has words of its own for kinds; here they are what all other
+// verbs say.
+std::string KindOf(const TreeReport& tree) {
+  if (tree.kind == "ordered map") return "ordered_map";
+  if (tree.kind == "sorted set") return "sorted_set";
+  if (tree.kind == "multimap") return "multi_map";
+  return tree.kind;
+}
+
 std::string JsonOf(const std::vector<TreeReport>& trees) {
   JsonArray array;
   for (const TreeReport& tree : trees) {
     JsonObject one;
     one.Add("name", std::string_view(tree.name))
-        .Add("kind", std::string_view(tree.kind))
+        .Add("kind", std::string_view(KindOf(tree)))
         .Add("id", uint64_t{tree.id})
         .Add("key_type", std::string_view(tree.key_type))
         .Add("value_type", std::string_view(tree.value_type))
@@ -133,7 +143,7 @@ void PrintDetails(const VerifyReport& report) {
         "%s %u '%s' <%s, %s>: %llu records (%llu external), %llu "
         "nodes, %llu leaves, %llu collision leaves, %llu bytes, depth "
         "%u\n",
-        tree.kind.c_str(), tree.id, Escaped(tree.name).c_str(),
+        KindOf(tree).c_str(), tree.id, Escaped(tree.name).c_str(),
         Escaped(tree.key_type).c_str(), Escaped(tree.value_type).c_str(),
         Long(tree.records), Long(tree.external_records), Long(tree.nodes),
         Long(tree.leaves), Long(tree.collision_leaves), Long(tree.bytes),
@@ -186,6 +196,12 @@ absl::StatusOr<VerifyReport> Verify(const std::string& path) {
   // Damage, or a recovery that a reader must not do: the slots are left.
   if (!absl::IsDataLoss(report.status()) &&
       !absl::IsFailedPrecondition(report.status())) {
+    return report;
+  }
+  // Without a superblock nothing else can be judged.
+  Superblock superblock;
+  if (!file->ReadAt(0, &superblock, sizeof(superblock)).ok() ||
+      absl::IsInvalidArgument(ValidateSuperblock(superblock, path.c_str()))) {
     return report;
   }
   std::fprintf(stderr, "eve: %s\neve: checking the newest durable version\n",

@@ -10,17 +10,10 @@
 namespace eve::cli {
 namespace {
 
-// Verbs that are no entry of the table.
-constexpr std::string_view kOtherVerbs[][2] = {
-    {"help", "explain a verb"}, {"version", "print the version"}};
-
 std::string VerbNames() {
   std::string names;
   for (const Verb* verb : Verbs()) {
     absl::StrAppend(&names, Absl(verb->name), " ");
-  }
-  for (const auto& verb : kOtherVerbs) {
-    absl::StrAppend(&names, Absl(verb[0]), " ");
   }
   names.pop_back();
   return names;
@@ -39,6 +32,9 @@ std::string Quoted(std::string_view text) {
   return quoted + "'";
 }
 
+bool NamesDomain(const Verb& verb) {
+  return verb.arguments.starts_with("DOMAIN");
+}
 bool NamesCollection(const Verb& verb) {
   return verb.arguments.find("COLLECTION") != std::string_view::npos;
 }
@@ -64,6 +60,36 @@ std::string OptionsWithValue(const Verb& verb, bool file) {
     absl::StrAppend(&names, names.empty() ? "" : "|", Absl(option.name));
   }
   return names;
+}
+
+// What is neither a verb nor an option.
+void BashWords(std::string& script) {
+  absl::StrAppend(
+      &script,
+      "  if [[ $word == -* ]]; then\n"
+      "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
+      "    return\n"
+      "  fi\n"
+      "  for ((i = 2; i < COMP_CWORD; ++i)); do\n"
+      "    [[ ${COMP_WORDS[i]} == -* ]] && continue\n"
+      "    [[ $words -eq 0 ]] && domain=${COMP_WORDS[i]}\n"
+      "    words=$((words + 1))\n"
+      "  done\n"
+      "  case $verb/$words in\n"
+      "    completion/0) mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' "
+      "-- \"$word\") ;;\n"
+      "    help/0) mapfile -t COMPREPLY < <(compgen -W ",
+      Quoted(VerbNames()), " -- \"$word\") ;;\n");
+  for (const Verb* verb : Verbs()) {
+    if (!NamesDomain(*verb)) continue;
+    absl::StrAppend(&script, "    ", Absl(verb->name),
+                    "/0) mapfile -t COMPREPLY < <(compgen -f -- \"$word\") "
+                    ";;\n");
+    if (!NamesCollection(*verb)) continue;
+    const bool any = verb->words_max == kWordsMax;
+    absl::StrAppend(&script, "    ", Absl(verb->name), any ? "/*" : "/1",
+                    ") _eve_collections \"$domain\" \"$word\" ;;\n");
+  }
 }
 
 std::string Bash() {
@@ -109,30 +135,8 @@ std::string Bash() {
     }
     absl::StrAppend(&script, "      ;;\n");
   }
-  absl::StrAppend(
-      &script, "    help) mapfile -t COMPREPLY < <(compgen -W ",
-      Quoted(VerbNames()),
-      " -- \"$word\"); return ;;\n"
-      "  esac\n"
-      "  if [[ $word == -* ]]; then\n"
-      "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
-      "    return\n"
-      "  fi\n"
-      "  for ((i = 2; i < COMP_CWORD; ++i)); do\n"
-      "    [[ ${COMP_WORDS[i]} == -* ]] && continue\n"
-      "    [[ $words -eq 0 ]] && domain=${COMP_WORDS[i]}\n"
-      "    words=$((words + 1))\n"
-      "  done\n"
-      "  case $verb/$words in\n"
-      "    completion/0) mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' "
-      "-- \"$word\") ;;\n"
-      "    */0) mapfile -t COMPREPLY < <(compgen -f -- \"$word\") ;;\n");
-  for (const Verb* verb : Verbs()) {
-    if (!NamesCollection(*verb)) continue;
-    const bool any = verb->words_max == kWordsMax;
-    absl::StrAppend(&script, "    ", Absl(verb->name), any ? "/*" : "/1",
-                    ") _eve_collections \"$domain\" \"$word\" ;;\n");
-  }
+  absl::StrAppend(&script, "  esac\n");
+  BashWords(script);
   return script + "  esac\n}\ncomplete -o filenames -F _eve eve\n";
 }
 
@@ -161,17 +165,16 @@ std::string Zsh() {
         Quoted(absl::StrCat(Absl(verb->name), ":", ZshText(verb->summary))),
         "\n");
   }
-  for (const auto& verb : kOtherVerbs) {
-    absl::StrAppend(&script, "    ",
-                    Quoted(absl::StrCat(Absl(verb[0]), ":", Absl(verb[1]))),
-                    "\n");
-  }
   absl::StrAppend(&script,
                   "  )\n  if (( CURRENT == 2 )); then\n"
                   "    _describe verb verbs\n    return\n  fi\n"
                   "  local verb=$words[2]\n  shift words\n  (( CURRENT-- ))\n"
                   "  case $verb in\n");
   for (const Verb* verb : Verbs()) {
+    if (verb->name == "help") {
+      absl::StrAppend(&script, "    help) _describe verb verbs ;;\n");
+      continue;
+    }
     absl::StrAppend(&script, "    ", Absl(verb->name), ")\n      _arguments");
     for (const OptionSpec& option : verb->options) {
       std::string spec(option.name);
@@ -186,7 +189,7 @@ std::string Zsh() {
     }
     if (verb->name == "completion") {
       absl::StrAppend(&script, " \\\n        '1:shell:(bash zsh fish)'");
-    } else {
+    } else if (NamesDomain(*verb)) {
       absl::StrAppend(&script, " \\\n        '1:domain:_files'");
     }
     if (NamesCollection(*verb)) {
@@ -197,7 +200,7 @@ std::string Zsh() {
     absl::StrAppend(&script, "\n      ;;\n");
   }
   return script +
-         "    help) _describe verb verbs ;;\n  esac\n}\n"
+         "  esac\n}\n"
          "compdef _eve eve\n";
 }
 
@@ -213,7 +216,6 @@ std::string Fish() {
                     Absl(name), " -d ", Quoted(summary), "\n");
   };
   for (const Verb* verb : Verbs()) add_verb(verb->name, verb->summary);
-  for (const auto& verb : kOtherVerbs) add_verb(verb[0], verb[1]);
   for (const Verb* verb : Verbs()) {
     const std::string start =
         absl::StrCat("complete -c eve -n '__fish_seen_subcommand_from ",

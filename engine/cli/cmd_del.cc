@@ -1,10 +1,23 @@
 // eve del: erases one record.
 #include "engine/cli/open.h"
 #include "engine/cli/output.h"
+#include "engine/cli/progress.h"
 #include "engine/cli/verbs.h"
 
 namespace eve::cli {
 namespace {
+
+int Report(const CommandLine& line, const std::string& key, bool erased) {
+  if (line.Count(kJsonOption.name) > 0) {
+    JsonObject all;
+    all.Add("schema", uint64_t{1})
+        .Add("collection", std::string_view(line.words()[1]))
+        .Add("key", std::string_view(key))
+        .Add("erased", erased);
+    Print(all.ToString() + "\n");
+  }
+  return erased ? kFine : kAbsent;
+}
 
 int RunDel(const CommandLine& line) {
   const std::vector<std::string>& words = line.words();
@@ -20,27 +33,30 @@ int RunDel(const CommandLine& line) {
   const absl::StatusOr<std::optional<OrderedStrings>> map =
       FindMap(*domain, words[1]);
   if (!map.ok()) return Fail(map.status());
-  if (!map->has_value()) return kAbsent;
+  if (!map->has_value()) return Report(line, *key, /*erased=*/false);
   const absl::StatusOr<bool> erased = (*map)->Erase(*key);
   if (!erased.ok()) return Fail(erased.status());
   if (const absl::Status closed = domain->Close(); !closed.ok()) {
     return Fail(closed);
   }
-  return *erased ? kFine : kAbsent;
+  return Report(line, *key, *erased);
 }
 
 }  // namespace
 
 const Verb& DelVerb() {
-  static const auto* const kVerb =
-      new Verb{.name = "del",
-               .arguments = "DOMAIN COLLECTION KEY",
-               .summary = "erase one record",
-               .help = "Exit code 1: no such key or collection.",
-               .words_min = 3,
-               .words_max = 3,
-               .options = {kHexOption, kDurabilityOption},
-               .run = RunDel};
+  static const auto* const kVerb = new Verb{
+      .name = "del",
+      .arguments = "DOMAIN COLLECTION KEY",
+      .summary = "erase one record",
+      .help =
+          "Prints nothing, but with --json an object that says whether it was "
+          "there.\nExit code 1: no such key or collection.",
+      .words_min = 3,
+      .words_max = 3,
+      .options = {kHexOption, kDurabilityOption, kQuietOption,
+                  kShortQuietOption, kJsonOption},
+      .run = RunDel};
   return *kVerb;
 }
 

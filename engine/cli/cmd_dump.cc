@@ -35,9 +35,8 @@ constexpr OptionSpec kFileOption = {"-f", "FILE", "as -o"};
 constexpr OptionSpec kListOption = {"-l", "", "only list the names"};
 constexpr OptionSpec kUnnamedOption = {
     "--unnamed", "", "without the name, for LMDB's unnamed database"};
-constexpr OptionSpec kNativeOption = {
-    "--integerkey", "",
-    "uint32 and uint64 keys as LMDB's integers (MDB_INTEGERKEY)"};
+constexpr OptionSpec kStoredOption = {
+    "--stored", "", "uint32 and uint64 as Eve stores them, not as LMDB does"};
 
 constexpr std::string_view kMultiMap = "multi_map";
 constexpr uint64_t kRecordsBetweenLooks = 4096;
@@ -96,6 +95,21 @@ struct Meter {
   }
 };
 
+absl::Status NotAnInteger(const std::string& name) {
+  return absl::DataLossError(
+      absl::StrCat("collection '", Escaped(name),
+                   "': a stored integer has another size; run eve check"));
+}
+
+// As LMDB has integers of `type` on a machine like this one. False: it is none.
+bool MakeNative(std::string_view type, Bytes* bytes, std::string* room) {
+  if (bytes->size() != LmdbIntegerBytes(type)) return false;
+  room->assign(bytes->data(), bytes->size());
+  std::reverse(room->begin(), room->end());
+  *bytes = Bytes(*room);
+  return true;
+}
+
 absl::Status NotAPair(const std::string& name) {
   return absl::DataLossError(
       absl::StrCat("collection '", Escaped(name),
@@ -108,6 +122,8 @@ absl::Status DumpRecords(const Snapshot& now, const CollectionView& collection,
                          DumpWriter& writer, Meter& meter) {
   uint64_t records = 0;
   std::string room;
+  std::string key_room;
+  std::string value_room;
   for (AnyCursor at(collection.map); !at.AtEnd(); at.Next()) {
     Bytes key = at.key();
     Bytes value = at.value();
@@ -118,10 +134,13 @@ absl::Status DumpRecords(const Snapshot& now, const CollectionView& collection,
     if (!FitsLmdb(key) || (pair_key.has_value() && !FitsLmdb(value))) {
       ++meter.not_for_lmdb;
     }
-    if (section.has_native_keys) {
-      room.assign(key.data(), key.size());
-      std::reverse(room.begin(), room.end());
-      key = Bytes(room);
+    if (section.has_native_keys &&
+        !MakeNative(section.info.key_type, &key, &key_room)) {
+      return NotAnInteger(section.info.name);
+    }
+    if (section.has_native_values &&
+        !MakeNative(section.info.value_type, &value, &value_room)) {
+      return NotAnInteger(section.info.name);
     }
     EVE_RETURN_IF_ERROR(writer.Write(key, value));
     ++records;
@@ -171,7 +190,7 @@ struct DumpRequest {
   DumpFormat format = DumpFormat::kByteValue;
   ProgressLine::When progress = ProgressLine::When::kAuto;
   bool is_unnamed = false;
-  bool has_native_keys = false;
+  bool has_native_integers = true;
   bool lists = false;
   bool is_quiet = false;
 };
@@ -205,28 +224,39 @@ absl::StatusOr<DumpRequest> RequestOf(const CommandLine& line) {
     return absl::InvalidArgumentError(
         "--unnamed is for one collection, which has to be named here");
   }
-  request.has_native_keys = line.Count(kNativeOption.name) > 0;
-  if (request.format == DumpFormat::kJsonLines &&
-      (request.is_unnamed || request.has_native_keys)) {
+  const bool is_stored = line.Count(kStoredOption.name) > 0;
+  const bool is_json = request.format == DumpFormat::kJsonLines;
+  if (is_json && (request.is_unnamed || is_stored)) {
     return absl::InvalidArgumentError(
-        "--unnamed and --integerkey are for mdb_load, which reads no JSON");
+        "--unnamed and --stored are about what mdb_load reads, which is no "
+        "JSON");
   }
+  request.has_native_integers = !is_json && !is_stored;
   request.lists = line.Count(kListOption.name) > 0;
   request.is_quiet = IsQuiet(line);
   return request;
 }
 
 absl::Status DumpOne(const Snapshot& now, const CollectionView& collection,
-                     DumpSection section, DumpWriter& writer, Meter& meter) {
+                     DumpSection section, bool has_native_integers,
+                     DumpWriter& writer, Meter& meter) {
   section.info = collection.info;
   std::optional<StoredType> pair_key;
   if (section.info.kind == kMultiMap) {
     pair_key = StoredType::Parse(section.info.key_type);
     section.is_joined = !pair_key.has_value();
   }
-  const std::string& key_type = section.info.key_type;
-  section.has_native_keys &=
-      !section.is_joined && (key_type == "uint32" || key_type == "uint64");
+  if (!section.is_joined) {
+    section.has_native_keys =
+        has_native_integers && IsLmdbInteger(section.info.key_type);
+  }
+  if (pair_key.has_value()) {
+    const std::optional<StoredType> value =
+        StoredType::Parse(section.info.value_type);
+    section.has_fixed_values = value.has_value() && value->IsFixedSize();
+    section.has_native_values =
+        has_native_integers && IsLmdbInteger(section.info.value_type);
+  }
   EVE_RETURN_IF_ERROR(writer.Begin(section));
   EVE_RETURN_IF_ERROR(
       DumpRecords(now, collection, section, pair_key, writer, meter));
@@ -256,10 +286,10 @@ absl::StatusOr<bool> Dump(const Domain& domain, const DumpRequest& request) {
   section.total = collections.size();
   section.map_bytes = MapBytesFor(stats, collections);
   section.is_unnamed = request.is_unnamed;
-  section.has_native_keys = request.has_native_keys;
   for (size_t i = 0; i < collections.size(); ++i) {
     section.index = i + 1;
-    EVE_RETURN_IF_ERROR(DumpOne(now, collections[i], section, *writer, meter));
+    EVE_RETURN_IF_ERROR(DumpOne(now, collections[i], section,
+                                request.has_native_integers, *writer, meter));
   }
   EVE_RETURN_IF_ERROR(writer->Close());
   if (meter.not_for_lmdb > 0 && request.format != DumpFormat::kJsonLines &&
@@ -294,14 +324,17 @@ const Verb& DumpVerb() {
       .help =
           "One version of all collections, or of those that are named, in the "
           "text format of\nmdb_dump; keys in order, those of a map in none. "
-          "Keys and values are the stored\nbytes; the keys and values of a "
-          "multi_map are taken apart, as LMDB has them. A\ndump that was cut "
-          "off is refused by eve load. Exit code 1: no such collection.",
+          "Keys and values are the stored\nbytes, but what LMDB has otherwise "
+          "is as LMDB has it: the keys and values of a\nmulti_map are taken "
+          "apart, and integers that LMDB knows (uint32 and uint64 as\nkeys, "
+          "and as values of a multi_map) have the lowest byte first. A dump "
+          "that was\ncut off is refused by eve load. Exit code 1: no such "
+          "collection.",
       .words_min = 1,
       .words_max = kWordsMax,
       .options = {kAllOption, kOneOption, kPrintOption, kFormatOption,
                   kJsonOption, kOutputOption, kFileOption, kListOption,
-                  kUnnamedOption, kNativeOption, kProgressOption, kQuietOption,
+                  kUnnamedOption, kStoredOption, kProgressOption, kQuietOption,
                   kShortQuietOption},
       .run = RunDump};
   return *kVerb;

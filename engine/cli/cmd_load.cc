@@ -152,16 +152,27 @@ void PrintText(const LoadRequest& request, const Loader& loader, bool verbose,
                   static_cast<unsigned long long>(one.info.count));
     }
   }
-  std::printf("%s: %llu records in %zu collections",
+  const size_t collections = loader.loaded().size();
+  std::printf("%s: %llu records in %zu collection%s",
               request.options.path.c_str(),
               static_cast<unsigned long long>(loader.records_done()),
-              loader.loaded().size());
+              collections, collections == 1 ? "" : "s");
   const uint64_t existing = Sum(loader, &LoadedCollection::existing);
   if (existing > 0) {
     std::printf(", %llu of them were there",
                 static_cast<unsigned long long>(existing));
   }
   std::printf(" (%.1f s)\n", seconds);
+}
+
+void PrintNotes(const Loader& loader) {
+  for (const LoadedCollection& one : loader.loaded()) {
+    if (!one.forgets_size) continue;
+    std::fprintf(stderr,
+                 "eve: '%s': values of this size are loaded as strings; dump "
+                 "will not say dupfixed=1\n",
+                 Escaped(one.info.name).c_str());
+  }
 }
 
 // How somebody goes on who was interrupted.
@@ -191,6 +202,7 @@ int RunLoad(const CommandLine& line) {
   if (status.ok()) status = closed;
   progress.End();
   const bool is_stopped = absl::IsCancelled(status);
+  if (!IsQuiet(line)) PrintNotes(loader);
   if (status.ok() || is_stopped) {
     if (line.Count(kJsonOption.name) > 0) {
       PrintJson(*request, loader, !is_stopped, progress.seconds());

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/cli/open.h"
 #include "engine/cli/output.h"
+#include "engine/cli/progress.h"
 #include "engine/cli/verbs.h"
 #include "util/status_macros.h"
 
@@ -64,6 +65,14 @@ int RunPut(const CommandLine& line) {
   }
   if (!status.ok()) return Fail(status);
   if (status = domain->Close(); !status.ok()) return Fail(status);
+  if (line.Count(kJsonOption.name) > 0) {
+    JsonObject all;
+    all.Add("schema", uint64_t{1})
+        .Add("collection", std::string_view(words[1]))
+        .Add("key", std::string_view(*key))
+        .Add("value_bytes", uint64_t{value->size()});
+    Print(all.ToString() + "\n");
+  }
   return kFine;
 }
 
@@ -76,10 +85,13 @@ const Verb& PutVerb() {
       .summary = "write one record",
       .help =
           "Creates the domain and the collection, an ordered map, if they are "
-          "missing.\nWith '-' the value is read from stdin, as it is.",
+          "missing.\nWith '-' the value is read from stdin, as it is. Prints "
+          "nothing, "
+          "but with --json\nan object with the key and the size of the value.",
       .words_min = 4,
       .words_max = 4,
-      .options = {kHexOption, kDurabilityOption},
+      .options = {kHexOption, kDurabilityOption, kQuietOption,
+                  kShortQuietOption, kJsonOption},
       .run = RunPut};
   return *kVerb;
 }

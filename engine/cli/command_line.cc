@@ -1,13 +1,26 @@
 #include "engine/cli/command_line.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "util/status_macros.h"
 
 namespace eve::cli {
+namespace {
+
+absl::StatusOr<const OptionSpec*> FindOption(
+    const std::vector<OptionSpec>& options, const std::string& name) {
+  const auto spec =
+      std::find_if(options.begin(), options.end(),
+                   [&](const OptionSpec& o) { return o.name == name; });
+  if (spec != options.end()) return &*spec;
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown option '", name, "' ('--' ends the options)"));
+}
+
+}  // namespace
 
 absl::StatusOr<CommandLine> CommandLine::Parse(
     const std::vector<std::string>& arguments,
@@ -18,38 +31,63 @@ absl::StatusOr<CommandLine> CommandLine::Parse(
     const std::string& argument = arguments[i];
     if (options_ended || argument.size() < 2 || argument[0] != '-') {
       line.words_.push_back(argument);
-      continue;
-    }
-    if (argument == "--") {
+    } else if (argument == "--") {
       options_ended = true;
-      continue;
+    } else if (argument[1] == '-') {
+      EVE_RETURN_IF_ERROR(line.TakeLong(arguments, options, &i));
+    } else {
+      EVE_RETURN_IF_ERROR(line.TakeLetters(arguments, options, &i));
     }
-    const size_t equals = argument.find('=');
-    const std::string name = argument.substr(0, equals);
-    const auto spec =
-        std::find_if(options.begin(), options.end(),
-                     [&](const OptionSpec& o) { return o.name == name; });
-    if (spec == options.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("unknown option '", name, "' ('--' ends the options)"));
-    }
-    std::string value;
-    if (!spec->value_name.empty()) {
-      if (equals != std::string::npos) {
-        value = argument.substr(equals + 1);
-      } else if (++i < arguments.size()) {
-        value = arguments[i];
-      } else {
-        return absl::InvalidArgumentError(
-            absl::StrCat("option '", name, "' needs a value"));
-      }
-    } else if (equals != std::string::npos) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("option '", name, "' takes no value"));
-    }
-    line.options_[name].push_back(std::move(value));
   }
   return line;
+}
+
+absl::Status CommandLine::TakeLong(const std::vector<std::string>& arguments,
+                                   const std::vector<OptionSpec>& options,
+                                   size_t* index) {
+  const std::string& argument = arguments[*index];
+  const size_t equals = argument.find('=');
+  const std::string name = argument.substr(0, equals);
+  EVE_ASSIGN_OR_RETURN(const OptionSpec* spec, FindOption(options, name));
+  if (!spec->value_name.empty()) {
+    if (equals == std::string::npos) return TakeNext(arguments, name, index);
+    options_[name].push_back(argument.substr(equals + 1));
+    return absl::OkStatus();
+  }
+  if (equals != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("option '", name, "' takes no value"));
+  }
+  options_[name].emplace_back();
+  return absl::OkStatus();
+}
+
+absl::Status CommandLine::TakeLetters(const std::vector<std::string>& arguments,
+                                      const std::vector<OptionSpec>& options,
+                                      size_t* index) {
+  const std::string& argument = arguments[*index];
+  for (size_t at = 1; at < argument.size(); ++at) {
+    const std::string name = {'-', argument[at]};
+    EVE_ASSIGN_OR_RETURN(const OptionSpec* spec, FindOption(options, name));
+    if (spec->value_name.empty()) {
+      options_[name].emplace_back();
+      continue;
+    }
+    if (at + 1 == argument.size()) return TakeNext(arguments, name, index);
+    options_[name].push_back(argument.substr(at + 1));
+    break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CommandLine::TakeNext(const std::vector<std::string>& arguments,
+                                   const std::string& name, size_t* index) {
+  if (++*index == arguments.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("option '", name, "' needs a value"));
+  }
+  options_[name].push_back(arguments[*index]);
+  return absl::OkStatus();
 }
 
 int CommandLine::Count(std::string_view option) const {

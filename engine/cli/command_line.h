@@ -15,11 +15,13 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace eve::cli {
 
 // An option of a verb. "--json" or, with a value, "--limit N" or "--limit=N".
+// Letters as getopt has them: "-p -s N", "-psN".
 struct OptionSpec {
   std::string_view name;        // "--limit"
   std::string_view value_name;  // "N"; empty: takes no value
@@ -43,6 +45,16 @@ class CommandLine {
                                   uint64_t otherwise) const;
 
  private:
+  // What begins at `*index` of the arguments; leaves it at the last one that
+  // was used.
+  absl::Status TakeLong(const std::vector<std::string>& arguments,
+                        const std::vector<OptionSpec>& options, size_t* index);
+  absl::Status TakeLetters(const std::vector<std::string>& arguments,
+                           const std::vector<OptionSpec>& options,
+                           size_t* index);
+  absl::Status TakeNext(const std::vector<std::string>& arguments,
+                        const std::string& name, size_t* index);
+
   std::vector<std::string> words_;
   std::map<std::string, std::vector<std::string>, std::less<>> options_;
 };

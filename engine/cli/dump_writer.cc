@@ -97,6 +97,8 @@ void DumpWriter::BeginText(const DumpSection& section) {
     absl::StrAppend(&line_, "duplicates=1\ndupsort=1\n");
   }
   if (section.has_native_keys) absl::StrAppend(&line_, "integerkey=1\n");
+  if (section.has_fixed_values) absl::StrAppend(&line_, "dupfixed=1\n");
+  if (section.has_native_values) absl::StrAppend(&line_, "integerdup=1\n");
   if (!section.is_unnamed && HasControls(info.name)) {
     absl::StrAppend(&line_, "eve_name=", ToHex(info.name), "\n");
   }

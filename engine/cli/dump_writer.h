@@ -30,8 +30,11 @@ struct DumpSection {
   uint64_t map_bytes = 0;  // what mdb_load should reserve
   bool is_unnamed = false;
   bool is_joined = false;  // a multimap whose pairs stay together
-  // Keys of uint32 or uint64 as LMDB's MDB_INTEGERKEY has them.
+  // Of uint32 or uint64, written as LMDB's MDB_INTEGERKEY and MDB_INTEGERDUP
+  // have them.
   bool has_native_keys = false;
+  bool has_native_values = false;
+  bool has_fixed_values = false;  // the values of a multimap have one size
 };
 
 class DumpWriter {

@@ -15,7 +15,7 @@
 namespace eve::cli {
 namespace {
 
-constexpr size_t kBufferBytes = size_t{1} << 20;
+constexpr size_t kBufferBytes = size_t{1} << 18;
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/cli/new_domain.h"
 #include "engine/cli/output.h"
 #include "engine/cli/stop_signal.h"
 #include "engine/format/constants.h"
@@ -13,13 +14,17 @@
 namespace eve::cli {
 namespace {
 
-// A batch ends with the record that takes it over this.
+// A batch ends with the record that takes it over this. Keys in no order meet
+// more often in a leaf the more of them there are; those that ascend fill one
+// leaf after the other, and what they fill should be in the processor's cache.
 constexpr size_t kBatchBytes = size_t{16} << 20;
+constexpr size_t kAscendingBatchBytes = size_t{1} << 20;
 constexpr uint64_t kRecordsBetweenLooks = 4096;
 constexpr double kMiB = 1048576.0;
 
 constexpr std::string_view kMultiMap = "multi_map";
 constexpr std::string_view kSortedSet = "sorted_set";
+constexpr std::string_view kString = "string";
 
 // LMDB's integers are as they lie in the memory of a little-endian machine; of
 // Eve's uint32 and uint64 the highest byte comes first.
@@ -32,7 +37,7 @@ Bytes Turned(Bytes bytes, bool turns, std::string* room) {
 
 }  // namespace
 
-absl::Status Loader::OpenDomain(bool create) {
+absl::Status Loader::OpenDomain(const std::string& path, bool create) {
   DomainOptions options;
   options.create = create;
   options.durability = options_.durability;
@@ -42,7 +47,7 @@ absl::Status Loader::OpenDomain(bool create) {
     options.durability = Durability::kCheckpoint;
   }
   options.background = options.durability != Durability::kNone;
-  EVE_ASSIGN_OR_RETURN(domain_, Domain::Open(options_.path, options));
+  EVE_ASSIGN_OR_RETURN(domain_, cli::OpenDomain(path, options));
   return absl::OkStatus();
 }
 
@@ -55,7 +60,7 @@ absl::Status Loader::Close() {
 absl::Status Loader::Run() {
   // A file that cannot be used is told of before anything is read. One that is
   // missing is made with the first batch.
-  const absl::Status present = OpenDomain(/*create=*/false);
+  const absl::Status present = OpenDomain(options_.path, /*create=*/false);
   if (!present.ok() && !absl::IsNotFound(present)) return present;
   uint64_t next = 1;
   uint64_t total = 1;
@@ -84,13 +89,22 @@ absl::Status Loader::RunSection(const Section& section) {
   collection_.reset();
   section_records_ = 0;
   EVE_ASSIGN_OR_RETURN(Plan plan, MakePlan(section));
-  loaded_.push_back(LoadedCollection{plan.info});
+  // Several sections may go to one collection.
+  loading_ = 0;
+  while (loading_ < loaded_.size() &&
+         loaded_[loading_].info.name != plan.info.name) {
+    ++loading_;
+  }
+  if (loading_ == loaded_.size()) {
+    loaded_.push_back(LoadedCollection{plan.info});
+  }
   absl::StatusOr<bool> more = true;
   while (true) {
     more = TakeRecord(&plan);
     if (!more.ok() || !*more) break;
-    if (batch_.size() < options_.batch_records &&
-        batch_.bytes() < kBatchBytes) {
+    const size_t bytes_max =
+        batch_.is_ascending() ? kAscendingBatchBytes : kBatchBytes;
+    if (batch_.size() < options_.batch_records && batch_.bytes() < bytes_max) {
       continue;
     }
     EVE_RETURN_IF_ERROR(Commit(plan));
@@ -132,15 +146,7 @@ absl::StatusOr<Loader::Plan> Loader::MakePlan(const Section& section) {
         " is unknown here: it may come from a later version of Eve"));
   }
   EVE_RETURN_IF_ERROR(CheckOrder(section, plan));
-  plan.turns_keys = section.has_integer_keys;
-  plan.turns_values = section.has_integer_values;
-  if (plan.info.key_type.empty() && !plan.turns_keys) {
-    plan.info.key_type = "string";
-  }
-  if (plan.info.value_type.empty() && !plan.turns_values &&
-      plan.info.kind != kSortedSet) {
-    plan.info.value_type = "string";
-  }
+  EVE_RETURN_IF_ERROR(PlanTypes(section, &plan));
   plan.key_type = StoredType::Parse(plan.info.key_type);
   plan.value_type = StoredType::Parse(plan.info.value_type);
   plan.joins_pairs = plan.info.kind == kMultiMap && !section.is_joined;
@@ -150,6 +156,28 @@ absl::StatusOr<Loader::Plan> Loader::MakePlan(const Section& section) {
         "' cannot be put together with their values, as in a multi_map"));
   }
   return plan;
+}
+
+absl::Status Loader::PlanTypes(const Section& section, Plan* plan) {
+  CollectionInfo& info = plan->info;
+  plan->turns_keys = section.has_integer_keys;
+  // Without several values for a key LMDB does not look at these.
+  plan->turns_values = section.has_duplicates && section.has_integer_values;
+  plan->fixes_values = section.has_duplicates && section.has_fixed_values &&
+                       !plan->turns_values && info.value_type.empty();
+  if (plan->fixes_values && domain_.has_value()) {
+    // Somebody has decided before that they are strings, which is as good.
+    EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> present,
+                         FindCollection(*domain_, info.name));
+    plan->fixes_values =
+        !present.has_value() || present->info.value_type != kString;
+  }
+  if (info.key_type.empty() && !plan->turns_keys) info.key_type = kString;
+  if (info.value_type.empty() && !plan->turns_values && !plan->fixes_values &&
+      info.kind != kSortedSet) {
+    info.value_type = kString;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Loader::TakeDuplicates(const Section& section, Plan* plan) const {
@@ -194,6 +222,15 @@ absl::Status Loader::FixIntegerType(const char* what, size_t size,
       name->empty() ? ", which have 4 or 8" : absl::StrCat(", here ", *name)));
 }
 
+void Loader::FixValueType(size_t size, Plan* plan) {
+  plan->info.value_type = StoredType::NameForBytes(size);
+  if (plan->info.value_type.empty()) {
+    plan->info.value_type = kString;
+    loading().forgets_size = true;
+  }
+  plan->value_type = StoredType::Parse(plan->info.value_type);
+}
+
 absl::StatusOr<bool> Loader::TakeRecord(Plan* plan) {
   Bytes key;
   EVE_ASSIGN_OR_RETURN(const bool found, source_->NextKey(&key));
@@ -223,6 +260,9 @@ absl::Status Loader::TakeValue(Plan* plan, Bytes key) {
   if (plan->turns_values) {
     EVE_RETURN_IF_ERROR(FixIntegerType(
         "value", value.size(), &plan->info.value_type, &plan->value_type));
+  }
+  if (plan->fixes_values && plan->info.value_type.empty()) {
+    FixValueType(value.size(), plan);
   }
   value = Turned(value, plan->turns_values, &value_room_);
   EVE_RETURN_IF_ERROR(CheckRecord(*plan, key, value));
@@ -274,22 +314,86 @@ absl::Status Loader::CheckRecord(const Plan& plan, Bytes key,
 }
 
 absl::Status Loader::Commit(const Plan& plan) {
-  if (!domain_.has_value()) EVE_RETURN_IF_ERROR(OpenDomain(/*create=*/true));
-  LoadedCollection& loaded = loaded_.back();
-  if (!collection_.has_value()) {
-    loaded.info = plan.info;
-    if (plan.turns_keys && loaded.info.key_type.empty()) {
-      loaded.info.key_type = "uint64";
-    }
-    if (plan.turns_values && loaded.info.value_type.empty()) {
-      loaded.info.value_type = "uint64";
-    }
-    EVE_ASSIGN_OR_RETURN(collection_, OpenCollection(*domain_, loaded.info));
-  }
   uint64_t existing = 0;
+  if (!domain_.has_value()) EVE_RETURN_IF_ERROR(CommitNew(plan));
+  // Unless it was made with the batch in it.
+  if (!collection_.has_value() || batch_.size() > 0) {
+    EVE_RETURN_IF_ERROR(WriteBatch(plan, &existing));
+  }
+  LoadedCollection& loaded = loading();
+  loaded.existing += existing;
+  TakeAsDone();
+  return absl::OkStatus();
+}
+
+absl::Status Loader::CommitNew(const Plan& plan) {
+  NewDomainFile file(options_.path);
+  uint64_t existing = 0;
+  absl::Status status = OpenDomain(file.temporary_path(), /*create=*/true);
+  if (status.ok()) status = WriteBatch(plan, &existing);
+  const absl::Status closed = Close();
+  domain_.reset();
+  if (status.ok()) status = closed;
+  if (!status.ok()) return file.Renamed(status);
+  EVE_ASSIGN_OR_RETURN(const bool is_made, file.TakeName());
+  EVE_RETURN_IF_ERROR(OpenDomain(options_.path, /*create=*/true));
+  if (!is_made) return absl::OkStatus();
+  bool is_new = false;
+  EVE_RETURN_IF_ERROR(OpenCollectionOf(plan, &is_new));
+  loading().existing += existing;
+  TakeAsDone();
+  return absl::OkStatus();
+}
+
+void Loader::TakeAsDone() {
+  loading().info.count += batch_.size();
+  records_done_ += batch_.size();
+  batch_.Clear();
+}
+
+absl::Status Loader::OpenCollectionOf(const Plan& plan, bool* is_new) {
+  const uint64_t count = loading().info.count;
+  CollectionInfo& info = loading().info;
+  info = plan.info;
+  info.count = count;
+  if (plan.turns_keys && info.key_type.empty()) info.key_type = "uint64";
+  if (plan.turns_values && info.value_type.empty()) info.value_type = "uint64";
+  if (plan.fixes_values && info.value_type.empty()) {
+    info.value_type = StoredType::NameForBytes(8);
+  }
+  EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> present,
+                       FindCollection(*domain_, info.name));
+  *is_new = !present.has_value();
+  EVE_ASSIGN_OR_RETURN(collection_, OpenCollection(*domain_, info));
+  return absl::OkStatus();
+}
+
+absl::Status Loader::WriteBatch(const Plan& plan, uint64_t* existing) {
+  bool is_new = false;
+  if (!collection_.has_value()) {
+    EVE_RETURN_IF_ERROR(OpenCollectionOf(plan, &is_new));
+  }
+  if (batch_.size() == 0) return absl::OkStatus();
+  const absl::Status status = Swap(existing);
+  if (status.ok()) return absl::OkStatus();
+  std::string message =
+      absl::StrCat("lines ", batch_first_line_, " to ", lines_->line_number(),
+                   ": ", status.message());
+  if (is_new) {
+    const absl::Status dropped = DropIfEmpty(*domain_, *collection_);
+    if (!dropped.ok()) {
+      absl::StrAppend(&message, "; the new collection '",
+                      Escaped(collection_->info.name),
+                      "' stays, empty: ", dropped.message());
+    }
+  }
+  return absl::Status(status.code(), message);
+}
+
+absl::Status Loader::Swap(uint64_t* existing) {
   const auto write = [&](Transaction& txn) -> absl::Status {
     auto writer = collection_->ordered().In(txn);
-    existing = 0;
+    *existing = 0;
     for (size_t i = 0; i < batch_.size(); ++i) {
       if (!options_.keep_existing) {
         EVE_RETURN_IF_ERROR(writer.Put(batch_.key(i), batch_.value(i)));
@@ -297,24 +401,11 @@ absl::Status Loader::Commit(const Plan& plan) {
       }
       EVE_ASSIGN_OR_RETURN(const bool is_new,
                            writer.Insert(batch_.key(i), batch_.value(i)));
-      existing += is_new ? 0 : 1;
+      *existing += is_new ? 0 : 1;
     }
     return absl::OkStatus();
   };
-  if (batch_.size() > 0) {
-    const absl::Status status = domain_->Swap(write).status();
-    if (!status.ok()) {
-      return absl::Status(
-          status.code(),
-          absl::StrCat("lines ", batch_first_line_, " to ",
-                       lines_->line_number(), ": ", status.message()));
-    }
-  }
-  loaded.info.count += batch_.size();
-  loaded.existing += existing;
-  records_done_ += batch_.size();
-  batch_.Clear();
-  return absl::OkStatus();
+  return domain_->Swap(write).status();
 }
 
 void Loader::ShowProgress() {

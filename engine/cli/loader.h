@@ -43,6 +43,8 @@ struct LoadOptions {
 struct LoadedCollection {
   CollectionInfo info;    // count: records of the input that were taken
   uint64_t existing = 0;  // that -N left as they were
+  // Its values have one size, which no type with a name of its length says.
+  bool forgets_size = false;
 };
 
 class Loader {
@@ -74,11 +76,15 @@ class Loader {
     // LMDB's native integers: 4 or 8 bytes, by the first record.
     bool turns_keys = false;
     bool turns_values = false;
+    // LMDB's MDB_DUPFIXED: values of one size, by the first record.
+    bool fixes_values = false;
   };
 
   absl::Status RunSection(const Section& section);
   absl::StatusOr<Plan> MakePlan(const Section& section);
   absl::Status TakeDuplicates(const Section& section, Plan* plan) const;
+  absl::Status PlanTypes(const Section& section, Plan* plan);
+  void FixValueType(size_t size, Plan* plan);
   absl::Status CheckOrder(const Section& section, const Plan& plan) const;
   absl::Status FixIntegerType(const char* what, size_t size, std::string* name,
                               std::optional<StoredType>* type) const;
@@ -86,7 +92,15 @@ class Loader {
   absl::Status CheckRecord(const Plan& plan, Bytes key, Bytes value) const;
   absl::Status TakeValue(Plan* plan, Bytes key);
   absl::Status Commit(const Plan& plan);
-  absl::Status OpenDomain(bool create);
+  // Makes the domain, with the first batch in it, or not at all.
+  absl::Status CommitNew(const Plan& plan);
+  // Writes the batch; of one that fails not even a new collection stays.
+  absl::Status WriteBatch(const Plan& plan, uint64_t* existing);
+  absl::Status OpenCollectionOf(const Plan& plan, bool* is_new);
+  absl::Status Swap(uint64_t* existing);
+  void TakeAsDone();  // the batch
+  LoadedCollection& loading() { return loaded_[loading_]; }
+  absl::Status OpenDomain(const std::string& path, bool create);
   void ShowProgress();
 
   const LoadOptions options_;
@@ -96,6 +110,7 @@ class Loader {
   std::optional<Domain> domain_;
   std::optional<AnyCollection> collection_;  // of the present section
   std::vector<LoadedCollection> loaded_;
+  size_t loading_ = 0;  // of the present section in loaded_
   RecordBatch batch_;
   uint64_t batch_first_line_ = 0;
   uint64_t records_read_ = 0;

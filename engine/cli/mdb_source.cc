@@ -125,6 +125,8 @@ absl::Status MdbSource::TakeKeyword(std::string_view name,
     section->has_reverse_values = is_set();
   } else if (name == "integerdup") {
     section->has_integer_values = is_set();
+  } else if (name == "dupfixed") {
+    section->has_fixed_values = is_set();
   }
   // The rest is about sizes of what the records came from.
   return absl::OkStatus();

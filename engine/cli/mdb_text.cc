@@ -96,13 +96,18 @@ absl::StatusOr<size_t> DecodeHex(char* text, size_t size) {
 }
 
 absl::StatusOr<size_t> DecodePrintable(char* text, size_t size) {
-  const char* const first =
-      static_cast<const char*>(std::memchr(text, '\\', size));
-  if (first == nullptr) return size;
-  size_t to = static_cast<size_t>(first - text);
-  for (size_t from = to; from < size;) {
+  size_t to = 0;
+  for (size_t from = 0; from < size;) {
     if (text[from] != '\\') {
-      text[to++] = text[from++];
+      const void* const escape = std::memchr(text + from, '\\', size - from);
+      const size_t end =
+          escape == nullptr
+              ? size
+              : static_cast<size_t>(static_cast<const char*>(escape) - text);
+      // Up to the first escape all is where it belongs.
+      if (to != from) std::memmove(text + to, text + from, end - from);
+      to += end - from;
+      from = end;
       continue;
     }
     if (from + 1 < size && text[from + 1] == '\\') {

@@ -1,9 +1,15 @@
 #include "engine/cli/open.h"
 
+#include <fcntl.h>
+
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/cli/output.h"
+#include "engine/file/file.h"
+#include "engine/format/commit_slot.h"
+#include "engine/txn/transaction_impl.h"
 #include "util/status_macros.h"
 
 namespace eve::cli {
@@ -23,6 +29,20 @@ struct AnyHandle {
 thread_local std::string_view AnyHandle::kKind;
 thread_local const CollectionInfo* AnyHandle::wanted = nullptr;
 
+// Whether a file names commits as a domain does, whatever it begins with.
+bool HasCommitSlot(const std::string& path) {
+  const absl::StatusOr<File> file = File::Open(path, O_RDONLY);
+  if (!file.ok()) return false;
+  auto slot = std::make_unique<CommitSlot>();
+  for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+    if (!file->ReadAt(CommitSlotPosition(i), slot.get(), sizeof(*slot)).ok()) {
+      return false;
+    }
+    if (IsValidCommitSlot(*slot, i, slot->uuid)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 const std::vector<std::string_view>& CollectionKinds() {
@@ -32,12 +52,25 @@ const std::vector<std::string_view>& CollectionKinds() {
   return *kKinds;
 }
 
+absl::StatusOr<Domain> OpenDomain(const std::string& path,
+                                  const DomainOptions& options) {
+  absl::StatusOr<Domain> domain = Domain::Open(path, options);
+  if (!absl::IsInvalidArgument(domain.status()) || !HasCommitSlot(path)) {
+    return domain;
+  }
+  return absl::DataLossError(absl::StrCat(
+      domain.status().message(), "\neve: ", path,
+      ": but the rest of it is one, so its first bytes were overwritten. They "
+      "never change: those of any copy will do (dd if=COPY of=",
+      path, " bs=", kPageBytes, " count=1 conv=notrunc)"));
+}
+
 absl::StatusOr<Domain> OpenToRead(const std::string& path) {
   DomainOptions options;
   options.create = false;
   options.read_only = true;
   options.background = false;
-  return Domain::Open(path, options);
+  return OpenDomain(path, options);
 }
 
 absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
@@ -46,7 +79,7 @@ absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
   options.create = create;
   options.durability = durability;
   options.background = false;
-  return Domain::Open(path, options);
+  return OpenDomain(path, options);
 }
 
 absl::StatusOr<std::vector<internal::CollectionView>> CollectionsAt(
@@ -73,6 +106,17 @@ absl::StatusOr<std::optional<AnyCollection>> FindCollection(
     return std::optional<AnyCollection>(std::move(opened));
   }
   return std::optional<AnyCollection>();
+}
+
+absl::Status DropIfEmpty(Domain& domain, const AnyCollection& collection) {
+  // Domain::Drop() would not look at what is in it in the same transaction.
+  const auto drop = [&](Transaction& txn) -> absl::Status {
+    EVE_ASSIGN_OR_RETURN(const uint64_t size,
+                         collection.ordered().In(txn).size());
+    if (size > 0) return absl::OkStatus();
+    return txn.impl().DropCollection(collection.info.name);
+  };
+  return domain.Swap(drop).status();
 }
 
 absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,

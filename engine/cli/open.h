@@ -43,6 +43,10 @@ absl::StatusOr<std::vector<internal::CollectionView>> CollectionsAt(
 // "ordered_map", "map", "sorted_set" and "multi_map".
 const std::vector<std::string_view>& CollectionKinds();
 
+// Domain::Open(), but a domain that only begins like none is kDataLoss, with
+// what to do about it.
+absl::StatusOr<Domain> OpenDomain(const std::string& path,
+                                  const DomainOptions& options);
 absl::StatusOr<Domain> OpenToRead(const std::string& path);
 // Creates the file if `create` and it is missing.
 absl::StatusOr<Domain> OpenToWrite(const std::string& path, bool create,
@@ -56,6 +60,8 @@ absl::StatusOr<std::optional<AnyCollection>> FindCollection(
 //   kFailedPrecondition  it exists with another kind or other types
 absl::StatusOr<AnyCollection> OpenCollection(Domain& domain,
                                              const CollectionInfo& wanted);
+// Removes a collection unless somebody has put a record into it.
+absl::Status DropIfEmpty(Domain& domain, const AnyCollection& collection);
 // FindCollection() for verbs that take one key: multimaps are refused, since
 // their stored keys are not what one types.
 absl::StatusOr<std::optional<OrderedStrings>> FindMap(Domain& domain,

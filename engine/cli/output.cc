@@ -60,7 +60,10 @@ int Fail(const absl::Status& status) {
   const std::string text(status.message());
   std::fprintf(stderr, "eve: %s\n",
                text.empty() ? status.ToString().c_str() : text.c_str());
-  return absl::IsDataLoss(status) ? kDamage : kFailure;
+  if (absl::IsDataLoss(status)) return kDamage;
+  // kUnavailable is not among these: a flush that failed has that code.
+  return absl::IsDeadlineExceeded(status) || absl::IsAborted(status) ? kGaveUp
+                                                                     : kFailure;
 }
 
 int UsageError(std::string_view verb, Bytes message) {

@@ -28,6 +28,7 @@ enum ExitCode : int {
   kUsage = 2,
   kDamage = 3,
   kFailure = 4,  // I/O, permission, full disk, no such file
+  kGaveUp = 5,   // waited for others, in vain
 };
 
 // Prints the error to stderr and returns its exit code.

@@ -21,12 +21,17 @@ namespace eve::cli {
 class RecordBatch {
  public:
   void Add(Bytes key, Bytes value) {
+    is_ascending_ =
+        is_ascending_ && (size() == 0 || this->key(size() - 1) < key);
     records_.push_back({Copy(key), key.size(), Copy(value), value.size()});
   }
   void Clear() {
     records_.clear();
     used_ = 0;
+    is_ascending_ = true;
   }
+  // Whether each key is above the one before.
+  bool is_ascending() const { return is_ascending_; }
   size_t size() const { return records_.size(); }
   size_t bytes() const { return used_; }
   Bytes key(size_t index) const {
@@ -65,6 +70,7 @@ class RecordBatch {
   std::unique_ptr<char[]> room_;
   size_t capacity_ = 0;
   size_t used_ = 0;
+  bool is_ascending_ = true;
 };
 
 }  // namespace eve::cli

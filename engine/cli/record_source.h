@@ -41,6 +41,7 @@ struct Section {
   bool has_integer_keys = false;
   bool has_reverse_values = false;
   bool has_integer_values = false;
+  bool has_fixed_values = false;  // the values of a key have one size
 };
 
 class RecordSource {

@@ -41,6 +41,13 @@ void CatchStopSignals() {
   sigset_t caught;
   sigemptyset(&caught);
   for (const int number : {SIGINT, SIGTERM}) {
+    // Whoever started this ignoring it (nohup, or a shell in the background)
+    // does not mean it.
+    struct sigaction before = {};
+    if (sigaction(number, nullptr, &before) == 0 &&
+        before.sa_handler == SIG_IGN) {
+      continue;
+    }
     sigaction(number, &action, nullptr);
     sigaddset(&caught, number);
   }

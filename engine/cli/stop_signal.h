@@ -14,7 +14,7 @@
 namespace eve::cli {
 
 // From now on the first signal is noted and the second one ends the process at
-// once: nothing is lost by that either.
+// once: nothing is lost by that either. One that was ignored stays ignored.
 void CatchStopSignals();
 
 // The signal that asked to stop; 0: none.

@@ -1,9 +1,11 @@
 #include "engine/cli/stored_type.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "engine/format/constants.h"
 #include "eve/codec.h"
 
 namespace eve::cli {
@@ -68,6 +70,28 @@ std::optional<StoredType> StoredType::Parse(std::string_view name) {
   std::optional<StoredType> type = Take(name);
   if (!name.empty()) return std::nullopt;
   return type;
+}
+
+std::string StoredType::NameForBytes(size_t size) {
+  constexpr std::pair<size_t, std::string_view> kMembers[] = {
+      {8, "uint64"}, {4, "uint32"}, {2, "uint16"}, {1, "uint8"}};
+  std::string name = "tuple(";
+  for (const auto& [bytes, member] : kMembers) {
+    for (; size >= bytes; size -= bytes) {
+      name += member;
+      name += ',';
+      if (name.size() > kTypeNameBytesMax) return "";
+    }
+  }
+  if (name.back() != ',') return "";
+  name.back() = ')';
+  return name;
+}
+
+bool StoredType::IsFixedSize() const {
+  if (form_ != Form::kTuple) return form_ != Form::kString;
+  return std::all_of(members_.begin(), members_.end(),
+                     [](const StoredType& one) { return one.IsFixedSize(); });
 }
 
 bool StoredType::IsValid(Bytes bytes) const {

@@ -28,7 +28,13 @@ class StoredType {
   // "string", "int64", "tuple(string,uint8)", "struct:24".
   static std::optional<StoredType> Parse(std::string_view name);
 
+  // A type whose codecs write any bytes of this size, in the order of the
+  // bytes: "tuple(uint64,uint32)" for 12. Empty: a name would be too long.
+  static std::string NameForBytes(size_t size);
+
   bool is_string() const { return form_ == Form::kString; }
+  // Whether everything of this type has one size.
+  bool IsFixedSize() const;
   // Whether a codec of this type could have written `bytes`.
   bool IsValid(Bytes bytes) const;
 
@@ -49,6 +55,15 @@ class StoredType {
   size_t size_ = 0;  // of kFixed and kBool
   std::vector<StoredType> members_;
 };
+
+// Whether LMDB has a type as integers of its own (MDB_INTEGERKEY,
+// MDB_INTEGERDUP), in the order of Eve: unsigned, of 32 or 64 bits.
+inline bool IsLmdbInteger(std::string_view type) {
+  return type == "uint32" || type == "uint64";
+}
+inline size_t LmdbIntegerBytes(std::string_view type) {
+  return type == "uint32" ? 4 : 8;
+}
 
 }  // namespace eve::cli
 

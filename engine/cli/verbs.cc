@@ -7,7 +7,7 @@ const std::vector<const Verb*>& Verbs() {
       &PutVerb(),     &GetVerb(),         &DelVerb(),  &ScanVerb(),
       &CountVerb(),   &CollectionsVerb(), &DumpVerb(), &LoadVerb(),
       &StatVerb(),    &ReadersVerb(),     &TopVerb(),  &CheckVerb(),
-      &CompactVerb(), &CompletionVerb()};
+      &CompactVerb(), &CompletionVerb(),  &HelpVerb(), &VersionVerb()};
   return *kVerbs;
 }
 

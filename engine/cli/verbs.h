@@ -46,10 +46,15 @@ const Verb& TopVerb();
 const Verb& CheckVerb();
 const Verb& CompactVerb();
 const Verb& CompletionVerb();
+const Verb& HelpVerb();
+const Verb& VersionVerb();
 
 // All of them, in the order in which help lists them.
 const std::vector<const Verb*>& Verbs();
 const Verb* FindVerb(std::string_view name);
+
+// What eve help VERB prints, to stdout.
+void PrintHelpOn(const Verb& verb);
 
 // "DOMAIN COLLECTION KEY" as words.
 std::vector<std::string_view> ArgumentsOf(const Verb& verb);

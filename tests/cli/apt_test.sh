@@ -24,7 +24,7 @@ packages=$(awk 'NR % 2' pairs | LC_ALL=C sort -u | wc -l)
 echo "$records stanzas of $packages packages, $(stat -c %s pairs) bytes"
 
 "$eve" load -T apt.eve packages -f pairs >out || fail "load"
-[[ $(<out) == "apt.eve: $records records in 1 collections"* ]] ||
+[[ $(<out) == "apt.eve: $records records in 1 collection"* ]] ||
   fail "load says: $(<out)"
 [[ $("$eve" count apt.eve packages) == "$packages" ]] || fail "count"
 "$eve" check apt.eve >out || fail "check: $(<out)"

@@ -20,12 +20,32 @@ expect() {
   fi
 }
 
+# Somebody who is stopped while opening keeps others from it; they give up. That
+# takes them ten seconds, beside all else.
+mkdir waiting
+"$eve" put waiting/d.eve a b c || failures=$((failures + 1))
+mkfifo release held
+python3 -c '
+import fcntl, struct
+lock = open("waiting/d.eve-lock", "r+b")
+F_OFD_SETLK = 37
+fcntl.fcntl(lock, F_OFD_SETLK,
+            struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 1 << 40, 1, 0))
+print("held", flush=True)
+open("release").read()' >held &
+opening=$!
+read -r _ <held || failures=$((failures + 1))
+"$eve" get waiting/d.eve a b >waiting/out 2>waiting/stderr &
+reading=$!
+"$eve" put waiting/d.eve a b d >waiting/out2 2>waiting/stderr2 &
+writing=$!
+
 # Reading creates nothing.
 for verb in get del; do expect 4 '' "$eve" $verb no.eve a k; done
 expect 4 '' "$eve" scan no.eve a
 expect 4 '' "$eve" stat no.eve
 expect 4 '' "$eve" check no.eve
-[[ -z $(ls -A -I stderr) ]] || { ls -A; failures=$((failures + 1)); }
+[[ -z $(ls -A -I stderr -I waiting -I release -I held) ]] || { ls -A; failures=$((failures + 1)); }
 
 # Writing and reading.
 expect 0 '' "$eve" put shop.eve fruit apple red
@@ -88,6 +108,20 @@ expect 0 '' "$eve" put shop.eve blobs big - <big
 expect 0 '' "$eve" del shop.eve fruit apple
 expect 1 '' "$eve" del shop.eve fruit apple
 
+# What put and del say, if it is asked for; bytes that are no text as well.
+expect 0 '{"schema":1,"collection":"fruit","key":"fig","value_bytes":6}' \
+  "$eve" put --json shop.eve fruit fig purple
+expect 0 '{"schema":1,"collection":"fruit","key_b64":"/w==","value_bytes":0}' \
+  "$eve" put --json --hex shop.eve fruit ff ''
+expect 0 '{"schema":1,"collection":"fruit","key":"fig","erased":true}' \
+  "$eve" del --json shop.eve fruit fig
+expect 1 '{"schema":1,"collection":"fruit","key":"fig","erased":false}' \
+  "$eve" del --json shop.eve fruit fig
+expect 1 '{"schema":1,"collection":"none","key":"fig","erased":false}' \
+  "$eve" del --json shop.eve none fig
+expect 0 '' "$eve" put -q shop.eve fruit fig purple
+expect 0 '' "$eve" del --quiet shop.eve fruit fig
+
 # Usage.
 expect 2 '' "$eve"
 expect 2 '' "$eve" nonsense
@@ -102,7 +136,30 @@ expect 0 '*' "$eve" help
 expect 0 '*' "$eve" help put
 expect 0 '*' "$eve" put --help
 expect 2 '' "$eve" help nonsense
+expect 2 '' "$eve" help get put
+expect 2 '' "$eve" help --nonsense
+expect 0 '*' "$eve" help help
+expect 0 '*' "$eve" help version
+expect 0 '*' "$eve" --help
 expect 0 '*' "$eve" --version
+expect 2 '' "$eve" version junk
+expect 2 '' "$eve" --version junk
+expect 2 '' "$eve" version --nonsense
+[[ $("$eve" version --json) == '{"schema":1,"version":"'*'","format_version":'*'}' ]] ||
+  { echo "version --json: $("$eve" version --json)" >&2; failures=$((failures + 1)); }
+[[ $("$eve" -V) == "$("$eve" version)" && $("$eve" -V) == 'eve '*' (file format '*')' ]] ||
+  failures=$((failures + 1))
+
+# Those who waited.
+for waiter in $reading $writing; do
+  wait $waiter
+  [[ $? == 5 ]] || { echo "no exit code 5" >&2; failures=$((failures + 1)); }
+done
+grep -q 'd.eve.*opening lock' waiting/stderr && grep -q lock waiting/stderr2 &&
+  [[ ! -s waiting/out && ! -s waiting/out2 ]] || failures=$((failures + 1))
+: >release
+wait $opening
+[[ $("$eve" get waiting/d.eve a b) == c ]] || failures=$((failures + 1))
 
 # Files that cannot be used.
 expect 4 '' "$eve" get / fruit apple
@@ -132,6 +189,22 @@ cp whole shop.eve
 printf 'XXXX' | dd of=shop.eve bs=1 seek=48 conv=notrunc 2>stderr
 expect 3 '*' "$eve" check shop.eve
 expect 3 '' "$eve" get shop.eve fruit empty
+cp whole shop.eve
+# Not even the first bytes are a domain's: they are any copy's.
+head -c 4096 /dev/urandom | dd of=shop.eve bs=4096 conv=notrunc 2>stderr
+for verb in check stat dump load; do
+  expect 3 '' "$eve" $verb shop.eve
+  grep -q "^eve: shop.eve: .*first bytes were overwritten.*if=COPY of=shop.eve" \
+    stderr || { cat stderr; failures=$((failures + 1)); }
+done
+cp whole copy
+"$eve" put copy fruit more 1 || failures=$((failures + 1))
+advice=$(sed -n 's/.*(dd if=COPY \(.*\))$/\1/p' stderr)
+# shellcheck disable=SC2086
+dd if=copy $advice 2>dd || { cat dd; failures=$((failures + 1)); }
+expect 0 '*' "$eve" check shop.eve
+head -c 300000 /dev/urandom >noise
+expect 4 '' "$eve" check noise
 cp whole shop.eve
 expect 0 '*' "$eve" check shop.eve
 

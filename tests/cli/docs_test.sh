@@ -14,22 +14,25 @@ PATH=$work/bin:$PATH
 mapfile -t verbs < <(eve help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 [[ ${#verbs[@]} -ge 16 && ${verbs[*]} == *dump*load*help\ version ]] ||
   fail "verbs: ${verbs[*]}"
-options=$(for verb in "${verbs[@]}"; do eve help "$verb" 2>stderr; done |
-  sed -n 's/^  \(-[-a-zA-Z]*\).*/\1/p' | sort -u)
+for verb in "${verbs[@]}"; do
+  eve help "$verb" >help."$verb" 2>stderr && [[ ! -s stderr ]] ||
+    fail "help $verb: $(<stderr)"
+done
+options=$(cat help.* | sed -n 's/^  \(-[-a-zA-Z]*\).*/\1/p' | sort -u)
 [[ $(wc -l <<<"$options") -ge 25 ]] || fail "options: $options"
 
 # The manual page: the same verbs in the same order, each with its arguments, its
 # options and what is said of these.
 sed 's/\\-/-/g; s/\\f[BIR]//g; s/\\(aq/'\''/g; s/\\e/\\/g' "$man" >page
-[[ $(sed -n 's/^\.SS "\([a-z]*\) .*/\1/p' page | tr '\n' ' ') == \
-  "${verbs[*]:0:${#verbs[@]}-2} " ]] || fail "the manual page has other verbs"
-for verb in "${verbs[@]:0:${#verbs[@]}-2}"; do
-  eve help "$verb" >help
-  diff <(sed -n "s/^usage: eve \($verb .*\)/\1/p" help | sed 's/ \[OPTION...\]//'
-    sed -n 's/^  \(-[^ ]*\( [A-Z][A-Z]*\)\?\)  *\(.*\)/\1 \3/p' help) \
+[[ $(sed -n 's/^\.SS "\([a-z]*\)[ "].*/\1/p' page | tr '\n' ' ') == \
+  "${verbs[*]} " ]] || fail "the manual page has other verbs"
+for verb in "${verbs[@]}"; do
+  diff <(sed -n "s/^usage: eve \($verb .*\)/\1/p" help."$verb" |
+    sed 's/ \[OPTION...\]//'
+    sed -n 's/^  \(-[^ ]*\( [A-Z][A-Z]*\)\?\)  *\(.*\)/\1 \3/p' help."$verb") \
     <(awk -v verb="$verb" '
-        /^\.S[SH]/ { mine = $2 == "\"" verb
-                     if (mine) { gsub(/^\.SS "|"$/, ""); print } next }
+        /^\.S[SH]/ { gsub(/^\.S[SH] |"/, ""); mine = $1 == verb
+                     if (mine) print; next }
         mine && option != "" { print option, $0; option = "" }
         mine && before == ".TP" { option = $0 }
         { before = $0 }' page) >differences ||
@@ -45,8 +48,8 @@ else
 fi
 
 # The guide.
-for verb in "${verbs[@]:0:${#verbs[@]}-2}"; do
-  grep -q "^| \`eve $verb " "$guide" || fail "docs/cli.md lacks $verb"
+for verb in "${verbs[@]}"; do
+  grep -q "^| \`eve $verb[ \`]" "$guide" || fail "docs/cli.md lacks $verb"
 done
 for option in $(grep -o '`\(-[-a-zA-Z]*\)' "$guide" | tr -d '`' | sort -u); do
   [[ $option == - ]] || grep -qx -e "$option" <<<"$options" ||
@@ -98,6 +101,9 @@ offers 'shop.eve shop.eve-lock' eve stat sho
 offers '' eve scan --limit ''
 offers 'zsh' eve completion z
 offers 'compact completion' eve help comp
+offers '' eve help compact ''
+offers '' eve version ''
+offers '--json' eve version --
 [[ ! -e hacked ]] || fail "completion runs what a name says"
 
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }

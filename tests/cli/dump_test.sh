@@ -47,21 +47,47 @@ runs 0 "$eve" dump -q whole.eve -a
 cmp out dump.bytevalue || fail "dump -a"
 cmp <("$eve" dump -q whole.eve words) <("$eve" dump -q -s words whole.eve) ||
   fail "dump -s"
+# Letters together, and with their values, as mdb_dump takes them.
+runs 0 "$eve" dump -qswords whole.eve
+cmp out <("$eve" dump -q whole.eve words) || fail "dump -qswords"
+runs 0 "$eve" dump -pqs words -otogether whole.eve
+cmp together <("$eve" dump -q --format=print whole.eve words) ||
+  fail "dump -pqs words -otogether"
+runs 0 "$eve" dump -aqf- whole.eve
+cmp out dump.bytevalue || fail "dump -aqf-"
+printf 'a\n1\n' >pair
+runs 0 "$eve" load -qTNstogether letters.eve -fpair
+[[ $("$eve" collections letters.eve) == together$'\t'* ]] ||
+  fail "load -qTNstogether"
 runs 0 "$eve" dump -q whole.eve words numbers
 [[ $(grep -a '^database=' out) == $'database=words\ndatabase=numbers' ]] ||
   fail "dump of two"
-runs 0 "$eve" dump -q --integerkey whole.eve unsigned
-grep -q '^ 0100000000000000$' out || fail "--integerkey: $(<out)"
-mv out native.txt
-runs 0 "$eve" load native.eve -f native.txt
-cmp <(content native.eve) <(content whole.eve unsigned) || fail "--integerkey"
+for form in '' --stored; do
+  runs 0 "$eve" dump -q $form whole.eve unsigned
+  if [[ -z $form ]]; then
+    grep -q '^integerkey=1$' out && grep -q '^ 0100000000000000$' out
+  else
+    ! grep -q '^integerkey=1$' out && grep -q '^ 0000000000000001$' out
+  fi || fail "dump $form of integers: $(<out)"
+  mv out integers.txt
+  runs 0 "$eve" load integers$form.eve -f integers.txt
+  cmp <(content integers$form.eve) <(content whole.eve unsigned) ||
+    fail "integers, $form"
+done
+
+# check calls the kinds what collections does.
+kinds_of() { grep -o '"kind":"[a-z _]*"' | grep -v 'catalog\|graveyard' | sort; }
+cmp <("$eve" check --json whole.eve | kinds_of) \
+  <("$eve" collections --json whole.eve | kinds_of) || fail "kinds of check"
+"$eve" check -v whole.eve | grep -q "^multi_map [0-9]* 'multi tuples' <" ||
+  fail "kinds of check -v"
 
 # What can be asked wrongly.
 runs 1 "$eve" dump whole.eve words nonsense
 [[ ! -s out ]] || fail "half a dump"
 grep -q "no collection 'nonsense'" stderr || fail "$(<stderr)"
 for wrong in '--format=xml' '-a words' '--unnamed' '--unnamed words texts' \
-  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '-s'; do
+  '--progress=now' '--nonsense' '--format=jsonl --unnamed words' '--json --stored' '-s' '-qs' '-qx' '-q-'; do
   # shellcheck disable=SC2086
   runs 2 "$eve" dump whole.eve $wrong
   [[ ! -s out && -s stderr ]] || fail "dump $wrong: no usage error"
@@ -82,7 +108,8 @@ for command in 'get --hex --json whole.eve texts ff80' \
   'scan --json --hex whole.eve words' 'count --json whole.eve texts' \
   'collections --json whole.eve' 'dump --json whole.eve' \
   'stat --json whole.eve' 'readers --json whole.eve' 'check --json whole.eve' \
-  'top --json --count=1 whole.eve' 'compact --json whole.eve' \
+  'put --json whole.eve texts k v' 'del --json whole.eve texts k' \
+  'version --json' 'top --json --count=1 whole.eve' 'compact --json whole.eve' \
   'load --json again.eve -f dump.bytevalue'; do
   # shellcheck disable=SC2086
   runs 0 "$eve" $command
@@ -113,7 +140,10 @@ runs 0 "$eve" dump --progress=always -o file.o loud.eve
   fail "progress of dump: $(<stderr)"
 runs 0 "$eve" load -q -T loud.eve -f lines
 [[ ! -s out && ! -s stderr ]] || fail "load -q is loud"
+runs 0 "$eve" load -q --json -T loud.eve -f lines
+[[ -s out && ! -s stderr ]] || fail "load -q --json: $(<out) $(<stderr)"
 runs 0 "$eve" load -v -T loud.eve -f lines
+[[ ! -s stderr ]] || fail "load says on stderr: $(<stderr)"
 [[ $(head -1 out) == 'main: 5000 records' ]] || fail "load -v: $(<out)"
 
 # One version of all, while another process writes two collections at once.

@@ -128,12 +128,44 @@ void MakeIntegers(MDB_txn* txn, Random& random) {
   for (int i = 0; i < 5000; ++i) {
     dups.Put(Native(i % 7), Native(random() >> random() % 64));
   }
+  Database narrow_dups(
+      txn, "all narrow",
+      MDB_INTEGERKEY | MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP);
+  for (int i = 0; i < 5000; ++i) {
+    narrow_dups.Put(Native(static_cast<uint32_t>(random()) % 50),
+                    Native(static_cast<uint32_t>(random())));
+  }
+  Database text_dups(txn, "int keys", MDB_INTEGERKEY | MDB_DUPSORT);
+  for (int i = 0; i < 500; ++i) {
+    text_dups.Put(Native(random() % 50), RandomBytes(random, random() % 9 + 1));
+  }
+  // Values of one size that are no integers, though some are as large as these.
+  for (const size_t size : {1, 4, 8, 16, 255}) {
+    const std::string name = "fixed " + std::to_string(size);
+    Database fixed(txn, name.c_str(), MDB_DUPSORT | MDB_DUPFIXED);
+    for (int i = 0; i < 300; ++i) {
+      fixed.Put(Native(i % 9), RandomBytes(random, size));
+    }
+  }
+  Database no_keys(txn, "none wide", MDB_INTEGERKEY);
+  Database no_fixed(txn, "none fixed", MDB_DUPSORT | MDB_DUPFIXED);
+  Database no_dups(txn, "none dups",
+                   MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP);
+}
+
+// A size of values that no name of a type in Eve is long enough for.
+void MakeLong(MDB_txn* txn, Random& random) {
+  Database fixed(txn, "fixed 500", MDB_DUPSORT | MDB_DUPFIXED);
+  for (int i = 0; i < 20; ++i) {
+    fixed.Put(Native(i % 9), RandomBytes(random, 500));
+  }
 }
 
 void Make(MDB_txn* txn, const std::string& shape) {
   Random random(2024);
   if (shape == "many") return MakeMany(txn, random);
   if (shape == "integers") return MakeIntegers(txn, random);
+  if (shape == "long") return MakeLong(txn, random);
   if (shape == "reversed") {
     Database reversed(txn, "reversed", MDB_REVERSEKEY);
     for (int i = 0; i < 100; ++i) reversed.Put(RandomBytes(random, 5), "v");

@@ -7,11 +7,10 @@ eve=$PWD/$1
 maker=$PWD/$2
 # mdb_load flushes after every 100 records; in memory that takes no time.
 enter_memory lmdb
-# A dump without what only one of the two sides says, or says of sizes. That all
-# values of a key have one size (dupfixed) is of no matter to Eve.
+# A dump without what only one of the two sides says, or says of sizes.
 plain() {
   LC_ALL=C grep -av \
-    '^\(mapsize\|maxreaders\|db_pagesize\|duplicates\|dupfixed\|eve_[a-z_]*\)=' "$1"
+    '^\(mapsize\|maxreaders\|db_pagesize\|duplicates\|eve_[a-z_]*\)=' "$1"
 }
 # same WHAT A B: two dumps hold the same databases, records and order.
 same() {
@@ -72,18 +71,54 @@ same --unnamed plain.txt unnamed.out
 [[ $("$eve" dump -l many.eve | wc -l) == 9 ]] || fail "dump -l"
 
 # Integers, whose order in LMDB is not that of their bytes: they are turned, so
-# that the order remains, and turned back when that is asked for.
+# that the order remains, and turned back. Values of one size keep it, too.
 mkdir integers
 "$maker" integers integers || exit 1
-mdb_dump -a integers | "$eve" load integers.eve >out || fail "load of integers"
+mdb_dump -a integers >integers.txt || fail "mdb_dump of integers"
+"$eve" load integers.eve -f integers.txt >out || fail "load of integers"
+for form in bytevalue print; do
+  "$eve" dump -q --format=$form integers.eve >integers.$form ||
+    fail "dump of integers"
+  into_lmdb integers.$form integers.$form.copy
+  mdb_dump -a integers.$form.copy >integers.$form.txt
+  same "eve dump --format=$form | mdb_load" integers.txt integers.$form.txt
+  "$eve" load again.$form.eve -f integers.$form >out || fail "load of its own"
+  cmp <("$eve" dump -q --json integers.eve) \
+    <("$eve" dump -q --json again.$form.eve) || fail "eve dump | eve load"
+done
+same 'mdb_dump | eve load of integers' integers.txt integers.bytevalue
+grep -a '^\(dup\|integer\)' integers.txt | sort | uniq -c | tr -s ' ' >shapes
+[[ $(tr '\n' ';' <shapes) == \
+  ' 9 dupfixed=1; 10 duplicates=1; 10 dupsort=1; 3 integerdup=1; 5 integerkey=1;' ]] ||
+  fail "shapes of integers: $(<shapes)"
+# What is there decides, if it is as good.
+sed '/^dupfixed=/d' integers.txt | "$eve" load text.eve >out 2>stderr
+"$eve" load text.eve -f integers.txt >out || fail "into strings: $(<out)"
+"$eve" collections text.eve | grep -q '^fixed 16	multi_map<string, string>' ||
+  fail "strings: $("$eve" collections text.eve)"
+mkdir long
+"$maker" long long || exit 1
+mdb_dump -a long | "$eve" load long.eve >out 2>stderr || fail "load of long"
+[[ $(<stderr) == "eve: 'fixed 500': values of this size are loaded as strings"* ]] ||
+  fail "long: $(<stderr)"
 for type in 'int dups	multi_map<string, uint64>' \
+  'all narrow	multi_map<uint32, uint32>' \
+  'fixed 8	multi_map<string, tuple(uint64)>' \
   'narrow	ordered_map<uint32, string>' 'wide	ordered_map<uint64, string>'; do
   "$eve" collections integers.eve | grep -q "^$type	" ||
     fail "$type: $("$eve" collections integers.eve)"
 done
 mdb_dump -s wide integers >wide.txt
-"$eve" dump -s wide --integerkey integers.eve >wide.out
+"$eve" dump -s wide integers.eve >wide.out
 same 'integers there and back' wide.txt wide.out
+# As they are stored, LMDB takes them for bytes in the same order.
+"$eve" dump -s wide --stored integers.eve >stored.out
+grep -q integerkey stored.out && fail "--stored"
+into_lmdb stored.out stored.copy
+mdb_dump -s wide stored.copy >stored.copy.txt
+same --stored stored.out stored.copy.txt
+[[ $(sed -n '/^HEADER/,$p' stored.out | md5sum) != \
+  $(sed -n '/^HEADER/,$p' wide.out | md5sum) ]] || fail "--stored turns them"
 into_lmdb wide.out wide.copy
 mdb_dump -s wide wide.copy >wide.copy.txt
 cmp <(plain wide.txt) <(plain wide.copy.txt) || fail "integers into LMDB"

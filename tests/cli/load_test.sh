@@ -112,6 +112,15 @@ for tail in '' ' 63\n'; do
   [[ $("$eve" scan tail.eve main) == $'a\tb' ]] || fail "behind the end"
 done
 
+# Sections without a name go to one collection, and are one in what it says.
+printf "${head} 61\n 62\nDATA=END\n${head} 63\n 64\nDATA=END\n" >twice
+runs 0 "$eve" load -v twice.eve -f twice
+[[ $(<out) == $'main: 2 records\ntwice.eve: 2 records in 1 collection ('*' s)' ]] ||
+  fail "two sections for one collection: $(<out)"
+runs 0 "$eve" load --json twice.eve -f twice
+[[ $(<out) == *'"collections":[{"name":"main",'*',"records":2,"existing":0}]}' ]] ||
+  fail "two sections for one collection: $(<out)"
+
 # Asked wrongly.
 for wrong in '--kind=heap' '--batch=0' '--batch=x' '--skip=-1' '--format=xml' \
   '-T --format=mdb' '-s a b' '--durability=high' '--progress=x' '--nonsense'; do
@@ -159,6 +168,26 @@ runs 0 "$eve" load resumed.eve -T --json --batch=100 --skip=1500 -f good
 "$eve" load whole.eve -q -T -f good
 cmp <("$eve" scan resumed.eve main) <("$eve" scan whole.eve main) ||
   fail "resumed"
+# Runs between escapes of every length, at both ends and next to each other.
+python3 - >escapes <<'END'
+import random
+random.seed(4)
+print('VERSION=3\nformat=print\nHEADER=END')
+for i in range(3000):
+    text = ''.join(random.choice(['\\\\', '\\5C', '\\0a', 'x' * random.randrange(40)])
+                   for _ in range(random.randrange(9)))
+    print(f' {i:04d}\n {text}')
+print('DATA=END')
+END
+python3 -c '
+import re
+lines = open("escapes").read().split("\n")[3:-2]
+for key, value in zip(lines[::2], lines[1::2]):
+    value = re.sub(r"\\(\\|..)",
+                   lambda m: "\\" if m[1] == "\\" else chr(int(m[1], 16)), value[1:])
+    print(key[1:].encode().hex(), value.encode().hex(), sep="\t")' >decoded
+runs 0 "$eve" load -q escapes.eve -f escapes
+cmp <("$eve" scan --hex escapes.eve main) decoded || fail "escapes"
 # A full disk: the same promise.
 head -c 900000 /dev/urandom | od -An -v -tx1 -w45 | tr -d ' ' |
   sed 's/.*/&\n&&&&&&&&&&&&&&&&&&&&/' >much
@@ -172,6 +201,46 @@ done=$(sed -n 's/^eve: the first \([0-9]*\) records.*/\1/p' stderr)
 runs 0 "$eve" check full.eve
 runs 0 "$eve" load -q full.eve -T --skip="$done" -f much
 [[ $("$eve" count full.eve main) == 20000 ]] || fail "after the full disk"
+# A first batch that does not fit leaves neither a collection nor, where there
+# was none, a domain; limited to a file of 17 MB, or on a disk of 4 MiB.
+# leaves_nothing FOLDER COMMAND...
+leaves_nothing() {
+  local folder=$1
+  shift
+  runs 4 "$@" "$eve" load "$folder/new.eve" -T -f much
+  grep -q "^eve: lines 1 to [0-9]*: .*$folder/new.eve: " stderr ||
+    fail "a full $folder: $(<stderr)"
+  [[ -z $(ls -A "$folder") ]] || fail "in $folder is $(ls -A "$folder")"
+  "$eve" put "$folder/old.eve" main kept value || fail "put into $folder"
+  runs 4 "$@" "$eve" load "$folder/old.eve" fresh -T -f much
+  grep -q 'first 0 records.*all else is as it was' stderr ||
+    fail "a full $folder: $(<stderr)"
+  runs 0 "$eve" collections "$folder/old.eve"
+  [[ $(<out) == $'main\tordered_map<string, string>\t1' ]] ||
+    fail "a full $folder leaves $(<out)"
+  runs 0 "$eve" check "$folder/old.eve"
+}
+in_little() { (trap '' XFSZ; ulimit -f 17000; exec "$@"); }
+mkdir limited small
+leaves_nothing limited in_little
+if mount -t tmpfs -o size=4m tmpfs small 2>stderr; then
+  trap 'umount -l small' EXIT
+  leaves_nothing small
+else
+  echo "skipped: a small disk, which this user cannot mount" >&2
+fi
+# Several that make one domain at once: all of what they bring is in it.
+pids=
+for n in {1..6}; do
+  "$eve" load -q -T together.eve part$n -f good &
+  pids+=" $!"
+done
+for pid in $pids; do wait "$pid" || fail "load beside load"; done
+for n in {1..6}; do
+  [[ $("$eve" count together.eve part$n) == 2000 ]] || fail "together: $n"
+done
+[[ $(echo together.eve*) == 'together.eve together.eve-lock' ]] ||
+  fail "together: $(echo together.eve*)"
 
 # A signal that is there from the start stops it before it has begun.
 for signal in 2 15; do
@@ -183,7 +252,8 @@ done
 # In the middle of a batch, while it waits: what came is in, and no more than it
 # says. It goes on where it was.
 mkfifo pipe
-"$eve" load middle.eve -T --json -f pipe >out 2>stderr &
+# A shell starts what is in the background with the signal ignored.
+(trap - INT; exec "$eve" load middle.eve -T --json -f pipe) >out 2>stderr &
 pid=$!
 exec 3>pipe
 cat good good good good >&3  # more than a pipe holds: it has read a part
@@ -202,5 +272,18 @@ cat good good good good >all
 runs 0 "$eve" load middle.eve -T --skip="$done" -f all
 cmp <("$eve" scan middle.eve main) <("$eve" scan whole.eve main) ||
   fail "after SIGINT"
+# One that is ignored from the start stays so.
+for signal in INT TERM; do
+  (trap '' $signal; exec "$eve" load ignored.eve -T --json -f pipe) >out 2>stderr &
+  pid=$!
+  exec 3>pipe
+  cat good good good good >&3
+  kill -$signal $pid
+  cat good >&3
+  exec 3>&-
+  wait $pid
+  [[ $? == 0 && $(number records_done) == 10000 ]] ||
+    fail "an ignored SIG$signal: $(<out) $(<stderr)"
+done
 
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
