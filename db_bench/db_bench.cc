@@ -218,6 +218,7 @@ class Turn {
     contents_ = ContentsAfter(config_, workload, contents_);
     m.engine = engine_.name;
     m.checksum = engine_.checksum;
+    m.durability = engine_.SettingsOf(open_);
     m.workload = &workload;
     m.phase = phase;
     m.repeat = repeat_;

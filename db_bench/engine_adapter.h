@@ -23,6 +23,12 @@ enum class Durability {
   kSync,        // every commit survives a power cut
 };
 
+// As --durability takes it.
+inline const char* NameOf(Durability durability) {
+  constexpr const char* kNames[] = {"none", "checkpoint", "sync"};
+  return kNames[static_cast<size_t>(durability)];
+}
+
 inline constexpr int kCheckpointIntervalMs = 100;
 
 // One put, or one delete if `erase`. The bytes are the caller's.
@@ -195,6 +201,10 @@ struct EngineInfo {
   Abilities can;
   std::string checksum;  // its name; empty if it cannot be called
   std::function<std::unique_ptr<Engine>()> create;
+
+  const std::string& SettingsOf(Durability how) const {
+    return durability[static_cast<size_t>(how)];
+  }
 };
 
 // The engines linked into this binary, filled in before main().

@@ -275,18 +275,15 @@ absl::Status ParseBenchmarks(RunConfig* config) {
 }
 
 absl::Status ParseDurability(RunConfig* config) {
-  config->durability_name =
+  const std::string name =
       absl::GetFlag(FLAGS_sync) ? "sync" : absl::GetFlag(FLAGS_durability);
-  if (config->durability_name == "none") {
-    config->durability = Durability::kNone;
-  } else if (config->durability_name == "checkpoint") {
-    config->durability = Durability::kCheckpoint;
-  } else if (config->durability_name == "sync") {
-    config->durability = Durability::kSync;
-  } else {
-    return Invalid("--durability must be none, checkpoint or sync");
+  for (const Durability durability :
+       {Durability::kNone, Durability::kCheckpoint, Durability::kSync}) {
+    if (name != NameOf(durability)) continue;
+    config->durability = durability;
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return Invalid("--durability must be none, checkpoint or sync");
 }
 
 // Breaks `text` between words, each line at most `width` long.

@@ -135,7 +135,29 @@ lines $((count * 2)) '^fill(sync|100K) .* 5 operations'
 for name in ${engines//,/ }; do
   [ "$(field fill100K "$name" bytes)" = $((5 * 100016)) ] ||
     fail "fill100K on $name: not five large values"
+  # What is said of them is what was done.
+  conditions=$(for benchmark in fillsync fill100K readseq; do
+    field $benchmark "$name" durability
+    field $benchmark "$name" value_size
+  done | tr '\n' ' ')
+  want='sync 100 none 100000 none 100000 '
+  [ "$name" = tkrzw ] && want='sync 100 none 100000 '
+  [ "$conditions" = "$want" ] || fail "conditions on $name: $conditions"
+  lines 1 "^  durability of this one: sync, $name: [^ ]"
 done
+lines 1 '^Durability: none, but in fillsync sync'
+lines 1 '^Values: .* bytes after compression\), but in fill100K 100000$'
+# After fill100K it is what readrandom, and readseq where it can, find.
+lines $((count * 2 + sorted)) '^  values of this one: 100000 bytes each$'
+lines 1 '^eve: .*Durability::kNone, but in fillsync Durability::kSync;'
+[[ $engines != *lmdb* ]] || lines 2 'no flags: fdatasync in each commit'
+engines=eve run 0 --benchmarks=fillsync --report="$work/sync.html" \
+  --db="$work/sync"
+lines 1 '^Durability: sync'
+lines 1 '^eve: .*: Durability::kSync;'
+[ "$(grep -c kNone "$work/sync.html")" -eq 0 ] || fail 'the page says kNone'
+grep -q '<li>durability of this one: sync, eve: ' "$work/sync.html" ||
+  fail 'the page does not say that fillsync syncs'
 
 # As RocksDB's tools/benchmark.sh takes a result apart.
 first=${engines%%,*}

@@ -135,6 +135,15 @@ uint64_t RunConfig::BatchOf(const Workload& workload) const {
   return batch_size != 0 ? batch_size : workload.default_batch;
 }
 
+size_t RunConfig::ValueBytesOf(int phase) const {
+  for (int i = phase; i >= 0; --i) {
+    const Workload& workload = *workloads[static_cast<size_t>(i)];
+    if (workload.large) return kLargeValueBytes;
+    if (workload.fills || (i == phase && !workload.Reads())) break;
+  }
+  return values.Average();
+}
+
 uint64_t RunConfig::OperationsOf(const Workload& workload) const {
   switch (workload.kind) {
     case OpKind::kSeek:

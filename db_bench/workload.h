@@ -164,7 +164,6 @@ struct RunConfig {
   bool histogram = false;
   bool compress = false;  // with Snappy, in engines that can
   Durability durability = Durability::kNone;
-  std::string durability_name;
   std::string distribution_name;
   std::string collection;
   std::string command_line;
@@ -181,6 +180,9 @@ struct RunConfig {
   Durability DurabilityOf(const Workload& workload) const {
     return workload.sync ? Durability::kSync : durability;
   }
+  // Of the values that the workload at `phase` writes or, where it only reads,
+  // that the fill before it wrote; their average.
+  size_t ValueBytesOf(int phase) const;
   // An estimate.
   uint64_t EntryBytes() const { return key_size + values.Average(); }
 };
