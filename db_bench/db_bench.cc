@@ -4,11 +4,11 @@
 // The benchmarks of --benchmarks run in that order on one database:
 //
 //   fillseq           write all --num keys in order, fresh database; LMDB with
-//                     MDB_APPEND (one worker only)
+//                     MDB_APPEND if there is one worker, as in the next two
+//   fillbatch, fillseqbatch   the same in transactions of 1,000 and of 10,000
 //   fillrandom        write all --num keys, each once, in random order, fresh
 //                     database, so that every key exists afterwards
-//   fillbatch, fillseqbatch, fillrandbatch   the same in transactions of 1,000
-//                     and, the last two, of 10,000
+//   fillrandbatch     the same in transactions of 10,000
 //   fillsync, fill100K   a thousandth of the keys in random order, fresh
 //                     database, one a transaction; each synced, or with values
 //                     of 100,000 bytes. (LevelDB's help says a hundredth, its

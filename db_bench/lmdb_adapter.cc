@@ -299,8 +299,8 @@ class LmdbEngine final : public Engine {
 const EngineRegistration registration({
     .name = "lmdb",
     .version = mdb_version(nullptr, nullptr, nullptr),
-    .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in fillseq "
-                "and bulkload",
+    .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in bulkload "
+                "and, with one worker, in fillseq, fillbatch and fillseqbatch",
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
                    "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
                    "no flags: fdatasync in each commit"},

@@ -151,6 +151,8 @@ lines 1 '^Values: .* bytes after compression\), but in fill100K 100000$'
 lines $((count * 2 + sorted)) '^  values of this one: 100000 bytes each$'
 lines 1 '^eve: .*Durability::kNone, but in fillsync Durability::kSync;'
 [[ $engines != *lmdb* ]] || lines 2 'no flags: fdatasync in each commit'
+[[ $engines != *lmdb* ]] || lines 1 \
+  '^lmdb: .* in bulkload and, with one worker, in fillseq, fillbatch and '
 engines=eve run 0 --benchmarks=fillsync --report="$work/sync.html" \
   --db="$work/sync"
 lines 1 '^Durability: sync'
