@@ -195,7 +195,8 @@ struct Abilities {
 // An engine as the driver knows it before anything is opened.
 struct EngineInfo {
   std::string name;
-  std::string version;
+  std::string product;  // the name as its makers write it
+  std::string version;  // its number, without blanks
   std::string settings;
   std::string durability[3];  // what each Durability means; index is the enum
   Abilities can;

@@ -79,11 +79,13 @@ uint64_t RawBytes(const RunConfig& config) {
   return config.num * config.EntryBytes();
 }
 
+// The date is in the form of ctime(), as LevelDB and RocksDB print it and
+// RocksDB's tools/benchmark.sh reads it.
 std::vector<Environment::Fact> DescribeMachine(const std::string& db_dir) {
   utsname system;
   uname(&system);
   return {
-      {"Date", absl::FormatTime("%Y-%m-%d %H:%M:%S %z", absl::Now(),
+      {"Date", absl::FormatTime("%a %b %e %H:%M:%S %Y", absl::Now(),
                                 absl::LocalTimeZone())},
       {"CPU", absl::StrFormat("%d x %s", sysconf(_SC_NPROCESSORS_ONLN),
                               ProcField("/proc/cpuinfo", "model name"))},
@@ -219,11 +221,13 @@ Environment DescribeEnvironment(const RunConfig& config,
        absl::StrCat(ByDurability(config, NameOf),
                     config.settle ? "; settled before reads" : "")});
   for (const EngineInfo* engine : engines) {
+    environment.versions.push_back(
+        {engine->product, absl::StrCat("version ", engine->version)});
     const char* compression = !engine->can.compress ? "has no compression"
                               : config.compress     ? "Snappy"
                                                     : "compression off";
     environment.engines.push_back(
-        {engine->name, absl::StrFormat("%s: %s; %s; %s", engine->version,
+        {engine->name, absl::StrFormat("%s; %s; %s",
                                        ByDurability(config,
                                                     [&](Durability durability) {
                                                       return engine->SettingsOf(
@@ -247,6 +251,7 @@ Environment DescribeEnvironment(const RunConfig& config,
 }
 
 void PrintEnvironment(const Environment& environment) {
+  PrintFacts(environment.versions);
   PrintFacts(environment.machine);
   PrintFacts(environment.engines);
   absl::PrintF(

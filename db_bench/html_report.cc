@@ -328,6 +328,7 @@ void AppendConditions(const Report& report, std::string* page) {
       "Percentiles are of whole transactions and of whole calls.</p>\n"
       "<div class=\"parts one\">"
       "<dl>\n";
+  AppendFacts(report.environment.versions, page);
   AppendFacts(report.environment.machine, page);
   AppendFacts(report.environment.sizes, page);
   AppendFacts(report.environment.engines, page);

@@ -296,9 +296,19 @@ class LmdbEngine final : public Engine {
   std::optional<PeriodicSync> sync_;
 };
 
+// That of the library that runs, not of the header.
+std::string LibraryVersion() {
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
+  mdb_version(&major, &minor, &patch);
+  return absl::StrCat(major, ".", minor, ".", patch);
+}
+
 const EngineRegistration registration({
     .name = "lmdb",
-    .version = mdb_version(nullptr, nullptr, nullptr),
+    .product = "LMDB",
+    .version = LibraryVersion(),
     .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in bulkload "
                 "and, with one worker, in fillseq, fillbatch and fillseqbatch",
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
