@@ -76,6 +76,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -83,6 +84,7 @@
 #include <vector>
 
 #include "absl/flags/parse.h"
+#include "absl/flags/usage_config.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -350,6 +352,13 @@ int Main(const std::string& command_line) {
 }  // namespace
 }  // namespace eve::bench
 
+// Abseil calls this hook, which it leaves to programs, after it has said what
+// is wrong with a flag; on its own it would exit with 1.
+extern "C" void ABSL_INTERNAL_C_SYMBOL(AbslInternalReportFatalUsageError)(
+    absl::string_view /*message*/) {
+  std::exit(eve::bench::kExitUsage);
+}
+
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
@@ -363,7 +372,7 @@ int main(int argc, char** argv) {
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {
     std::fprintf(stderr, "db_bench: unexpected argument '%s'\n", rest[1]);
-    return 2;
+    return eve::bench::kExitUsage;
   }
   return eve::bench::Main(command_line);
 }

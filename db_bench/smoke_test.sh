@@ -366,6 +366,12 @@ run 2 --benchmarks=overwritechurn
 run 2 --benchmarks=fillseq,overwritechurn --churn_rounds=0
 run 2 --benchmarks=bulkload --threads=2
 run 2 --benchmarks=fillseq,open --threads=2
+run 2 --nosuch
+lines 1 "^ERROR: Unknown command line flag 'nosuch'"
+run 2 --nosuch=1 --alsonot
+run 2 --num=abc
+lines 1 "^ERROR: Illegal value 'abc' specified for flag 'num'"
+run 2 nosuch
 run 2 --benchmarks=nosuch
 run 2 --benchmarks=readrandom
 run 2 --durability=nosuch
