@@ -68,7 +68,8 @@
 // the summary shows medians. Each turn is a fresh set of processes, since no
 // engine may be open across fork().
 //
-// Exit codes: 0 fine; 1 a benchmark failed; 2 wrong usage; 4 no space.
+// Exit codes: 0 fine; 1 a benchmark failed; 2 wrong usage; 4 no space; a signal
+// that ends the program does so once what is temporary has been removed.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -94,6 +95,7 @@
 #include "db_bench/environment.h"
 #include "db_bench/flags.h"
 #include "db_bench/html_report.h"
+#include "db_bench/interruption.h"
 #include "db_bench/process_group.h"
 #include "db_bench/reporter.h"
 #include "db_bench/workload.h"
@@ -261,19 +263,46 @@ absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
   return status;
 }
 
-// Two runs in one directory would delete each other's databases.
-absl::StatusOr<int> LockDirectory(const std::string& db_dir) {
-  std::error_code error;
-  fs::create_directories(db_dir, error);
-  const int fd = open(db_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot use ", db_dir));
+// Where the databases are made. Locked, since two runs in one directory would
+// delete each other's; a temporary one is removed, if it is empty, at the end.
+class DatabasesDirectory {
+ public:
+  explicit DatabasesDirectory(const std::string& wanted)
+      : path_(!wanted.empty()
+                  ? fs::absolute(wanted).string()
+                  : (fs::temp_directory_path() / "eve_db_bench").string()),
+        is_temporary_(wanted.empty()) {}
+  ~DatabasesDirectory() {
+    if (fd_ < 0) return;
+    std::error_code error;
+    if (is_temporary_) fs::remove(path_, error);
+    close(fd_);
   }
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  close(fd);
-  return absl::FailedPreconditionError(
-      absl::StrCat("another db_bench runs in ", db_dir));
-}
+  DatabasesDirectory(const DatabasesDirectory&) = delete;
+  DatabasesDirectory& operator=(const DatabasesDirectory&) = delete;
+
+  absl::Status Lock() {
+    std::error_code error;
+    fs::create_directories(path_, error);
+    const int fd = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("cannot use ", path_));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      fd_ = fd;
+      return absl::OkStatus();
+    }
+    close(fd);
+    return absl::FailedPreconditionError(
+        absl::StrCat("another db_bench runs in ", path_));
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+  const bool is_temporary_;
+  int fd_ = -1;
+};
 
 int Fail(int code, const absl::Status& status) {
   std::fflush(stdout);
@@ -287,12 +316,12 @@ int RunAllTurns(const RunConfig& config, const OutputConfig& output,
                 Reporter* reporter) {
   int exit_code = 0;
   for (int repeat = 0; repeat < output.repeat; ++repeat) {
-    for (size_t turn = 0; turn < engines.size(); ++turn) {
+    for (size_t turn = 0; turn < engines.size() && !IsInterrupted(); ++turn) {
       const size_t first = static_cast<size_t>(repeat);
       const EngineInfo& engine = *engines[(first + turn) % engines.size()];
       const absl::Status status =
           RunTurn(config, engine, repeat, output, db_dir, reporter);
-      if (!status.ok()) {
+      if (!status.ok() && !IsInterrupted()) {
         exit_code =
             Fail(kExitFailed,
                  absl::InternalError(absl::StrCat(
@@ -314,12 +343,10 @@ int Main(const std::string& command_line) {
   absl::StatusOr<std::vector<const EngineInfo*>> engines =
       ParseEngines(config, &messages);
   if (!engines.ok()) return Fail(kExitUsage, engines.status());
-  const std::string db_dir =
-      !output.db.empty()
-          ? fs::absolute(output.db).string()
-          : (fs::temp_directory_path() / "eve_db_bench").string();
-  absl::StatusOr<int> lock = LockDirectory(db_dir);
-  if (!lock.ok()) return Fail(kExitUsage, lock.status());
+  DatabasesDirectory directory(output.db);
+  const std::string& db_dir = directory.path();
+  status = directory.Lock();
+  if (!status.ok()) return Fail(kExitUsage, status);
   Reporter reporter(config);
   if (!output.json.empty()) status = reporter.OpenJson(output.json);
   // A report that cannot be written is better known before an hour of work.
@@ -333,19 +360,17 @@ int Main(const std::string& command_line) {
   int exit_code = RunAllTurns(config, output, db_dir, *engines, &reporter);
   std::vector<std::string> names;
   for (const EngineInfo* engine : *engines) names.push_back(engine->name);
-  reporter.PrintSummary(names);
+  if (!IsInterrupted()) reporter.PrintSummary(names);
   const Report report = {.environment = environment,
                          .command_line = command_line,
                          .engines = names,
                          .messages = messages,
                          .failed = exit_code != 0,
+                         .interrupted = IsInterrupted(),
                          .results = reporter.Summarize(names),
                          .left_out = reporter.left_out()};
   status = WriteHtmlReport(output.report, report);
   if (!status.ok()) exit_code = Fail(kExitFailed, status);
-  std::error_code error;
-  if (output.db.empty()) fs::remove(db_dir, error);
-  close(*lock);
   return exit_code;
 }
 
@@ -374,5 +399,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "db_bench: unexpected argument '%s'\n", rest[1]);
     return eve::bench::kExitUsage;
   }
-  return eve::bench::Main(command_line);
+  eve::bench::CatchInterruptions();
+  const int exit_code = eve::bench::Main(command_line);
+  if (eve::bench::IsInterrupted()) eve::bench::EndByInterruption();
+  return exit_code;
 }

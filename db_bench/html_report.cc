@@ -386,6 +386,9 @@ std::string HtmlReport(const Report& report) {
   if (report.failed) {
     page += "<p class=\"warn\">Some benchmark failed: this is not all.</p>\n";
   }
+  if (report.interrupted) {
+    page += "<p class=\"warn\">The run was interrupted: this is not all.</p>\n";
+  }
   const std::vector<Group> groups = GroupsOf(report);
   AppendOverview(report, groups, &page);
   for (const Group& group : groups) AppendGroup(group, &page);

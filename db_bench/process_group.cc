@@ -11,11 +11,14 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "db_bench/interruption.h"
 
 namespace eve::bench {
 namespace {
 
 constexpr useconds_t kPollMicros = 500;
+
+absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
 
 }  // namespace
 
@@ -51,6 +54,7 @@ absl::Status ProcessGroup::Fork(const EngineInfo& engine) {
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != parent) _exit(1);  // it died before the line above
+      LeaveInterruptionsToParent();
       RunWorkerProcess(config_, engine, shared_, process);
     }
     pids_.push_back(pid);
@@ -62,7 +66,8 @@ ProcessGroup::~ProcessGroup() {
   for (pid_t pid : pids_) {
     if (pid < 0) continue;
     kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
   munmap(shared_, shared_bytes_);
 }
@@ -127,7 +132,9 @@ absl::Status ProcessGroup::Exit() {
   }
   for (pid_t& pid : pids_) {
     int how = 0;
-    waitpid(pid, &how, 0);
+    while (waitpid(pid, &how, 0) < 0 && errno == EINTR) {
+      if (IsInterrupted()) return Interrupted();
+    }
     pid = -1;
     if (how != 0) return absl::InternalError("a worker process failed to end");
   }
@@ -174,6 +181,7 @@ absl::Status ProcessGroup::WaitUntil(const std::function<bool()>& done) {
 }
 
 absl::Status ProcessGroup::CheckAlive() {
+  if (IsInterrupted()) return Interrupted();
   for (int process = 0; process < config_.processes; ++process) {
     const ProcessSlot& slot = shared_->slots[process];
     // acquire: pairs with the release store after the message was written.

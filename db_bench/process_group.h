@@ -62,7 +62,8 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free);
 //             makes the parent's current call return an error.
 // Owns:       the processes, killed on destruction if they have not ended.
 // Lifetime:   `config` and `engine` outlive it.
-// Errors:     absl::Status; after one, only destruction is allowed.
+// Errors:     absl::Status; after one, only destruction is allowed. kCancelled
+//             if the program is interrupted.
 // Cost:       not measured; polls every half millisecond.
 class ProcessGroup {
  public:
