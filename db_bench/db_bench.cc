@@ -13,6 +13,7 @@
 //                     database, one a transaction; each synced, or with values
 //                     of 100,000 bytes. (LevelDB's help says a hundredth, its
 //                     code divides by a thousand; so does this.)
+//   fillrandsync, fillseqsync   fillsync, and the same in order
 //   bulkload          as fillseq, each engine's fastest way: Eve and LMDB in
 //                     one transaction (MDB_APPEND), RocksDB by a table file
 //                     that it takes in
@@ -26,6 +27,7 @@
 //   multireadrandom   look up --reads random keys, 16 per call
 //   readseq, readreverse   step through --reads entries
 //   seekrandom        seek a random key, then --seek_nexts steps; --reads / 5
+//   seekordered       the same of keys that ascend by 0 to 99
 //   prefixscan        step through the hundred keys of a random prefix
 //   rangecount        count the keys of a random hundredth of the database
 //   diff              count what 1,000 random overwrites, untimed, changed
@@ -40,6 +42,7 @@
 //   compact           the whole database, in place
 //   crc32c            the engine's checksum, whatever it is, of 4 KB at a time
 //   stats             prints what the engine counts; measures nothing
+//   waitforcompaction   until background work has ended; measures nothing
 //
 // and these with one worker, which measure space; "packed" is what Eve's
 // Compact, RocksDB's CompactRange and a compacting copy of LMDB's file leave:
@@ -213,8 +216,18 @@ class Turn {
     return status.ok() ? group_->Open(phase) : status;
   }
 
+  // Says so as RocksDB's db_bench does.
+  absl::Status Wait(const Workload& workload) {
+    const std::string name(workload.name);
+    absl::PrintF("%s(%s): started\n", name, config_.dir);
+    absl::Status status = group_->Settle();
+    if (status.ok()) absl::PrintF("%s(%s): finished\n", name, config_.dir);
+    return status;
+  }
+
   absl::Status RunOne(const Workload& workload, int phase) {
     if (workload.kind == OpKind::kStats) return group_->PrintStats();
+    if (workload.kind == OpKind::kWait) return Wait(workload);
     absl::Status status = Prepare(workload, phase);
     if (status.ok()) status = group_->Run(phase);
     if (!status.ok()) return status;

@@ -310,7 +310,8 @@ const EngineRegistration registration({
     .product = "LMDB",
     .version = LibraryVersion(),
     .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in bulkload "
-                "and, with one worker, in fillseq, fillbatch and fillseqbatch",
+                "and, with one worker, in fillseq, fillbatch, fillseqbatch and "
+                "fillseqsync",
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
                    "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
                    "no flags: fdatasync in each commit"},

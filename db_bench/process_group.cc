@@ -97,7 +97,7 @@ absl::Status ProcessGroup::Run(int phase) {
     if (!status.ok()) return status;
   }
   if (config_.settle && workload.Reads() && !is_settled_) {
-    absl::Status status = CallFirst(Command::kSettle, phase);
+    absl::Status status = Settle();
     if (!status.ok()) return status;
   }
   is_settled_ = workload.Reads() && !workload.HasWriter() &&
@@ -119,6 +119,12 @@ absl::Status ProcessGroup::Run(int phase) {
     if (!status.ok()) return status;
   }
   return counts ? CallFirst(Command::kCheckCounter, phase) : status;
+}
+
+absl::Status ProcessGroup::Settle() {
+  fflush(stdout);  // it may take long
+  is_settled_ = true;
+  return CallFirst(Command::kSettle, 0);
 }
 
 absl::Status ProcessGroup::PrintStats() {

@@ -82,6 +82,8 @@ class ProcessGroup {
   // Runs one workload in all processes; they begin at the same time.
   absl::Status Run(int phase);
   absl::Span<const WorkerResult> results() const;
+  // Waits, in process 0, for what goes on in the background.
+  absl::Status Settle();
   // To standard output.
   absl::Status PrintStats();
 

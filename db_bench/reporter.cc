@@ -286,7 +286,7 @@ void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
   }
   absl::PrintF("\n");
   for (size_t i = 0; i < config_.workloads.size(); ++i) {
-    if (config_.workloads[i]->kind == OpKind::kStats) continue;
+    if (config_.workloads[i]->MeasuresNothing()) continue;
     const int phase = static_cast<int>(i);
     absl::PrintF("  %-22s", NameOf(*config_.workloads[i]));
     for (const std::string& engine : engines) {

@@ -15,7 +15,7 @@ json=$work/results.json
 all=fillseq,fillbatch,fillrandom,readrandom,readhot,readmissing
 all+=,multireadrandom,overwrite,updaterandom,readrandomwriterandom
 all+=,readwhilewriting,swapcounter,deleterandom,readrandom
-ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom
+ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom,seekordered
 ordered+=,seekrandomwhilewriting,readwhilescanning,prefixscan,rangecount,diff
 ordered+=,deleteseq,readseq
 
@@ -108,19 +108,19 @@ done
 
 run 0 --benchmarks=bulkload,$ordered --db="$work/ordered"
 # Tkrzw has no order, LevelDB no bulk load, and both say so.
-lines $((count * 3 + sorted * 9 + $(but leveldb tkrzw))) "$result"
-lines $(((count - sorted) * 8)) '^[a-z]+ left out: its keys have no order$'
+lines $((count * 3 + sorted * 10 + $(but leveldb tkrzw))) "$result"
+lines $(((count - sorted) * 9)) '^[a-z]+ left out: its keys have no order$'
 lines $((count - sorted)) '^diff left out: it has no snapshots$'
 lines $((count - $(but leveldb tkrzw))) '^bulkload left out: it has no way'
 # Before the deletions all keys are there, and every count is right.
 lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
-lines $((sorted * 2)) '^seekrandom.* \(400 of 400 found\)$'
+lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
 lines $sorted '^readwhilescanning .*\(2000 of 2000 found\)$'
 lines $sorted '^prefixscan .*\(4 of 4 found\)$'
 lines $sorted '^rangecount .*\(500 of 500 found\)$'
 lines $sorted '^diff .*\(3 of 3 found\)$'
 run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
-lines $((count * 3 + sorted * 9)) "$result"
+lines $((count * 3 + sorted * 10)) "$result"
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 14)) "$result"
 
@@ -152,7 +152,15 @@ lines $((count * 2 + sorted)) '^  values of this one: 100000 bytes each$'
 lines 1 '^eve: .*Durability::kNone, but in fillsync Durability::kSync;'
 [[ $engines != *lmdb* ]] || lines 2 'no flags: fdatasync in each commit'
 [[ $engines != *lmdb* ]] || lines 1 \
-  '^lmdb: .* in bulkload and, with one worker, in fillseq, fillbatch and '
+  '^lmdb: .* in bulkload and, with one worker, in fillseq, fillbatch, fillseqbatch and fillseqsync'
+# The first of the keys in order, or as many at random.
+run 0 --benchmarks=fillseqsync,waitforcompaction,readhot,fillrandsync,readhot \
+  --num=10000 --json="$json" --db="$work/parts"
+lines $((count * 2)) '^fill(seq|rand)sync .* 10 operations'
+lines $((count * 2)) '^  durability of this one: sync, '
+for step in started finished; do
+  lines $count "^waitforcompaction\($work/parts/[a-z]+\): $step$"
+done
 engines=eve run 0 --benchmarks=fillsync --report="$work/sync.html" \
   --db="$work/sync"
 lines 1 '^Durability: sync'
@@ -201,7 +209,7 @@ lines 1 '^Date:       [A-Z][a-z]{2} [A-Z][a-z]{2} [ 1-3][0-9] '
 version=$(grep ^Eve: "$out" | awk '{ print $3 }')
 [[ $version =~ ^[0-9.]+$ ]] || fail "the version is '$version'"
 if [[ $engines == *rocksdb* ]]; then
-  run 0 --benchmarks=fillrandom,stats --db="$work/one"
+  run 0 --benchmarks=fillrandom,waitforcompaction,stats --db="$work/one"
   for name in Eve LMDB RocksDB LevelDB Tkrzw; do
     lines $(($(but "${name,,}") < count)) "^$name: +version [0-9.]+$"
   done
@@ -210,6 +218,8 @@ if [[ $engines == *rocksdb* ]]; then
     'Flush\(GB\)' ' Sum'; do
     grep -Eq "^$start" "$out" || fail "the stats of RocksDB lack '$start'"
   done
+  # What was written is no longer in memory only.
+  lines 1 '^ Sum +[1-9]'
 fi
 
 # The rows of a histogram are all that was measured.
@@ -404,7 +414,7 @@ done
 
 "$db_bench" --help >"$out" 2>&1 || fail '--help'
 for name in ${all//,/ } ${ordered//,/ } ${space//,/ } fillsync fill100K open \
-  stats compact crc32c; do
+  stats compact crc32c waitforcompaction fillseqsync fillrandsync; do
   lines 1 "^  $name$"
 done
 for name in histogram duration stats_interval_seconds read_random_exp_range \

@@ -131,6 +131,9 @@ class KeySource {
         return permutation_(i);
       case KeyOrder::kHot:
         return random_.Uniform((num_ + kHotParts - 1) / kHotParts);
+      case KeyOrder::kAscending:
+        ascended_ = (ascended_ + random_.Uniform(kAscendingStepMax)) % num_;
+        return ascended_;
       case KeyOrder::kRandom:
         break;
     }
@@ -147,6 +150,7 @@ class KeySource {
   const KeyDistribution distribution_;
   const double exp_range_;
   const uint64_t num_;
+  uint64_t ascended_ = 0;
   bool latest_is_last_;  // the last fill went in order
   Random random_;
   const Permutation permutation_;

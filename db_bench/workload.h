@@ -35,6 +35,7 @@ enum class OpKind {
   kCompact,   // all of it
   kChecksum,  // of the engine, of data in memory
   kStats,     // measures nothing, prints what the engine counts
+  kWait,      // measures nothing, for what goes on in the background
   // What a database takes while and after much is written again.
   kChurn,
   kLongReader,
@@ -46,8 +47,9 @@ enum class OpKind {
 enum class KeyOrder {
   kSequential,
   kPermutation,
-  kRandom,  // as --distribution says
-  kHot      // uniformly from the first hundredth
+  kRandom,     // as --distribution says
+  kAscending,  // each at random up to 100 above the one before, round and round
+  kHot         // uniformly from the first hundredth
 };
 
 struct Workload {
@@ -83,8 +85,11 @@ struct Workload {
   // Needs no database that holds something.
   bool RunsOnNothing() const {
     return kind == OpKind::kCount || kind == OpKind::kChecksum ||
-           kind == OpKind::kOpen || kind == OpKind::kStats ||
-           kind == OpKind::kCompact;
+           kind == OpKind::kOpen || kind == OpKind::kCompact ||
+           MeasuresNothing();
+  }
+  bool MeasuresNothing() const {
+    return kind == OpKind::kStats || kind == OpKind::kWait;
   }
   // Beside a thread that overwrites.
   bool HasWriter() const {
@@ -191,6 +196,7 @@ inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
 inline constexpr uint64_t kPrefixEntries = 100;
 inline constexpr uint64_t kRangesPerDatabase = 100;
 inline constexpr uint64_t kHotParts = 100;
+inline constexpr uint64_t kAscendingStepMax = 100;
 inline constexpr uint64_t kDiffWrites = 1000;
 inline constexpr uint64_t kChecksumBlockBytes = 4096;
 inline constexpr uint64_t kChecksumBytes = uint64_t{500} << 20;
