@@ -100,6 +100,7 @@
 #include "db_bench/html_report.h"
 #include "db_bench/interruption.h"
 #include "db_bench/process_group.h"
+#include "db_bench/progress_watch.h"
 #include "db_bench/reporter.h"
 #include "db_bench/workload.h"
 
@@ -164,17 +165,18 @@ absl::Status MakeFresh(const std::string& dir) {
 class Turn {
  public:
   Turn(const RunConfig& config, const EngineInfo& engine, int repeat,
-       Reporter* reporter)
+       Reporter* reporter, ProgressWatch* watch)
       : config_(config),
         engine_(engine),
         repeat_(repeat),
         reporter_(reporter),
+        watch_(watch),
         contents_(config.use_existing_db ? Contents::kUnknown
                                          : Contents::kSome) {}
 
   absl::Status Run() {
     absl::StatusOr<std::unique_ptr<ProcessGroup>> group =
-        ProcessGroup::Start(config_, engine_);
+        ProcessGroup::Start(config_, engine_, watch_);
     if (!group.ok()) return group.status();
     group_ = *std::move(group);
     absl::Status status = group_->Open(0);
@@ -187,6 +189,10 @@ class Turn {
       return absl::Status(status.code(),
                           absl::StrCat(std::string(workload.name), ": ",
                                        std::string(status.message())));
+    }
+    if (status.ok() && config_.statistics) {
+      absl::PrintF("\nSTATISTICS:\n");
+      status = group_->PrintStats();
     }
     if (status.ok()) status = group_->Close();
     return status.ok() ? group_->Exit() : status;
@@ -250,6 +256,7 @@ class Turn {
   const EngineInfo& engine_;
   const int repeat_;
   Reporter* const reporter_;
+  ProgressWatch* const watch_;
   Contents contents_;
   Durability open_ = Durability::kNone;
   std::string_view missing_fill_;
@@ -259,7 +266,7 @@ class Turn {
 // `config` is a copy: the seed and the directory belong to this turn.
 absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
                      const OutputConfig& output, const std::string& db_dir,
-                     Reporter* reporter) {
+                     Reporter* reporter, ProgressWatch* watch) {
   config.dir = db_dir + "/" + engine.name;
   config.scratch_dir = db_dir + "/" + engine.name + ".scratch";
   config.seed += static_cast<uint64_t>(repeat);
@@ -270,7 +277,7 @@ absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
   if (!status.ok()) return status;
   sync();  // the engine before this one pays for its own writes
   absl::PrintF("\n%s, turn %d of %d\n", engine.name, repeat + 1, output.repeat);
-  status = Turn(config, engine, repeat, reporter).Run();
+  status = Turn(config, engine, repeat, reporter, watch).Run();
   if (output.db.empty()) fs::remove_all(config.dir, error);
   fs::remove_all(config.scratch_dir, error);
   return status;
@@ -326,14 +333,14 @@ int Fail(int code, const absl::Status& status) {
 int RunAllTurns(const RunConfig& config, const OutputConfig& output,
                 const std::string& db_dir,
                 const std::vector<const EngineInfo*>& engines,
-                Reporter* reporter) {
+                Reporter* reporter, ProgressWatch* watch) {
   int exit_code = 0;
   for (int repeat = 0; repeat < output.repeat; ++repeat) {
     for (size_t turn = 0; turn < engines.size() && !IsInterrupted(); ++turn) {
       const size_t first = static_cast<size_t>(repeat);
       const EngineInfo& engine = *engines[(first + turn) % engines.size()];
       const absl::Status status =
-          RunTurn(config, engine, repeat, output, db_dir, reporter);
+          RunTurn(config, engine, repeat, output, db_dir, reporter, watch);
       if (!status.ok() && !IsInterrupted()) {
         exit_code =
             Fail(kExitFailed,
@@ -361,7 +368,10 @@ int Main(const std::string& command_line) {
   status = directory.Lock();
   if (!status.ok()) return Fail(kExitUsage, status);
   Reporter reporter(config);
-  if (!output.json.empty()) status = reporter.OpenJson(output.json);
+  ProgressWatch watch(config);
+  status = watch.OpenFile(output.report_file);
+  if (status.ok() && !output.json.empty())
+    status = reporter.OpenJson(output.json);
   // A report that cannot be written is better known before an hour of work.
   if (status.ok()) status = CheckReportPath(output.report);
   if (!status.ok()) return Fail(kExitUsage, status);
@@ -370,7 +380,8 @@ int Main(const std::string& command_line) {
   PrintEnvironment(environment);
   status = CheckFreeSpace(config, db_dir);
   if (!status.ok()) return Fail(kExitNoSpace, status);
-  int exit_code = RunAllTurns(config, output, db_dir, *engines, &reporter);
+  int exit_code =
+      RunAllTurns(config, output, db_dir, *engines, &reporter, &watch);
   std::vector<std::string> names;
   for (const EngineInfo* engine : *engines) names.push_back(engine->name);
   if (!IsInterrupted()) reporter.PrintSummary(names);

@@ -1,5 +1,7 @@
 #include "db_bench/flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <map>
 
@@ -82,6 +84,18 @@ ABSL_FLAG(bool, histogram, false, "print a histogram of latencies");
 ABSL_FLAG(int64_t, stats_interval_seconds, 0,
           "report to standard error, how far each worker is, about so often; "
           "0: never");
+ABSL_FLAG(int64_t, report_interval_seconds, 0,
+          "write a row to --report_file about so often: seconds since the "
+          "benchmark began, operations of the interval, engine, benchmark; 0: "
+          "never");
+ABSL_FLAG(std::string, report_file, "report.csv",
+          "file for the rows of --report_interval_seconds");
+ABSL_FLAG(bool, progress_reports, true,
+          "show on standard error, if that is a terminal, how many operations "
+          "are done; not with --stats_interval_seconds");
+ABSL_FLAG(bool, statistics, false,
+          "print each engine's own figures at the end of its turn, like the "
+          "benchmark stats");
 ABSL_FLAG(std::string, json, "", "file for one JSON object per result");
 ABSL_FLAG(std::string, report, "",
           "file for a page of HTML with bars and all results");
@@ -210,6 +224,7 @@ absl::Status ParseChurn(RunConfig* config) {
 absl::Status ParsePace(RunConfig* config) {
   const int64_t duration = absl::GetFlag(FLAGS_duration);
   const int64_t interval = absl::GetFlag(FLAGS_stats_interval_seconds);
+  const int64_t rows = absl::GetFlag(FLAGS_report_interval_seconds);
   const int64_t rate = absl::GetFlag(FLAGS_benchmark_write_rate_limit);
   const int percent = absl::GetFlag(FLAGS_readwritepercent);
   if (duration < 0 || duration > kSecondsMax) {
@@ -217,6 +232,10 @@ absl::Status ParsePace(RunConfig* config) {
   }
   if (interval < 0 || interval > kSecondsMax) {
     return Invalid("--stats_interval_seconds must be in [0, ", kSecondsMax,
+                   "]");
+  }
+  if (rows < 0 || rows > kSecondsMax) {
+    return Invalid("--report_interval_seconds must be in [0, ", kSecondsMax,
                    "]");
   }
   if (rate < 0) {
@@ -231,6 +250,9 @@ absl::Status ParsePace(RunConfig* config) {
   config->duration_nanos = static_cast<uint64_t>(duration) * kNanosPerSecond;
   config->stats_interval_nanos =
       static_cast<uint64_t>(interval) * kNanosPerSecond;
+  config->report_interval_nanos = static_cast<uint64_t>(rows) * kNanosPerSecond;
+  config->shows_progress = absl::GetFlag(FLAGS_progress_reports) &&
+                           interval == 0 && isatty(STDERR_FILENO) != 0;
   config->write_bytes_per_second = static_cast<uint64_t>(rate);
   config->read_percent = static_cast<uint64_t>(percent);
   config->seek_nexts = static_cast<uint64_t>(absl::GetFlag(FLAGS_seek_nexts));
@@ -308,10 +330,12 @@ void AppendWrapped(const std::string& text, size_t indent, size_t width,
 absl::Status ParseConfig(RunConfig* config, OutputConfig* output) {
   config->use_existing_db = absl::GetFlag(FLAGS_use_existing_db);
   config->settle = absl::GetFlag(FLAGS_settle);
+  config->statistics = absl::GetFlag(FLAGS_statistics);
   config->histogram = absl::GetFlag(FLAGS_histogram);
   config->seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
   config->collection = absl::GetFlag(FLAGS_collection);
   output->json = absl::GetFlag(FLAGS_json);
+  output->report_file = absl::GetFlag(FLAGS_report_file);
   output->report = absl::GetFlag(FLAGS_report);
   output->db = absl::GetFlag(FLAGS_db);
   output->repeat = absl::GetFlag(FLAGS_repeat);

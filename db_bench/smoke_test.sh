@@ -249,6 +249,7 @@ lines 1 "^$first: .*Durability::kNone"
 # By time: not before it is over, and whatever the counts are.
 engines=$first run 0 --benchmarks=fillrandom,readrandom,readseq,swapcounter \
   --duration=2 --stats_interval_seconds=1 --reads=10 --writes=10 --threads=2 \
+  --report_interval_seconds=1 --report_file="$work/rows.csv" \
   --json="$json" --db="$work/time"
 for name in readrandom swapcounter; do
   holds "$(field $name "$first" seconds) >= 2"
@@ -260,6 +261,28 @@ stamp='[0-9]{4}/[0-9]{2}/[0-9]{2}-[0-9:]{8}'
 report="^$stamp  \.\.\. thread [01]: \([0-9]+,[0-9]+\) ops and "
 report+="\($number,$number\) ops/second in \($number,$number\) seconds$"
 grep -Eq "$report" "$out.err" || fail 'no reports in between'
+
+# Rows of what was done meanwhile: less than all of it, since the last part of a
+# second has none.
+[ "$(head -1 "$work/rows.csv")" = \
+  secs_elapsed,interval_qps,engine,benchmark ] || fail 'the columns of the rows'
+for name in readrandom swapcounter; do
+  done=$(awk -F, -v name="$name" -v engine="$first" '$1 >= 1 && $1 <= 3 &&
+    $3 == engine && $4 == name { sum += $2 } END { print sum + 0 }' \
+    "$work/rows.csv")
+  holds "$done > 0 && $done <= $(field $name "$first" operations)"
+done
+if command -v script >/dev/null; then
+  # On a terminal, progress is shown; elsewhere, as above, it is not.
+  grep -q '\.\.\. finished' "$out.err" && fail 'progress without a terminal'
+  for progress in true false; do
+    script -qec "'$db_bench' --engines=$first --benchmarks=fillseq,readrandom \
+      --num=2000 --duration=2 --progress_reports=$progress \
+      --db='$work/time'" /dev/null </dev/null >"$out" || fail 'in a terminal'
+    grep -Eqa '\.\.\. finished [1-9][0-9]* ops ' "$out"
+    [ $? -eq $([ $progress = true ]; echo $?) ] || fail "progress $progress"
+  done
+fi
 
 # All workers together write 100,000 bytes a second.
 engines=$first run 0 --benchmarks=fillrandom,overwrite,readrandomwriterandom \
@@ -314,6 +337,10 @@ lines $((count * 1)) '^readrandom .*\(1000 of 1000 found\)$'
 for key in open close; do lines $count "^  $key: $number us$"; done
 
 run 0 --benchmarks=fillsync,stats,fillrandom,stats --db="$work/stats"
+run 0 --benchmarks=fillseq --statistics=1 --db="$work/stats"
+lines $count '^STATISTICS:$'
+engines=eve run 0 --benchmarks=fillseq --statistics --db="$work/stats"
+lines 1 '^commits: [0-9]+$'
 # A synced commit is durable at once; without sync only what was closed is.
 engines=eve run 0 --benchmarks=fillsync,stats,fillrandom,stats \
   --db="$work/stats"
@@ -396,6 +423,8 @@ run 2 --compression_ratio=0
 run 2 --compression_type=nosuch
 run 2 --duration=-1
 run 2 --stats_interval_seconds=-1
+run 2 --report_interval_seconds=-1
+run 2 --report_interval_seconds=1 --report_file=/nosuch/report.csv
 run 2 --benchmark_write_rate_limit=-1
 run 2 --readwritepercent=101
 run 2 --report=/nosuch/report.html

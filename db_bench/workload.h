@@ -155,6 +155,7 @@ struct RunConfig {
   uint64_t rest_seconds = 60;
   uint64_t duration_nanos = 0;          // 0: by counts
   uint64_t stats_interval_nanos = 0;    // 0: no reports in between
+  uint64_t report_interval_nanos = 0;   // 0: no rows in a file
   uint64_t write_bytes_per_second = 0;  // of all workers; 0: no limit
   uint64_t read_percent = 90;           // of readrandomwriterandom
   uint64_t seed = 0;
@@ -167,7 +168,9 @@ struct RunConfig {
   bool use_existing_db = false;
   bool settle = false;  // before reads, let background work end
   bool histogram = false;
-  bool compress = false;  // with Snappy, in engines that can
+  bool statistics = false;      // of each engine, at the end
+  bool shows_progress = false;  // on standard error
+  bool compress = false;        // with Snappy, in engines that can
   Durability durability = Durability::kNone;
   std::string distribution_name;
   std::string collection;
@@ -181,6 +184,10 @@ struct RunConfig {
   uint64_t OperationsOf(const Workload& workload) const;
   bool RunsByTime(const Workload& workload) const {
     return duration_nanos != 0 && workload.MayRunByTime();
+  }
+  // Workers add up what they have done before they are at the end.
+  bool CountsWhileRunning() const {
+    return report_interval_nanos != 0 || shows_progress;
   }
   Durability DurabilityOf(const Workload& workload) const {
     return workload.sync ? Durability::kSync : durability;
