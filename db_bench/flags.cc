@@ -29,7 +29,8 @@ ABSL_FLAG(int64_t, num, 1000000, "entries of the database");
 ABSL_FLAG(int64_t, reads, -1, "lookups of all workers; -1: --num");
 ABSL_FLAG(int64_t, writes, -1,
           "overwrites, deletes, increments of all workers; -1: --num, but at "
-          "most 300000, or 20000 with --durability=sync");
+          "most 300000, or 20000 with --durability=sync; fills go by "
+          "--num");
 ABSL_FLAG(int64_t, duration, 0,
           "seconds that each random workload runs, instead of --reads and "
           "--writes; fills and sequential ones still go by their counts; 0: "
@@ -68,8 +69,12 @@ ABSL_FLAG(int32_t, value_size_max, 102400, "bytes of the largest value");
 ABSL_FLAG(double, compression_ratio, 0.5,
           "to what part of its size a value can be compressed");
 ABSL_FLAG(std::string, compression_type, "none",
-          "none, or snappy for the engines that have it (rocksdb, leveldb)");
-ABSL_FLAG(std::string, durability, "none", "none, checkpoint or sync");
+          "compression of values: none, or snappy for the engines that have it "
+          "(rocksdb, leveldb)");
+ABSL_FLAG(
+    std::string, durability, "none",
+    "what survives a power cut: none (nothing is forced to the device), "
+    "checkpoint (the state of at most 100 ms ago) or sync (every commit)");
 ABSL_FLAG(bool, sync, false, "the same as --durability=sync");
 ABSL_FLAG(int64_t, seed, 301, "of all random choices");
 ABSL_FLAG(std::string, db, "",

@@ -406,6 +406,7 @@ run 2 --benchmarks=fillseq,open --threads=2
 run 2 --nosuch
 lines 1 "^ERROR: Unknown command line flag 'nosuch'"
 run 2 --nosuch=1 --alsonot
+run 0 --benchmarks=fillseq --undefok=nosuch --nosuch=1 --db="$work/one"
 run 2 --num=abc
 lines 1 "^ERROR: Illegal value 'abc' specified for flag 'num'"
 run 2 nosuch
