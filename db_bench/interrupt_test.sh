@@ -45,6 +45,18 @@ ends() {
   [ ! -s "$work/err" ] || fail 'it complains'
 }
 
+# A terminal sends its signals to the workers too. 0x5003 are the bits of HUP,
+# INT, PIPE and TERM, of which the first is 1.
+begin
+read -r -a workers <"/proc/$pid/task/$pid/children"
+[ ${#workers[@]} -eq 2 ] || fail "not two workers: ${workers[*]}"
+for worker in "${workers[@]}"; do
+  ignored=0x$(awk '/^SigIgn:/ { print $2 }' "/proc/$worker/status")
+  [ $((ignored & 0x5003)) -eq $((0x5003)) ] || fail "workers ignore $ignored"
+done
+kill "$pid"
+ends 143
+
 for signal in INT TERM HUP; do
   # From kill, and from a terminal or `timeout`: to the workers as well.
   for target in '' -; do

@@ -4,7 +4,7 @@
 // Threads:    for the only thread of the parent; the signals may come at any
 //             time.
 // Processes:  the parent catches them and kills its workers, which ignore them:
-//             a worker that ended by itself would look like a failure.
+//             a system call that a handler cut short would look like a failure.
 // Owns:       the handlers.
 // Lifetime:   of the process.
 // Errors:     none.
