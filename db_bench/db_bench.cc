@@ -59,8 +59,9 @@
 // "Random" is as --distribution says. With --duration the random workloads that
 // do not fill run by time. What an engine cannot do is left out and said.
 //
-// Transactions hold 1,000 operations in the fills and 1 elsewhere, unless
-// --batch_size says otherwise. --reads and --writes are totals, shared out to
+// Transactions hold 1,000 operations in the fills of all keys and 1 elsewhere,
+// unless --batch_size says otherwise. --reads and --writes are totals, shared
+// out to
 // --processes x --threads workers. Reads are warmed up by looking up each 16th
 // key, untimed. Every value read is verified (size, first and last 8 bytes; in
 // scans each 16th, and the size of all); wrong values, missing keys and

@@ -161,7 +161,8 @@ std::string ByDurability(
 
 std::string DescribeBatches(const RunConfig& config) {
   if (config.batch_size == 0) {
-    return "1,000 or 10,000 writes a transaction in fills, 1 elsewhere";
+    return "1,000 or 10,000 writes a transaction in fills, 1 in those that "
+           "sync, in fill100K and elsewhere";
   }
   return absl::StrFormat("%d writes a transaction", config.batch_size);
 }

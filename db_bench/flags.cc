@@ -38,7 +38,8 @@ ABSL_FLAG(int64_t, duration, 0,
 ABSL_FLAG(int32_t, threads, 1, "threads of each process");
 ABSL_FLAG(int32_t, processes, 1, "worker processes");
 ABSL_FLAG(int64_t, batch_size, 0,
-          "operations per transaction; 0: 1000 in fills, 1 elsewhere");
+          "operations per transaction; 0: 1000 in fills, 1 in those that sync, "
+          "in fill100K and elsewhere");
 ABSL_FLAG(int32_t, seek_nexts, 10, "steps after each seek");
 ABSL_FLAG(int32_t, readwritepercent, 90,
           "of a hundred operations of readrandomwriterandom, how many read");

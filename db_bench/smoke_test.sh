@@ -146,6 +146,8 @@ for name in ${engines//,/ }; do
   lines 1 "^  durability of this one: sync, $name: [^ ]"
 done
 lines 1 '^Durability: none, but in fillsync sync'
+lines 1 '^Batches: .* 1 in those that sync, in fill100K and elsewhere$'
+[ "$(field fillsync "eve" batch_size)" = 1 ] || fail 'batch of fillsync'
 lines 1 '^Values: .* bytes after compression\), but in fill100K 100000$'
 # After fill100K it is what readrandom, and readseq where it can, find.
 lines $((count * 2 + sorted)) '^  values of this one: 100000 bytes each$'
