@@ -61,12 +61,11 @@
 //
 // Transactions hold 1,000 operations in the fills of all keys and 1 elsewhere,
 // unless --batch_size says otherwise. --reads and --writes are totals, shared
-// out to
-// --processes x --threads workers. Reads are warmed up by looking up each 16th
-// key, untimed. Every value read is verified (size, first and last 8 bytes; in
-// scans each 16th, and the size of all); wrong values, missing keys and
-// disagreeing engines make the run fail. Percentiles of readseq and readreverse
-// are of 1,000 steps each.
+// out to --processes x --threads workers. Reads are warmed up by looking up
+// each 16th key, untimed. Every value read is verified (size, first and last 8
+// bytes; in scans each 16th, and the size of all); wrong values, missing keys
+// and disagreeing engines make the run fail. Percentiles of readseq and
+// readreverse are of 1,000 steps each.
 //
 // With --repeat=K the engines take turns, a different one first each time, and
 // the summary shows medians. Each turn is a fresh set of processes, since no
