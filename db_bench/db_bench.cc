@@ -4,15 +4,16 @@
 // The benchmarks of --benchmarks run in that order on one database:
 //
 //   fillseq           write all --num keys in order, fresh database; LMDB with
-//                     MDB_APPEND (one worker only)
+//                     MDB_APPEND if there is one worker, as in the next two
+//   fillbatch, fillseqbatch   the same in transactions of 1,000 and of 10,000
 //   fillrandom        write all --num keys, each once, in random order, fresh
 //                     database, so that every key exists afterwards
-//   fillbatch, fillseqbatch, fillrandbatch   the same in transactions of 1,000
-//                     and, the last two, of 10,000
+//   fillrandbatch     the same in transactions of 10,000
 //   fillsync, fill100K   a thousandth of the keys in random order, fresh
 //                     database, one a transaction; each synced, or with values
 //                     of 100,000 bytes. (LevelDB's help says a hundredth, its
 //                     code divides by a thousand; so does this.)
+//   fillrandsync, fillseqsync   fillsync, and the same in order
 //   bulkload          as fillseq, each engine's fastest way: Eve and LMDB in
 //                     one transaction (MDB_APPEND), RocksDB by a table file
 //                     that it takes in
@@ -26,6 +27,7 @@
 //   multireadrandom   look up --reads random keys, 16 per call
 //   readseq, readreverse   step through --reads entries
 //   seekrandom        seek a random key, then --seek_nexts steps; --reads / 5
+//   seekordered       the same of keys that ascend by 0 to 99
 //   prefixscan        step through the hundred keys of a random prefix
 //   rangecount        count the keys of a random hundredth of the database
 //   diff              count what 1,000 random overwrites, untimed, changed
@@ -40,6 +42,7 @@
 //   compact           the whole database, in place
 //   crc32c            the engine's checksum, whatever it is, of 4 KB at a time
 //   stats             prints what the engine counts; measures nothing
+//   waitforcompaction   until background work has ended; measures nothing
 //
 // and these with one worker, which measure space; "packed" is what Eve's
 // Compact, RocksDB's CompactRange and a compacting copy of LMDB's file leave:
@@ -56,19 +59,20 @@
 // "Random" is as --distribution says. With --duration the random workloads that
 // do not fill run by time. What an engine cannot do is left out and said.
 //
-// Transactions hold 1,000 operations in the fills and 1 elsewhere, unless
-// --batch_size says otherwise. --reads and --writes are totals, shared out to
-// --processes x --threads workers. Reads are warmed up by looking up each 16th
-// key, untimed. Every value read is verified (size, first and last 8 bytes; in
-// scans each 16th, and the size of all); wrong values, missing keys and
-// disagreeing engines make the run fail. Percentiles of readseq and readreverse
-// are of 1,000 steps each.
+// Transactions hold 1,000 operations in the fills of all keys and 1 elsewhere,
+// unless --batch_size says otherwise. --reads and --writes are totals, shared
+// out to --processes x --threads workers. Reads are warmed up by looking up
+// each 16th key, untimed. Every value read is verified (size, first and last 8
+// bytes; in scans each 16th, and the size of all); wrong values, missing keys
+// and disagreeing engines make the run fail. Percentiles of readseq and
+// readreverse are of 1,000 steps each.
 //
 // With --repeat=K the engines take turns, a different one first each time, and
 // the summary shows medians. Each turn is a fresh set of processes, since no
 // engine may be open across fork().
 //
-// Exit codes: 0 fine; 1 a benchmark failed; 2 wrong usage; 4 no space.
+// Exit codes: 0 fine; 1 a benchmark failed; 2 wrong usage; 4 no space; a signal
+// that ends the program does so once what is temporary has been removed.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -76,6 +80,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -83,6 +88,7 @@
 #include <vector>
 
 #include "absl/flags/parse.h"
+#include "absl/flags/usage_config.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -92,7 +98,9 @@
 #include "db_bench/environment.h"
 #include "db_bench/flags.h"
 #include "db_bench/html_report.h"
+#include "db_bench/interruption.h"
 #include "db_bench/process_group.h"
+#include "db_bench/progress_watch.h"
 #include "db_bench/reporter.h"
 #include "db_bench/workload.h"
 
@@ -157,17 +165,18 @@ absl::Status MakeFresh(const std::string& dir) {
 class Turn {
  public:
   Turn(const RunConfig& config, const EngineInfo& engine, int repeat,
-       Reporter* reporter)
+       Reporter* reporter, ProgressWatch* watch)
       : config_(config),
         engine_(engine),
         repeat_(repeat),
         reporter_(reporter),
+        watch_(watch),
         contents_(config.use_existing_db ? Contents::kUnknown
                                          : Contents::kSome) {}
 
   absl::Status Run() {
     absl::StatusOr<std::unique_ptr<ProcessGroup>> group =
-        ProcessGroup::Start(config_, engine_);
+        ProcessGroup::Start(config_, engine_, watch_);
     if (!group.ok()) return group.status();
     group_ = *std::move(group);
     absl::Status status = group_->Open(0);
@@ -180,6 +189,10 @@ class Turn {
       return absl::Status(status.code(),
                           absl::StrCat(std::string(workload.name), ": ",
                                        std::string(status.message())));
+    }
+    if (status.ok() && config_.statistics) {
+      absl::PrintF("\nSTATISTICS:\n");
+      status = group_->PrintStats();
     }
     if (status.ok()) status = group_->Close();
     return status.ok() ? group_->Exit() : status;
@@ -209,8 +222,18 @@ class Turn {
     return status.ok() ? group_->Open(phase) : status;
   }
 
+  // Says so as RocksDB's db_bench does.
+  absl::Status Wait(const Workload& workload) {
+    const std::string name(workload.name);
+    absl::PrintF("%s(%s): started\n", name, config_.dir);
+    absl::Status status = group_->Settle();
+    if (status.ok()) absl::PrintF("%s(%s): finished\n", name, config_.dir);
+    return status;
+  }
+
   absl::Status RunOne(const Workload& workload, int phase) {
     if (workload.kind == OpKind::kStats) return group_->PrintStats();
+    if (workload.kind == OpKind::kWait) return Wait(workload);
     absl::Status status = Prepare(workload, phase);
     if (status.ok()) status = group_->Run(phase);
     if (!status.ok()) return status;
@@ -218,6 +241,7 @@ class Turn {
     contents_ = ContentsAfter(config_, workload, contents_);
     m.engine = engine_.name;
     m.checksum = engine_.checksum;
+    m.durability = engine_.SettingsOf(open_);
     m.workload = &workload;
     m.phase = phase;
     m.repeat = repeat_;
@@ -232,6 +256,7 @@ class Turn {
   const EngineInfo& engine_;
   const int repeat_;
   Reporter* const reporter_;
+  ProgressWatch* const watch_;
   Contents contents_;
   Durability open_ = Durability::kNone;
   std::string_view missing_fill_;
@@ -241,7 +266,7 @@ class Turn {
 // `config` is a copy: the seed and the directory belong to this turn.
 absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
                      const OutputConfig& output, const std::string& db_dir,
-                     Reporter* reporter) {
+                     Reporter* reporter, ProgressWatch* watch) {
   config.dir = db_dir + "/" + engine.name;
   config.scratch_dir = db_dir + "/" + engine.name + ".scratch";
   config.seed += static_cast<uint64_t>(repeat);
@@ -252,25 +277,52 @@ absl::Status RunTurn(RunConfig config, const EngineInfo& engine, int repeat,
   if (!status.ok()) return status;
   sync();  // the engine before this one pays for its own writes
   absl::PrintF("\n%s, turn %d of %d\n", engine.name, repeat + 1, output.repeat);
-  status = Turn(config, engine, repeat, reporter).Run();
+  status = Turn(config, engine, repeat, reporter, watch).Run();
   if (output.db.empty()) fs::remove_all(config.dir, error);
   fs::remove_all(config.scratch_dir, error);
   return status;
 }
 
-// Two runs in one directory would delete each other's databases.
-absl::StatusOr<int> LockDirectory(const std::string& db_dir) {
-  std::error_code error;
-  fs::create_directories(db_dir, error);
-  const int fd = open(db_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot use ", db_dir));
+// Where the databases are made. Locked, since two runs in one directory would
+// delete each other's; a temporary one is removed, if it is empty, at the end.
+class DatabasesDirectory {
+ public:
+  explicit DatabasesDirectory(const std::string& wanted)
+      : path_(!wanted.empty()
+                  ? fs::absolute(wanted).string()
+                  : (fs::temp_directory_path() / "eve_db_bench").string()),
+        is_temporary_(wanted.empty()) {}
+  ~DatabasesDirectory() {
+    if (fd_ < 0) return;
+    std::error_code error;
+    if (is_temporary_) fs::remove(path_, error);
+    close(fd_);
   }
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  close(fd);
-  return absl::FailedPreconditionError(
-      absl::StrCat("another db_bench runs in ", db_dir));
-}
+  DatabasesDirectory(const DatabasesDirectory&) = delete;
+  DatabasesDirectory& operator=(const DatabasesDirectory&) = delete;
+
+  absl::Status Lock() {
+    std::error_code error;
+    fs::create_directories(path_, error);
+    const int fd = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("cannot use ", path_));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      fd_ = fd;
+      return absl::OkStatus();
+    }
+    close(fd);
+    return absl::FailedPreconditionError(
+        absl::StrCat("another db_bench runs in ", path_));
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+  const bool is_temporary_;
+  int fd_ = -1;
+};
 
 int Fail(int code, const absl::Status& status) {
   std::fflush(stdout);
@@ -281,15 +333,15 @@ int Fail(int code, const absl::Status& status) {
 int RunAllTurns(const RunConfig& config, const OutputConfig& output,
                 const std::string& db_dir,
                 const std::vector<const EngineInfo*>& engines,
-                Reporter* reporter) {
+                Reporter* reporter, ProgressWatch* watch) {
   int exit_code = 0;
   for (int repeat = 0; repeat < output.repeat; ++repeat) {
-    for (size_t turn = 0; turn < engines.size(); ++turn) {
+    for (size_t turn = 0; turn < engines.size() && !IsInterrupted(); ++turn) {
       const size_t first = static_cast<size_t>(repeat);
       const EngineInfo& engine = *engines[(first + turn) % engines.size()];
       const absl::Status status =
-          RunTurn(config, engine, repeat, output, db_dir, reporter);
-      if (!status.ok()) {
+          RunTurn(config, engine, repeat, output, db_dir, reporter, watch);
+      if (!status.ok() && !IsInterrupted()) {
         exit_code =
             Fail(kExitFailed,
                  absl::InternalError(absl::StrCat(
@@ -311,14 +363,15 @@ int Main(const std::string& command_line) {
   absl::StatusOr<std::vector<const EngineInfo*>> engines =
       ParseEngines(config, &messages);
   if (!engines.ok()) return Fail(kExitUsage, engines.status());
-  const std::string db_dir =
-      !output.db.empty()
-          ? fs::absolute(output.db).string()
-          : (fs::temp_directory_path() / "eve_db_bench").string();
-  absl::StatusOr<int> lock = LockDirectory(db_dir);
-  if (!lock.ok()) return Fail(kExitUsage, lock.status());
+  DatabasesDirectory directory(output.db);
+  const std::string& db_dir = directory.path();
+  status = directory.Lock();
+  if (!status.ok()) return Fail(kExitUsage, status);
   Reporter reporter(config);
-  if (!output.json.empty()) status = reporter.OpenJson(output.json);
+  ProgressWatch watch(config);
+  status = watch.OpenFile(output.report_file);
+  if (status.ok() && !output.json.empty())
+    status = reporter.OpenJson(output.json);
   // A report that cannot be written is better known before an hour of work.
   if (status.ok()) status = CheckReportPath(output.report);
   if (!status.ok()) return Fail(kExitUsage, status);
@@ -327,27 +380,33 @@ int Main(const std::string& command_line) {
   PrintEnvironment(environment);
   status = CheckFreeSpace(config, db_dir);
   if (!status.ok()) return Fail(kExitNoSpace, status);
-  int exit_code = RunAllTurns(config, output, db_dir, *engines, &reporter);
+  int exit_code =
+      RunAllTurns(config, output, db_dir, *engines, &reporter, &watch);
   std::vector<std::string> names;
   for (const EngineInfo* engine : *engines) names.push_back(engine->name);
-  reporter.PrintSummary(names);
+  if (!IsInterrupted()) reporter.PrintSummary(names);
   const Report report = {.environment = environment,
                          .command_line = command_line,
                          .engines = names,
                          .messages = messages,
                          .failed = exit_code != 0,
+                         .interrupted = IsInterrupted(),
                          .results = reporter.Summarize(names),
                          .left_out = reporter.left_out()};
   status = WriteHtmlReport(output.report, report);
   if (!status.ok()) exit_code = Fail(kExitFailed, status);
-  std::error_code error;
-  if (output.db.empty()) fs::remove(db_dir, error);
-  close(*lock);
   return exit_code;
 }
 
 }  // namespace
 }  // namespace eve::bench
+
+// Abseil calls this hook, which it leaves to programs, after it has said what
+// is wrong with a flag; on its own it would exit with 1.
+extern "C" void ABSL_INTERNAL_C_SYMBOL(AbslInternalReportFatalUsageError)(
+    absl::string_view /*message*/) {
+  std::exit(eve::bench::kExitUsage);
+}
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -362,7 +421,10 @@ int main(int argc, char** argv) {
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {
     std::fprintf(stderr, "db_bench: unexpected argument '%s'\n", rest[1]);
-    return 2;
+    return eve::bench::kExitUsage;
   }
-  return eve::bench::Main(command_line);
+  eve::bench::CatchInterruptions();
+  const int exit_code = eve::bench::Main(command_line);
+  if (eve::bench::IsInterrupted()) eve::bench::EndByInterruption();
+  return exit_code;
 }

@@ -23,6 +23,12 @@ enum class Durability {
   kSync,        // every commit survives a power cut
 };
 
+// As --durability takes it.
+inline const char* NameOf(Durability durability) {
+  constexpr const char* kNames[] = {"none", "checkpoint", "sync"};
+  return kNames[static_cast<size_t>(durability)];
+}
+
 inline constexpr int kCheckpointIntervalMs = 100;
 
 // One put, or one delete if `erase`. The bytes are the caller's.
@@ -189,12 +195,17 @@ struct Abilities {
 // An engine as the driver knows it before anything is opened.
 struct EngineInfo {
   std::string name;
-  std::string version;
+  std::string product;  // the name as its makers write it
+  std::string version;  // its number, without blanks
   std::string settings;
   std::string durability[3];  // what each Durability means; index is the enum
   Abilities can;
   std::string checksum;  // its name; empty if it cannot be called
   std::function<std::unique_ptr<Engine>()> create;
+
+  const std::string& SettingsOf(Durability how) const {
+    return durability[static_cast<size_t>(how)];
+  }
 };
 
 // The engines linked into this binary, filled in before main().

@@ -7,8 +7,11 @@
 #include <cstdio>
 #include <fstream>
 
+#include "absl/algorithm/container.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "db_bench/worker.h"
@@ -76,11 +79,13 @@ uint64_t RawBytes(const RunConfig& config) {
   return config.num * config.EntryBytes();
 }
 
+// The date is in the form of ctime(), as LevelDB and RocksDB print it and
+// RocksDB's tools/benchmark.sh reads it.
 std::vector<Environment::Fact> DescribeMachine(const std::string& db_dir) {
   utsname system;
   uname(&system);
   return {
-      {"Date", absl::FormatTime("%Y-%m-%d %H:%M:%S %z", absl::Now(),
+      {"Date", absl::FormatTime("%a %b %e %H:%M:%S %Y", absl::Now(),
                                 absl::LocalTimeZone())},
       {"CPU", absl::StrFormat("%d x %s", sysconf(_SC_NPROCESSORS_ONLN),
                               ProcField("/proc/cpuinfo", "model name"))},
@@ -130,9 +135,34 @@ std::string DescribePace(const RunConfig& config) {
   return text;
 }
 
+// What `text` says of the durability of the run or, where benchmarks have
+// another one, of that too.
+std::string ByDurability(
+    const RunConfig& config,
+    absl::FunctionRef<std::string(Durability durability)> text) {
+  std::vector<std::string> names;
+  Durability other = config.durability;
+  bool is_used = false;
+  for (const Workload* workload : config.workloads) {
+    const Durability durability = config.DurabilityOf(*workload);
+    if (durability == config.durability) {
+      is_used = true;
+      continue;
+    }
+    other = durability;
+    const std::string name(workload->name);
+    if (!absl::c_linear_search(names, name)) names.push_back(name);
+  }
+  if (names.empty()) return text(config.durability);
+  if (!is_used) return text(other);
+  return absl::StrCat(text(config.durability), ", but in ",
+                      absl::StrJoin(names, " and "), " ", text(other));
+}
+
 std::string DescribeBatches(const RunConfig& config) {
   if (config.batch_size == 0) {
-    return "1,000 or 10,000 writes a transaction in fills, 1 elsewhere";
+    return "1,000 or 10,000 writes a transaction in fills, 1 in those that "
+           "sync, in fill100K and elsewhere";
   }
   return absl::StrFormat("%d writes a transaction", config.batch_size);
 }
@@ -154,10 +184,15 @@ std::vector<Environment::Fact> DescribeSizes(const RunConfig& config) {
   const double file = config.compress ? raw - static_cast<double>(config.num) *
                                                   (average - shrunk)
                                       : raw;
+  const bool has_large = absl::c_any_of(
+      config.workloads, [](const Workload* w) { return w->large; });
   return {
       {"Keys", absl::StrFormat("%d bytes each", config.key_size)},
-      {"Values", absl::StrFormat("%s (%d bytes after compression)", size,
-                                 static_cast<int64_t>(shrunk + 0.5))},
+      {"Values", absl::StrFormat("%s (%d bytes after compression)%s", size,
+                                 static_cast<int64_t>(shrunk + 0.5),
+                                 has_large ? absl::StrCat(", but in fill100K ",
+                                                          kLargeValueBytes)
+                                           : "")},
       {"Entries", absl::StrCat(config.num)},
       {"RawSize", absl::StrFormat("%.1f MB (estimated)", raw / kMiB)},
       {"FileSize", absl::StrFormat("%.1f MB (estimated)", file / kMiB)},
@@ -184,16 +219,21 @@ Environment DescribeEnvironment(const RunConfig& config,
       {"Compression", config.compress ? "Snappy" : "none"});
   environment.machine.push_back(
       {"Durability",
-       absl::StrCat(config.durability_name,
+       absl::StrCat(ByDurability(config, NameOf),
                     config.settle ? "; settled before reads" : "")});
-  const auto durability = static_cast<size_t>(config.durability);
   for (const EngineInfo* engine : engines) {
+    environment.versions.push_back(
+        {engine->product, absl::StrCat("version ", engine->version)});
     const char* compression = !engine->can.compress ? "has no compression"
                               : config.compress     ? "Snappy"
                                                     : "compression off";
     environment.engines.push_back(
-        {engine->name, absl::StrFormat("%s: %s; %s; %s", engine->version,
-                                       engine->durability[durability],
+        {engine->name, absl::StrFormat("%s; %s; %s",
+                                       ByDurability(config,
+                                                    [&](Durability durability) {
+                                                      return engine->SettingsOf(
+                                                          durability);
+                                                    }),
                                        engine->settings, compression)});
   }
   environment.sizes = DescribeSizes(config);
@@ -212,6 +252,7 @@ Environment DescribeEnvironment(const RunConfig& config,
 }
 
 void PrintEnvironment(const Environment& environment) {
+  PrintFacts(environment.versions);
   PrintFacts(environment.machine);
   PrintFacts(environment.engines);
   absl::PrintF(

@@ -16,9 +16,10 @@ struct Environment {
     std::string name;
     std::string text;
   };
-  std::vector<Fact> machine;  // and its build, and the database's sizes
-  std::vector<Fact> engines;  // version, durability, settings
-  std::vector<Fact> sizes;    // those that LevelDB prints
+  std::vector<Fact> versions;  // of the engines, in RocksDB's form
+  std::vector<Fact> machine;   // and its build, and the database's sizes
+  std::vector<Fact> engines;   // durability, settings
+  std::vector<Fact> sizes;     // those that LevelDB prints
   std::vector<std::string> warnings;
 };
 

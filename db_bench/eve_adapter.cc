@@ -146,10 +146,10 @@ class EveSession final : public Session {
   void KeepOldSnapshot() override { old_ = snapshot_; }
   uint64_t CountDiff() override {
     uint64_t count = 0;
-    const absl::Status status = map_.Diff(
-        *old_, *snapshot_,
-        [&count](BytesView, std::optional<BytesView>,
-                 std::optional<BytesView>) { return ++count != 0; });
+    const absl::Status status =
+        map_.Diff(*old_, *snapshot_,
+                  [&count](BytesView, std::optional<BytesView>,
+                           std::optional<BytesView>) { return ++count != 0; });
     if (!status.ok()) Fatal(status.ToString());
     return count;
   }
@@ -307,9 +307,11 @@ class EveEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "eve",
-    .version =
-        absl::StrCat("Eve ", EVE_VERSION, ", format ", eve::kFormatVersion),
-    .settings = "defaults; single puts and deletes through Put and Erase",
+    .product = "Eve",
+    .version = EVE_VERSION,
+    .settings = absl::StrCat(
+        "format ", eve::kFormatVersion,
+        ", defaults; single puts and deletes through Put and Erase"),
     .durability = {"Durability::kNone", "Durability::kCheckpoint every 100 ms",
                    "Durability::kSync"},
     .can = {.compress = false},

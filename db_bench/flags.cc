@@ -1,5 +1,7 @@
 #include "db_bench/flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <map>
 
@@ -27,7 +29,8 @@ ABSL_FLAG(int64_t, num, 1000000, "entries of the database");
 ABSL_FLAG(int64_t, reads, -1, "lookups of all workers; -1: --num");
 ABSL_FLAG(int64_t, writes, -1,
           "overwrites, deletes, increments of all workers; -1: --num, but at "
-          "most 300000, or 20000 with --durability=sync");
+          "most 300000, or 20000 with --durability=sync; fills go by "
+          "--num");
 ABSL_FLAG(int64_t, duration, 0,
           "seconds that each random workload runs, instead of --reads and "
           "--writes; fills and sequential ones still go by their counts; 0: "
@@ -35,7 +38,8 @@ ABSL_FLAG(int64_t, duration, 0,
 ABSL_FLAG(int32_t, threads, 1, "threads of each process");
 ABSL_FLAG(int32_t, processes, 1, "worker processes");
 ABSL_FLAG(int64_t, batch_size, 0,
-          "operations per transaction; 0: 1000 in fills, 1 elsewhere");
+          "operations per transaction; 0: 1000 in fills, 1 in those that sync, "
+          "in fill100K and elsewhere");
 ABSL_FLAG(int32_t, seek_nexts, 10, "steps after each seek");
 ABSL_FLAG(int32_t, readwritepercent, 90,
           "of a hundred operations of readrandomwriterandom, how many read");
@@ -66,8 +70,12 @@ ABSL_FLAG(int32_t, value_size_max, 102400, "bytes of the largest value");
 ABSL_FLAG(double, compression_ratio, 0.5,
           "to what part of its size a value can be compressed");
 ABSL_FLAG(std::string, compression_type, "none",
-          "none, or snappy for the engines that have it (rocksdb, leveldb)");
-ABSL_FLAG(std::string, durability, "none", "none, checkpoint or sync");
+          "compression of values: none, or snappy for the engines that have it "
+          "(rocksdb, leveldb)");
+ABSL_FLAG(
+    std::string, durability, "none",
+    "what survives a power cut: none (nothing is forced to the device), "
+    "checkpoint (the state of at most 100 ms ago) or sync (every commit)");
 ABSL_FLAG(bool, sync, false, "the same as --durability=sync");
 ABSL_FLAG(int64_t, seed, 301, "of all random choices");
 ABSL_FLAG(std::string, db, "",
@@ -82,6 +90,18 @@ ABSL_FLAG(bool, histogram, false, "print a histogram of latencies");
 ABSL_FLAG(int64_t, stats_interval_seconds, 0,
           "report to standard error, how far each worker is, about so often; "
           "0: never");
+ABSL_FLAG(int64_t, report_interval_seconds, 0,
+          "write a row to --report_file about so often: seconds since the "
+          "benchmark began, operations of the interval, engine, benchmark; 0: "
+          "never");
+ABSL_FLAG(std::string, report_file, "report.csv",
+          "file for the rows of --report_interval_seconds");
+ABSL_FLAG(bool, progress_reports, true,
+          "show on standard error, if that is a terminal, how many operations "
+          "are done; not with --stats_interval_seconds");
+ABSL_FLAG(bool, statistics, false,
+          "print each engine's own figures at the end of its turn, like the "
+          "benchmark stats");
 ABSL_FLAG(std::string, json, "", "file for one JSON object per result");
 ABSL_FLAG(std::string, report, "",
           "file for a page of HTML with bars and all results");
@@ -210,6 +230,7 @@ absl::Status ParseChurn(RunConfig* config) {
 absl::Status ParsePace(RunConfig* config) {
   const int64_t duration = absl::GetFlag(FLAGS_duration);
   const int64_t interval = absl::GetFlag(FLAGS_stats_interval_seconds);
+  const int64_t rows = absl::GetFlag(FLAGS_report_interval_seconds);
   const int64_t rate = absl::GetFlag(FLAGS_benchmark_write_rate_limit);
   const int percent = absl::GetFlag(FLAGS_readwritepercent);
   if (duration < 0 || duration > kSecondsMax) {
@@ -217,6 +238,10 @@ absl::Status ParsePace(RunConfig* config) {
   }
   if (interval < 0 || interval > kSecondsMax) {
     return Invalid("--stats_interval_seconds must be in [0, ", kSecondsMax,
+                   "]");
+  }
+  if (rows < 0 || rows > kSecondsMax) {
+    return Invalid("--report_interval_seconds must be in [0, ", kSecondsMax,
                    "]");
   }
   if (rate < 0) {
@@ -231,6 +256,9 @@ absl::Status ParsePace(RunConfig* config) {
   config->duration_nanos = static_cast<uint64_t>(duration) * kNanosPerSecond;
   config->stats_interval_nanos =
       static_cast<uint64_t>(interval) * kNanosPerSecond;
+  config->report_interval_nanos = static_cast<uint64_t>(rows) * kNanosPerSecond;
+  config->shows_progress = absl::GetFlag(FLAGS_progress_reports) &&
+                           interval == 0 && isatty(STDERR_FILENO) != 0;
   config->write_bytes_per_second = static_cast<uint64_t>(rate);
   config->read_percent = static_cast<uint64_t>(percent);
   config->seek_nexts = static_cast<uint64_t>(absl::GetFlag(FLAGS_seek_nexts));
@@ -275,18 +303,15 @@ absl::Status ParseBenchmarks(RunConfig* config) {
 }
 
 absl::Status ParseDurability(RunConfig* config) {
-  config->durability_name =
+  const std::string name =
       absl::GetFlag(FLAGS_sync) ? "sync" : absl::GetFlag(FLAGS_durability);
-  if (config->durability_name == "none") {
-    config->durability = Durability::kNone;
-  } else if (config->durability_name == "checkpoint") {
-    config->durability = Durability::kCheckpoint;
-  } else if (config->durability_name == "sync") {
-    config->durability = Durability::kSync;
-  } else {
-    return Invalid("--durability must be none, checkpoint or sync");
+  for (const Durability durability :
+       {Durability::kNone, Durability::kCheckpoint, Durability::kSync}) {
+    if (name != NameOf(durability)) continue;
+    config->durability = durability;
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return Invalid("--durability must be none, checkpoint or sync");
 }
 
 // Breaks `text` between words, each line at most `width` long.
@@ -311,10 +336,12 @@ void AppendWrapped(const std::string& text, size_t indent, size_t width,
 absl::Status ParseConfig(RunConfig* config, OutputConfig* output) {
   config->use_existing_db = absl::GetFlag(FLAGS_use_existing_db);
   config->settle = absl::GetFlag(FLAGS_settle);
+  config->statistics = absl::GetFlag(FLAGS_statistics);
   config->histogram = absl::GetFlag(FLAGS_histogram);
   config->seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
   config->collection = absl::GetFlag(FLAGS_collection);
   output->json = absl::GetFlag(FLAGS_json);
+  output->report_file = absl::GetFlag(FLAGS_report_file);
   output->report = absl::GetFlag(FLAGS_report);
   output->db = absl::GetFlag(FLAGS_db);
   output->repeat = absl::GetFlag(FLAGS_repeat);

@@ -21,9 +21,10 @@ namespace eve::bench {
 
 // What the program does beside the workloads.
 struct OutputConfig {
-  std::string json;    // file for one object per result
-  std::string report;  // file for the page with bars
-  std::string db;      // directory of the databases; empty: a temporary one
+  std::string json;         // file for one object per result
+  std::string report;       // file for the page with bars
+  std::string report_file;  // for rows of what was done in each interval
+  std::string db;  // directory of the databases; empty: a temporary one
   int repeat = 1;
 };
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "db_bench/html_style.h"
@@ -229,6 +230,23 @@ void AppendPercentiles(const Group& group, std::string* page) {
   *page += "</tbody></table></div>\n";
 }
 
+// In what a benchmark differs from what is said of the whole run.
+void AppendBenchmarkConditions(const Group& group, std::string* page) {
+  std::vector<std::string> lines;
+  for (const Result* result : group.results) {
+    for (const std::string& condition : result->conditions) {
+      // What is the same for all engines is said once.
+      if (!absl::c_linear_search(lines, condition)) lines.push_back(condition);
+    }
+  }
+  if (lines.empty()) return;
+  *page += "<ul class=\"figures\">\n";
+  for (const std::string& line : lines) {
+    absl::StrAppend(page, "<li>", Escaped(line), "</li>\n");
+  }
+  *page += "</ul>\n";
+}
+
 // What the workloads of space and some others tell beside their speed.
 void AppendFigures(const Group& group, std::string* page) {
   for (const Result* result : group.results) {
@@ -247,8 +265,10 @@ void AppendGroup(const Group& group, std::string* page) {
   const std::string name = Escaped(group.workload->name);
   absl::StrAppendFormat(page,
                         "<section class=\"card\" id=\"w%d\"><h2>%s</h2>"
-                        "<p class=\"soft\">%s</p>\n<div class=\"parts\">\n",
+                        "<p class=\"soft\">%s</p>\n",
                         group.phase, name, Escaped(group.workload->what));
+  AppendBenchmarkConditions(group, page);
+  *page += "<div class=\"parts\">\n";
   AppendRates(group, page);
   AppendLatencyBars(group, page);
   AppendPercentiles(group, page);
@@ -302,11 +322,13 @@ void AppendFacts(const std::vector<Environment::Fact>& facts,
 void AppendConditions(const Report& report, std::string* page) {
   *page +=
       "<section class=\"card\"><h2>What the figures depend on</h2>\n"
-      "<p class=\"soft\">Every engine had the same keys, values, batches and "
+      "<p class=\"soft\">In each benchmark every engine had the same keys, "
+      "values, batches and "
       "durability, and every value read was verified in the same way. "
       "Percentiles are of whole transactions and of whole calls.</p>\n"
       "<div class=\"parts one\">"
       "<dl>\n";
+  AppendFacts(report.environment.versions, page);
   AppendFacts(report.environment.machine, page);
   AppendFacts(report.environment.sizes, page);
   AppendFacts(report.environment.engines, page);
@@ -363,6 +385,9 @@ std::string HtmlReport(const Report& report) {
   }
   if (report.failed) {
     page += "<p class=\"warn\">Some benchmark failed: this is not all.</p>\n";
+  }
+  if (report.interrupted) {
+    page += "<p class=\"warn\">The run was interrupted: this is not all.</p>\n";
   }
   const std::vector<Group> groups = GroupsOf(report);
   AppendOverview(report, groups, &page);

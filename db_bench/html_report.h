@@ -25,6 +25,7 @@ struct Report {
   std::vector<std::string> engines;
   std::vector<std::string> messages;  // engines that did not run, and why
   bool failed = false;
+  bool interrupted = false;
   std::vector<Result> results;
   std::vector<LeftOut> left_out;
 };

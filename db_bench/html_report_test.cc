@@ -95,6 +95,20 @@ TEST(HtmlReportTest, TextCannotBecomeMarkup) {
   EXPECT_GE(CountOf(page, tame), 18u);
 }
 
+TEST(HtmlReportTest, SaysInWhatABenchmarkDiffersFromTheRun) {
+  Report report = MakeReport();
+  report.results[0].conditions = {"durability: a & b", "values: large"};
+  report.results[1].conditions = {"durability: c", "values: large"};
+  const std::string page = HtmlReport(report);
+  const size_t first = page.find("id=\"w0\"");
+  const size_t second = page.find("id=\"w1\"");
+  for (const char* line : {"durability: a &amp; b", "durability: c"}) {
+    EXPECT_GT(page.find(line), first);
+    EXPECT_LT(page.find(line), second);
+  }
+  EXPECT_EQ(CountOf(page, "values: large"), 1u);
+}
+
 TEST(HtmlReportTest, SaysWhatIsLeftOutAndWhatFailed) {
   Report report = MakeReport();
   std::string page = HtmlReport(report);

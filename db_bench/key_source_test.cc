@@ -32,7 +32,14 @@ class Draws {
     task.phase = static_cast<int>(names.size()) - 1;
     task.worker = worker;
     KeySource keys(task);
-    for (uint64_t i = 0; i < kDraws; ++i) ++counts_[keys.Index(i)];
+    uint64_t last = 0;
+    for (uint64_t i = 0; i < kDraws; ++i) {
+      const uint64_t key = keys.Index(i);
+      ++counts_[key];
+      descents_ += key < last ? 1 : 0;
+      if (key > last) step_max_ = std::max(step_max_, key - last);
+      last = key;
+    }
   }
 
   // The keys, those drawn most often first.
@@ -52,11 +59,16 @@ class Draws {
     for (const uint64_t key : order) drawn += counts_.at(key);
     return drawn / kDraws;
   }
+  // How often the next key was smaller, and the largest step upwards.
+  int descents() const { return descents_; }
+  uint64_t step_max() const { return step_max_; }
   size_t distinct() const { return counts_.size(); }
   uint64_t largest() const { return counts_.rbegin()->first; }
 
  private:
   std::map<uint64_t, int> counts_;
+  int descents_ = 0;
+  uint64_t step_max_ = 0;
 };
 
 RunConfig With(KeyDistribution distribution) {
@@ -122,6 +134,13 @@ TEST(KeySourceTest, HotKeysAreTheFirstHundredth) {
   const Draws draws(With(KeyDistribution::kZipf), {"fillseq", "readhot"});
   EXPECT_EQ(draws.distinct(), kKeys / 100);
   EXPECT_EQ(draws.largest(), kKeys / 100 - 1);
+}
+
+TEST(KeySourceTest, OrderedSeeksGoRoundInSmallSteps) {
+  const Draws draws(With(KeyDistribution::kZipf), {"fillseq", "seekordered"});
+  EXPECT_EQ(draws.step_max(), 99u);
+  EXPECT_EQ(draws.distinct(), kKeys);
+  EXPECT_NEAR(draws.descents(), kDraws * 49.5 / kKeys, 100);
 }
 
 TEST(KeySourceTest, FillsMeetEveryKeyWhateverTheDistribution) {

@@ -200,7 +200,8 @@ class LeveldbEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "leveldb",
-    .version = absl::StrCat("LevelDB ", leveldb::kMajorVersion, ".",
+    .product = "LevelDB",
+    .version = absl::StrCat(leveldb::kMajorVersion, ".",
                             leveldb::kMinorVersion),
     .settings = "8 GiB block cache, Bloom filter of 10 bits, 64 MiB write "
                 "buffer; copies what it reads; settled is when no table file "

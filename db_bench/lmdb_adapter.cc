@@ -296,11 +296,22 @@ class LmdbEngine final : public Engine {
   std::optional<PeriodicSync> sync_;
 };
 
+// That of the library that runs, not of the header.
+std::string LibraryVersion() {
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
+  mdb_version(&major, &minor, &patch);
+  return absl::StrCat(major, ".", minor, ".", patch);
+}
+
 const EngineRegistration registration({
     .name = "lmdb",
-    .version = mdb_version(nullptr, nullptr, nullptr),
-    .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in fillseq "
-                "and bulkload",
+    .product = "LMDB",
+    .version = LibraryVersion(),
+    .settings = "MDB_NOTLS, 64 GiB map, read-ahead on; MDB_APPEND in bulkload "
+                "and, with one worker, in fillseq, fillbatch, fillseqbatch and "
+                "fillseqsync",
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
                    "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
                    "no flags: fdatasync in each commit"},

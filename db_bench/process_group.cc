@@ -11,20 +11,28 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "db_bench/interruption.h"
 
 namespace eve::bench {
 namespace {
 
 constexpr useconds_t kPollMicros = 500;
 
+absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
+
 }  // namespace
 
-ProcessGroup::ProcessGroup(const RunConfig& config, SharedState* shared,
+ProcessGroup::ProcessGroup(const RunConfig& config, const EngineInfo& engine,
+                           ProgressWatch* watch, SharedState* shared,
                            size_t shared_bytes)
-    : config_(config), shared_(shared), shared_bytes_(shared_bytes) {}
+    : config_(config),
+      engine_(engine),
+      watch_(watch),
+      shared_(shared),
+      shared_bytes_(shared_bytes) {}
 
 absl::StatusOr<std::unique_ptr<ProcessGroup>> ProcessGroup::Start(
-    const RunConfig& config, const EngineInfo& engine) {
+    const RunConfig& config, const EngineInfo& engine, ProgressWatch* watch) {
   const size_t bytes =
       sizeof(SharedState) +
       sizeof(WorkerResult) * static_cast<size_t>(config.Workers());
@@ -34,13 +42,14 @@ absl::StatusOr<std::unique_ptr<ProcessGroup>> ProcessGroup::Start(
     return absl::InternalError(absl::StrCat("mmap: ", strerror(errno)));
   }
   auto* shared = new (memory) SharedState;
-  std::unique_ptr<ProcessGroup> group(new ProcessGroup(config, shared, bytes));
-  absl::Status status = group->Fork(engine);
+  std::unique_ptr<ProcessGroup> group(
+      new ProcessGroup(config, engine, watch, shared, bytes));
+  absl::Status status = group->Fork();
   if (!status.ok()) return status;
   return group;
 }
 
-absl::Status ProcessGroup::Fork(const EngineInfo& engine) {
+absl::Status ProcessGroup::Fork() {
   fflush(nullptr);  // or each child prints the parent's buffers again
   const pid_t parent = getpid();
   for (int process = 0; process < config_.processes; ++process) {
@@ -51,7 +60,8 @@ absl::Status ProcessGroup::Fork(const EngineInfo& engine) {
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != parent) _exit(1);  // it died before the line above
-      RunWorkerProcess(config_, engine, shared_, process);
+      LeaveInterruptionsToParent();
+      RunWorkerProcess(config_, engine_, shared_, process);
     }
     pids_.push_back(pid);
   }
@@ -62,7 +72,8 @@ ProcessGroup::~ProcessGroup() {
   for (pid_t pid : pids_) {
     if (pid < 0) continue;
     kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
   munmap(shared_, shared_bytes_);
 }
@@ -92,7 +103,7 @@ absl::Status ProcessGroup::Run(int phase) {
     if (!status.ok()) return status;
   }
   if (config_.settle && workload.Reads() && !is_settled_) {
-    absl::Status status = CallFirst(Command::kSettle, phase);
+    absl::Status status = Settle();
     if (!status.ok()) return status;
   }
   is_settled_ = workload.Reads() && !workload.HasWriter() &&
@@ -100,20 +111,37 @@ absl::Status ProcessGroup::Run(int phase) {
   const auto workers = static_cast<uint32_t>(config_.Workers());
   const uint32_t threads = workers + (workload.HasCompanion() ? 1 : 0);
   shared_->ready.store(0, std::memory_order_relaxed);
+  shared_->operations.store(0, std::memory_order_relaxed);
   shared_->readers_left.store(workers, std::memory_order_relaxed);
   for (int i = 0; i < config_.processes; ++i) Post(i, Command::kRun, phase);
   absl::Status status = WaitUntil([&] {
     return shared_->ready.load(std::memory_order_relaxed) == threads;
   });
   if (!status.ok()) return status;
+  watch_->Begin(engine_.name, workload);
+  is_watched_ = true;
+  status = RunAndWatch(phase);
+  is_watched_ = false;
+  watch_->End();
+  if (!status.ok()) return status;
+  return counts ? CallFirst(Command::kCheckCounter, phase) : status;
+}
+
+absl::Status ProcessGroup::RunAndWatch(int phase) {
   // release: pairs with the acquire in a worker's wait for its start.
   shared_->go.store(static_cast<uint32_t>(phase) + 1,
                     std::memory_order_release);
   for (int i = 0; i < config_.processes; ++i) {
-    status = WaitFinished(i);
+    absl::Status status = WaitFinished(i);
     if (!status.ok()) return status;
   }
-  return counts ? CallFirst(Command::kCheckCounter, phase) : status;
+  return absl::OkStatus();
+}
+
+absl::Status ProcessGroup::Settle() {
+  fflush(stdout);  // it may take long
+  is_settled_ = true;
+  return CallFirst(Command::kSettle, 0);
 }
 
 absl::Status ProcessGroup::PrintStats() {
@@ -127,7 +155,9 @@ absl::Status ProcessGroup::Exit() {
   }
   for (pid_t& pid : pids_) {
     int how = 0;
-    waitpid(pid, &how, 0);
+    while (waitpid(pid, &how, 0) < 0 && errno == EINTR) {
+      if (IsInterrupted()) return Interrupted();
+    }
     pid = -1;
     if (how != 0) return absl::InternalError("a worker process failed to end");
   }
@@ -169,11 +199,15 @@ absl::Status ProcessGroup::WaitUntil(const std::function<bool()>& done) {
   for (;;) {
     absl::Status status = CheckAlive();
     if (!status.ok() || done()) return status;
+    if (is_watched_) {
+      watch_->Look(shared_->operations.load(std::memory_order_relaxed));
+    }
     usleep(kPollMicros);
   }
 }
 
 absl::Status ProcessGroup::CheckAlive() {
+  if (IsInterrupted()) return Interrupted();
   for (int process = 0; process < config_.processes; ++process) {
     const ProcessSlot& slot = shared_->slots[process];
     // acquire: pairs with the release store after the message was written.

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "db_bench/progress_watch.h"
 #include "db_bench/worker.h"
 
 namespace eve::bench {
@@ -48,6 +49,7 @@ struct SharedState {
   std::atomic<uint32_t> go;            // phase + 1 that may start
   std::atomic<uint32_t> readers_left;  // beside a writer or a scan
   std::atomic<uint64_t> write_clock;   // of --benchmark_write_rate_limit
+  std::atomic<uint64_t> operations;    // done so far, for ProgressWatch
   ProcessSlot slots[kProcessesMax];
   WorkerResult results[];  // one for each worker
 };
@@ -61,13 +63,14 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free);
 // Processes:  forks; a worker dies with its parent, and a worker that dies
 //             makes the parent's current call return an error.
 // Owns:       the processes, killed on destruction if they have not ended.
-// Lifetime:   `config` and `engine` outlive it.
-// Errors:     absl::Status; after one, only destruction is allowed.
+// Lifetime:   `config`, `engine` and `watch` outlive it.
+// Errors:     absl::Status; after one, only destruction is allowed. kCancelled
+//             if the program is interrupted.
 // Cost:       not measured; polls every half millisecond.
 class ProcessGroup {
  public:
   static absl::StatusOr<std::unique_ptr<ProcessGroup>> Start(
-      const RunConfig& config, const EngineInfo& engine);
+      const RunConfig& config, const EngineInfo& engine, ProgressWatch* watch);
   ~ProcessGroup();
 
   ProcessGroup(const ProcessGroup&) = delete;
@@ -81,6 +84,8 @@ class ProcessGroup {
   // Runs one workload in all processes; they begin at the same time.
   absl::Status Run(int phase);
   absl::Span<const WorkerResult> results() const;
+  // Waits, in process 0, for what goes on in the background.
+  absl::Status Settle();
   // To standard output.
   absl::Status PrintStats();
 
@@ -88,11 +93,12 @@ class ProcessGroup {
   absl::Status Exit();
 
  private:
-  ProcessGroup(const RunConfig& config, SharedState* shared,
-               size_t shared_bytes);
+  ProcessGroup(const RunConfig& config, const EngineInfo& engine,
+               ProgressWatch* watch, SharedState* shared, size_t shared_bytes);
 
-  absl::Status Fork(const EngineInfo& engine);
+  absl::Status Fork();
   void Post(int process, Command command, int phase);
+  absl::Status RunAndWatch(int phase);
   absl::Status WaitFinished(int process);
   absl::Status CallAll(Command command, int phase);
   absl::Status CallFirst(Command command, int phase);
@@ -100,6 +106,9 @@ class ProcessGroup {
   absl::Status CheckAlive();
 
   const RunConfig& config_;
+  const EngineInfo& engine_;
+  ProgressWatch* const watch_;
+  bool is_watched_ = false;  // a benchmark runs
   SharedState* const shared_;
   const size_t shared_bytes_;
   std::vector<pid_t> pids_;  // -1: has ended

@@ -142,12 +142,31 @@ void Reporter::Add(const Measurement& m) {
   } else {
     absl::PrintF("%s\n", percentiles);
   }
+  for (const std::string& condition : ConditionsOf(m)) {
+    absl::PrintF("  %s\n", condition);
+  }
   for (const NamedFigure& figure : m.figures) {
     absl::PrintF("  %s\n", InWords(figure));
   }
   std::fflush(stdout);
   if (json_ != nullptr) PrintJson(m);
   all_.push_back(m);
+}
+
+std::vector<std::string> Reporter::ConditionsOf(const Measurement& m) const {
+  std::vector<std::string> conditions;
+  const Durability durability = config_.DurabilityOf(*m.workload);
+  if (durability != config_.durability) {
+    conditions.push_back(absl::StrFormat("durability of this one: %s, %s: %s",
+                                         NameOf(durability), m.engine,
+                                         m.durability));
+  }
+  const size_t bytes = config_.ValueBytesOf(m.phase);
+  if (bytes != config_.values.Average()) {
+    conditions.push_back(
+        absl::StrFormat("values of this one: %d bytes each", bytes));
+  }
+  return conditions;
 }
 
 void Reporter::AddLeftOut(const std::string& engine, const Workload& workload,
@@ -172,9 +191,9 @@ void Reporter::PrintJson(const Measurement& m) {
       ",\"key_size\":%d,\"value_size\":%d,\"durability\":\"%s\","
       "\"distribution\":\"%s\",\"operations\":%d,\"bytes\":%d,"
       "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f",
-      config_.key_size, config_.values.Average(), config_.durability_name,
-      config_.distribution_name, m.operations, m.bytes, m.seconds,
-      m.MicrosPerOp(), m.OpsPerSecond());
+      config_.key_size, config_.ValueBytesOf(m.phase),
+      NameOf(config_.DurabilityOf(*m.workload)), config_.distribution_name,
+      m.operations, m.bytes, m.seconds, m.MicrosPerOp(), m.OpsPerSecond());
   const LatencyHistogram& h = m.latencies;
   absl::StrAppendFormat(
       &line,
@@ -246,6 +265,7 @@ std::vector<Result> Reporter::Summarize(
         result.latencies.Merge(m.latencies);
         result.disk_bytes = m.size.disk_bytes;
         result.figures = m.figures;
+        result.conditions = ConditionsOf(m);
       }
       results.push_back(std::move(result));
     }
@@ -266,7 +286,7 @@ void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
   }
   absl::PrintF("\n");
   for (size_t i = 0; i < config_.workloads.size(); ++i) {
-    if (config_.workloads[i]->kind == OpKind::kStats) continue;
+    if (config_.workloads[i]->MeasuresNothing()) continue;
     const int phase = static_cast<int>(i);
     absl::PrintF("  %-22s", NameOf(*config_.workloads[i]));
     for (const std::string& engine : engines) {

@@ -18,7 +18,8 @@ namespace eve::bench {
 // One workload on one engine in one repeat, all workers together.
 struct Measurement {
   std::string engine;
-  std::string checksum;  // the engine's
+  std::string checksum;    // the engine's
+  std::string durability;  // its settings for that of the workload
   const Workload* workload = nullptr;
   int phase = 0;
   int repeat = 0;
@@ -41,6 +42,7 @@ struct Measurement {
 // All repeats of one benchmark on one engine.
 struct Result {
   std::string engine;
+  std::vector<std::string> conditions;  // where not those of the whole run
   const Workload* workload = nullptr;
   int phase = 0;
   double ops_per_second = 0;         // median
@@ -100,6 +102,8 @@ class Reporter {
 
  private:
   void PrintJson(const Measurement& measurement);
+  // In what a measurement differs from what is said above all results.
+  std::vector<std::string> ConditionsOf(const Measurement& measurement) const;
   // NaN if there is no such measurement.
   double MedianOps(const std::string& engine, int phase) const;
   double MedianMicros(const std::string& engine, int phase) const;

@@ -234,7 +234,8 @@ class RocksdbEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "rocksdb",
-    .version = "RocksDB " + rocksdb::GetRocksVersionAsString(),
+    .product = "RocksDB",
+    .version = rocksdb::GetRocksVersionAsString(),
     .settings = "8 GiB block cache, Bloom filter of 10 bits, 64 MiB write "
                 "buffer, level compaction; unless --settle, memtables stay "
                 "unflushed, so disk bytes lag behind",

@@ -15,7 +15,7 @@ json=$work/results.json
 all=fillseq,fillbatch,fillrandom,readrandom,readhot,readmissing
 all+=,multireadrandom,overwrite,updaterandom,readrandomwriterandom
 all+=,readwhilewriting,swapcounter,deleterandom,readrandom
-ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom
+ordered=fillseqbatch,fillrandbatch,readseq,readreverse,seekrandom,seekordered
 ordered+=,seekrandomwhilewriting,readwhilescanning,prefixscan,rangecount,diff
 ordered+=,deleteseq,readseq
 
@@ -108,19 +108,19 @@ done
 
 run 0 --benchmarks=bulkload,$ordered --db="$work/ordered"
 # Tkrzw has no order, LevelDB no bulk load, and both say so.
-lines $((count * 3 + sorted * 9 + $(but leveldb tkrzw))) "$result"
-lines $(((count - sorted) * 8)) '^[a-z]+ left out: its keys have no order$'
+lines $((count * 3 + sorted * 10 + $(but leveldb tkrzw))) "$result"
+lines $(((count - sorted) * 9)) '^[a-z]+ left out: its keys have no order$'
 lines $((count - sorted)) '^diff left out: it has no snapshots$'
 lines $((count - $(but leveldb tkrzw))) '^bulkload left out: it has no way'
 # Before the deletions all keys are there, and every count is right.
 lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
-lines $((sorted * 2)) '^seekrandom.* \(400 of 400 found\)$'
+lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
 lines $sorted '^readwhilescanning .*\(2000 of 2000 found\)$'
 lines $sorted '^prefixscan .*\(4 of 4 found\)$'
 lines $sorted '^rangecount .*\(500 of 500 found\)$'
 lines $sorted '^diff .*\(3 of 3 found\)$'
 run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
-lines $((count * 3 + sorted * 9)) "$result"
+lines $((count * 3 + sorted * 10)) "$result"
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 14)) "$result"
 
@@ -135,30 +135,98 @@ lines $((count * 2)) '^fill(sync|100K) .* 5 operations'
 for name in ${engines//,/ }; do
   [ "$(field fill100K "$name" bytes)" = $((5 * 100016)) ] ||
     fail "fill100K on $name: not five large values"
+  # What is said of them is what was done.
+  conditions=$(for benchmark in fillsync fill100K readseq; do
+    field $benchmark "$name" durability
+    field $benchmark "$name" value_size
+  done | tr '\n' ' ')
+  want='sync 100 none 100000 none 100000 '
+  [ "$name" = tkrzw ] && want='sync 100 none 100000 '
+  [ "$conditions" = "$want" ] || fail "conditions on $name: $conditions"
+  lines 1 "^  durability of this one: sync, $name: [^ ]"
 done
+lines 1 '^Durability: none, but in fillsync sync'
+lines 1 '^Batches: .* 1 in those that sync, in fill100K and elsewhere$'
+[ "$(field fillsync "eve" batch_size)" = 1 ] || fail 'batch of fillsync'
+lines 1 '^Values: .* bytes after compression\), but in fill100K 100000$'
+# After fill100K it is what readrandom, and readseq where it can, find.
+lines $((count * 2 + sorted)) '^  values of this one: 100000 bytes each$'
+lines 1 '^eve: .*Durability::kNone, but in fillsync Durability::kSync;'
+[[ $engines != *lmdb* ]] || lines 2 'no flags: fdatasync in each commit'
+[[ $engines != *lmdb* ]] || lines 1 \
+  '^lmdb: .* in bulkload and, with one worker, in fillseq, fillbatch, fillseqbatch and fillseqsync'
+# The first of the keys in order, or as many at random.
+run 0 --benchmarks=fillseqsync,waitforcompaction,readhot,fillrandsync,readhot \
+  --num=10000 --json="$json" --db="$work/parts"
+lines $((count * 2)) '^fill(seq|rand)sync .* 10 operations'
+lines $((count * 2)) '^  durability of this one: sync, '
+for step in started finished; do
+  lines $count "^waitforcompaction\($work/parts/[a-z]+\): $step$"
+done
+engines=eve run 0 --benchmarks=fillsync --report="$work/sync.html" \
+  --db="$work/sync"
+lines 1 '^Durability: sync'
+lines 1 '^eve: +Durability::kSync;'
+[ "$(grep -c kNone "$work/sync.html")" -eq 0 ] || fail 'the page says kNone'
+grep -q '<li>durability of this one: sync, eve: ' "$work/sync.html" ||
+  fail 'the page does not say that fillsync syncs'
 
-# As RocksDB's tools/benchmark.sh takes a result apart.
+# As RocksDB's tools/benchmark.sh takes the output of one benchmark apart: the
+# same lines, and the same fields of them.
 first=${engines%%,*}
-engines=$first run 0 --benchmarks=fillrandom,readrandom --histogram \
+near() { holds "($1 - $2) <= $3 && ($2 - $1) <= $3"; }
+run 0 --benchmarks=fillrandom --db="$work/one"
+engines=$first run 0 --benchmarks=readrandom --histogram --use_existing_db \
   --json="$json" --db="$work/one"
-lines 1 '^readrandom'
-holds "$(grep ^readrandom "$out" | awk '{print $5}') > 0"
-near() { holds "($1 - $2) <= 0.0051 && ($2 - $1) <= 0.0051"; }
-near "$(grep ^readrandom "$out" | awk '{print $3}')" \
-  "$(field readrandom "$first" micros_per_op)"
+# Line, field in it, field of the JSON, by how much they may differ.
+while read -r start column name slack; do
+  lines 1 "^$start"
+  near "$(grep "^$start" "$out" | awk "{ print \$$column }")" \
+    "$(field readrandom "$first" "$name")" "$slack"
+done <<'EOF'
+readrandom 3 micros_per_op 0.0006
+readrandom 5 ops_per_sec 0.51
+readrandom 7 seconds 0.0006
+readrandom 9 operations 0
+Percentiles: 3 p50_us 0.0051
+Percentiles: 7 p99_us 0.0051
+Percentiles: 9 p999_us 0.0051
+Percentiles: 11 p9999_us 0.0051
+Min: 6 max_us 0.0051
+EOF
+grep ^readrandom "$out" |
+  awk '{ if (NF >= 10 && $8 == "seconds") print "V2"; else print "V1" }' |
+  grep -qx V2 || fail 'the result line is not of the newer form'
+near "$(grep ^readrandom "$out" | awk '{ print $11 }')" \
+  "116 / 1048576 * $(field readrandom "$first" ops_per_sec)" 0.051
 grep ^readrandom "$out" | awk '{print $4, $6, $8, $9, $10, $12}' |
   grep -qx 'micros/op ops/sec seconds 2000 operations; MB/s' ||
   fail 'the words of the result line'
-percentiles=$(grep ^Percentiles: "$out" | tail -1)
-near "$(awk '{print $3}' <<<"$percentiles")" "$(field readrandom "$first" p50_us)"
-near "$(awk '{print $7}' <<<"$percentiles")" "$(field readrandom "$first" p99_us)"
-near "$(awk '{print $9}' <<<"$percentiles")" \
-  "$(field readrandom "$first" p999_us)"
-near "$(awk '{print $11}' <<<"$percentiles")" \
-  "$(field readrandom "$first" p9999_us)"
-near "$(grep '^Min: ' "$out" | grep Median: | grep Max: | tail -1 |
-  awk '{print $6}')" "$(field readrandom "$first" max_us)"
+grep '^Min: ' "$out" | grep Median: | grep -q Max: || fail 'Median: or Max:'
+# It makes 2026-Nov-25T10:32:31 of what ctime() prints.
+date=$(grep ^Date: "$out" | awk '{ print $6 "-" $3 "-" $4 "T" $5 }')
+[[ $date =~ ^20[0-9]{2}-[A-Z][a-z]{2}-[0-9]{1,2}T[0-9:]{8}$ ]] ||
+  fail "the date is '$date'"
+lines 1 '^Date:       [A-Z][a-z]{2} [A-Z][a-z]{2} [ 1-3][0-9] '
+version=$(grep ^Eve: "$out" | awk '{ print $3 }')
+[[ $version =~ ^[0-9.]+$ ]] || fail "the version is '$version'"
+if [[ $engines == *rocksdb* ]]; then
+  run 0 --benchmarks=fillrandom,waitforcompaction,stats --db="$work/one"
+  for name in Eve LMDB RocksDB LevelDB Tkrzw; do
+    lines $(($(but "${name,,}") < count)) "^$name: +version [0-9.]+$"
+  done
+  # Of engines that compact, it also reads what the `stats` of RocksDB says.
+  for start in 'Uptime\(secs' 'Cumulative stall' 'Cumulative compaction' \
+    'Flush\(GB\)' ' Sum'; do
+    grep -Eq "^$start" "$out" || fail "the stats of RocksDB lack '$start'"
+  done
+  # What was written is no longer in memory only.
+  lines 1 '^ Sum +[1-9]'
+fi
+
 # The rows of a histogram are all that was measured.
+engines=$first run 0 --benchmarks=fillrandom,readrandom --histogram \
+  --db="$work/one"
 rows=$(sed -n '/^readrandom/,/^Summary/p' "$out" |
   awk '/^\[/ { sum += $5 } END { print sum }')
 [ "$rows" -eq 2000 ] || fail "the histogram holds $rows of 2000"
@@ -183,6 +251,7 @@ lines 1 "^$first: .*Durability::kNone"
 # By time: not before it is over, and whatever the counts are.
 engines=$first run 0 --benchmarks=fillrandom,readrandom,readseq,swapcounter \
   --duration=2 --stats_interval_seconds=1 --reads=10 --writes=10 --threads=2 \
+  --report_interval_seconds=1 --report_file="$work/rows.csv" \
   --json="$json" --db="$work/time"
 for name in readrandom swapcounter; do
   holds "$(field $name "$first" seconds) >= 2"
@@ -194,6 +263,28 @@ stamp='[0-9]{4}/[0-9]{2}/[0-9]{2}-[0-9:]{8}'
 report="^$stamp  \.\.\. thread [01]: \([0-9]+,[0-9]+\) ops and "
 report+="\($number,$number\) ops/second in \($number,$number\) seconds$"
 grep -Eq "$report" "$out.err" || fail 'no reports in between'
+
+# Rows of what was done meanwhile: less than all of it, since the last part of a
+# second has none.
+[ "$(head -1 "$work/rows.csv")" = \
+  secs_elapsed,interval_qps,engine,benchmark ] || fail 'the columns of the rows'
+for name in readrandom swapcounter; do
+  done=$(awk -F, -v name="$name" -v engine="$first" '$1 >= 1 && $1 <= 3 &&
+    $3 == engine && $4 == name { sum += $2 } END { print sum + 0 }' \
+    "$work/rows.csv")
+  holds "$done > 0 && $done <= $(field $name "$first" operations)"
+done
+if command -v script >/dev/null; then
+  # On a terminal, progress is shown; elsewhere, as above, it is not.
+  grep -q '\.\.\. finished' "$out.err" && fail 'progress without a terminal'
+  for progress in true false; do
+    script -qec "'$db_bench' --engines=$first --benchmarks=fillseq,readrandom \
+      --num=2000 --duration=2 --progress_reports=$progress \
+      --db='$work/time'" /dev/null </dev/null >"$out" || fail 'in a terminal'
+    grep -Eqa '\.\.\. finished [1-9][0-9]* ops ' "$out"
+    [ $? -eq $([ $progress = true ]; echo $?) ] || fail "progress $progress"
+  done
+fi
 
 # All workers together write 100,000 bytes a second.
 engines=$first run 0 --benchmarks=fillrandom,overwrite,readrandomwriterandom \
@@ -248,6 +339,10 @@ lines $((count * 1)) '^readrandom .*\(1000 of 1000 found\)$'
 for key in open close; do lines $count "^  $key: $number us$"; done
 
 run 0 --benchmarks=fillsync,stats,fillrandom,stats --db="$work/stats"
+run 0 --benchmarks=fillseq --statistics=1 --db="$work/stats"
+lines $count '^STATISTICS:$'
+engines=eve run 0 --benchmarks=fillseq --statistics --db="$work/stats"
+lines 1 '^commits: [0-9]+$'
 # A synced commit is durable at once; without sync only what was closed is.
 engines=eve run 0 --benchmarks=fillsync,stats,fillrandom,stats \
   --db="$work/stats"
@@ -310,6 +405,13 @@ run 2 --benchmarks=overwritechurn
 run 2 --benchmarks=fillseq,overwritechurn --churn_rounds=0
 run 2 --benchmarks=bulkload --threads=2
 run 2 --benchmarks=fillseq,open --threads=2
+run 2 --nosuch
+lines 1 "^ERROR: Unknown command line flag 'nosuch'"
+run 2 --nosuch=1 --alsonot
+run 0 --benchmarks=fillseq --undefok=nosuch --nosuch=1 --db="$work/one"
+run 2 --num=abc
+lines 1 "^ERROR: Illegal value 'abc' specified for flag 'num'"
+run 2 nosuch
 run 2 --benchmarks=nosuch
 run 2 --benchmarks=readrandom
 run 2 --durability=nosuch
@@ -324,6 +426,8 @@ run 2 --compression_ratio=0
 run 2 --compression_type=nosuch
 run 2 --duration=-1
 run 2 --stats_interval_seconds=-1
+run 2 --report_interval_seconds=-1
+run 2 --report_interval_seconds=1 --report_file=/nosuch/report.csv
 run 2 --benchmark_write_rate_limit=-1
 run 2 --readwritepercent=101
 run 2 --report=/nosuch/report.html
@@ -342,7 +446,7 @@ done
 
 "$db_bench" --help >"$out" 2>&1 || fail '--help'
 for name in ${all//,/ } ${ordered//,/ } ${space//,/ } fillsync fill100K open \
-  stats compact crc32c; do
+  stats compact crc32c waitforcompaction fillseqsync fillrandsync; do
   lines 1 "^  $name$"
 done
 for name in histogram duration stats_interval_seconds read_random_exp_range \

@@ -171,8 +171,10 @@ class TkrzwEngine final : public Engine {
 
 const EngineRegistration registration({
     .name = "tkrzw",
-    .version = absl::StrCat("Tkrzw ", tkrzw::PACKAGE_VERSION, ", HashDBM"),
-    .settings = "two buckets a key, updates in place; no transactions (batches "
+    .product = "Tkrzw",
+    .version = tkrzw::PACKAGE_VERSION,
+    .settings = "HashDBM, two buckets a key, updates in place; no transactions "
+                "(batches "
                 "are put one by one) and no snapshots (readers see the newest)",
     .durability = {"no Synchronize", "Synchronize(hard) every 100 ms",
                    "Synchronize(hard) after each batch"},

@@ -69,6 +69,7 @@ struct WorkerTask {
   const EngineInfo* info;  // to open another one
   WorkerResult* result;
   std::atomic<uint64_t>* write_clock;  // when the next write may begin
+  std::atomic<uint64_t>* operations;   // if config->CountsWhileRunning()
   Reopener* reopener;                  // only where the worker may use it
   int phase;                           // position in the list of benchmarks
   int worker;                          // in [0, config->Workers())

@@ -1,5 +1,6 @@
 #include "db_bench/worker_parts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -10,6 +11,9 @@
 
 namespace eve::bench {
 namespace {
+
+// How often a worker adds up, if somebody watches.
+constexpr uint64_t kCountNanos = 1000000;
 
 // Only look-ups know --read_random_exp_range.
 KeyDistribution DistributionOf(const WorkerTask& task) {
@@ -45,7 +49,21 @@ Stopwatch::Stopwatch(const WorkerTask& task)
   last_ = result_->start_nanos = NowNanos();
   reported_nanos_ = last_;
   const uint64_t interval = task.config->stats_interval_nanos;
-  next_report_ = interval == 0 ? UINT64_MAX : last_ + interval;
+  next_stats_ = interval == 0 ? UINT64_MAX : last_ + interval;
+  next_count_ =
+      task.config->CountsWhileRunning() ? last_ + kCountNanos : UINT64_MAX;
+  next_report_ = std::min(next_stats_, next_count_);
+}
+
+void Stopwatch::TellOthers() {
+  if (last_ >= next_stats_) Report();
+  if (last_ >= next_count_) {
+    task_.operations->fetch_add(operations_ - counted_operations_,
+                                std::memory_order_relaxed);
+    counted_operations_ = operations_;
+    next_count_ = last_ + kCountNanos;
+  }
+  next_report_ = std::min(next_stats_, next_count_);
 }
 
 // In the form of RocksDB's db_bench, to standard error.
@@ -62,7 +80,7 @@ void Stopwatch::Report() {
   std::fputs(line.c_str(), stderr);
   reported_nanos_ = last_;
   reported_operations_ = operations_;
-  next_report_ = last_ + task_.config->stats_interval_nanos;
+  next_stats_ = last_ + task_.config->stats_interval_nanos;
 }
 
 OpLoop::OpLoop(const WorkerTask& task, uint64_t total, uint64_t batch)

@@ -42,8 +42,8 @@ inline uint64_t StreamSeed(const WorkerTask& task) {
 }
 
 // Times calls back to back: the end of one is the start of the next, so each
-// costs one clock call and the latencies add up to the elapsed time. Reports in
-// between if --stats_interval_seconds says so.
+// costs one clock call and the latencies add up to the elapsed time. In between
+// it reports if --stats_interval_seconds says so, and counts for ProgressWatch.
 class Stopwatch {
  public:
   explicit Stopwatch(const WorkerTask& task);
@@ -55,7 +55,7 @@ class Stopwatch {
     result_->latencies.Add(now - last_);
     last_ = now;
     operations_ += operations;
-    if (now >= next_report_) Report();
+    if (now >= next_report_) TellOthers();
   }
   // What was done since the last lap counts as time, but as no operation's.
   void Skip() { last_ = NowNanos(); }
@@ -63,13 +63,17 @@ class Stopwatch {
   uint64_t ElapsedNanos() const { return last_ - result_->start_nanos; }
 
  private:
+  void TellOthers();
   void Report();
 
   const WorkerTask& task_;
   WorkerResult* const result_;
   uint64_t last_;
   uint64_t operations_ = 0;
-  uint64_t next_report_;
+  uint64_t next_report_;  // of the next two, the earlier
+  uint64_t next_stats_;
+  uint64_t next_count_;
+  uint64_t counted_operations_ = 0;
   uint64_t reported_nanos_;
   uint64_t reported_operations_ = 0;
 };
@@ -131,6 +135,9 @@ class KeySource {
         return permutation_(i);
       case KeyOrder::kHot:
         return random_.Uniform((num_ + kHotParts - 1) / kHotParts);
+      case KeyOrder::kAscending:
+        ascended_ = (ascended_ + random_.Uniform(kAscendingStepMax)) % num_;
+        return ascended_;
       case KeyOrder::kRandom:
         break;
     }
@@ -147,6 +154,7 @@ class KeySource {
   const KeyDistribution distribution_;
   const double exp_range_;
   const uint64_t num_;
+  uint64_t ascended_ = 0;
   bool latest_is_last_;  // the last fill went in order
   Random random_;
   const Permutation permutation_;

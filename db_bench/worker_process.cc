@@ -126,6 +126,7 @@ class WorkerProcess final : private Reopener {
             .info = &info_,
             .result = result,
             .write_clock = &shared_->write_clock,
+            .operations = &shared_->operations,
             .reopener = nullptr,
             .phase = phase,
             .worker = worker};

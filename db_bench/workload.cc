@@ -28,6 +28,25 @@ constexpr Workload kWorkloads[] = {
              "synced",
      .divisor = 1000,
      .sync = true},
+    {.name = "fillrandsync",
+     .kind = OpKind::kPut,
+     .order = KeyOrder::kPermutation,
+     .default_batch = 1,
+     .fills = true,
+     .absent = false,
+     .what = "the same as fillsync",
+     .divisor = 1000,
+     .sync = true},
+    {.name = "fillseqsync",
+     .kind = OpKind::kAppend,
+     .order = KeyOrder::kSequential,
+     .default_batch = 1,
+     .fills = true,
+     .absent = false,
+     .what = "write the first thousandth of the keys in order, fresh database, "
+             "each commit synced",
+     .divisor = 1000,
+     .sync = true},
     {.name = "fill100K",
      .kind = OpKind::kPut,
      .order = KeyOrder::kPermutation,
@@ -58,6 +77,8 @@ constexpr Workload kWorkloads[] = {
      false, "step through --reads entries backwards"},
     {"seekrandom", OpKind::kSeek, KeyOrder::kRandom, 1, false, false,
      "seek a random key and step on --seek_nexts times; --reads / 5 times"},
+    {"seekordered", OpKind::kSeek, KeyOrder::kAscending, 1, false, false,
+     "seekrandom of keys that ascend by 0 to 99, round and round"},
     {"seekrandomwhilewriting", OpKind::kSeekWhileWriting, KeyOrder::kRandom, 1,
      false, false, "seekrandom beside one overwriting thread"},
     {"prefixscan", OpKind::kPrefixScan, KeyOrder::kRandom, 1, false, false,
@@ -84,6 +105,8 @@ constexpr Workload kWorkloads[] = {
      "500 MB through the engine's checksum (Eve: XXH3), 4 KB at a time"},
     {"stats", OpKind::kStats, KeyOrder::kSequential, 1, false, false,
      "print the engine's own figures"},
+    {"waitforcompaction", OpKind::kWait, KeyOrder::kSequential, 1, false, false,
+     "wait until background work has ended, as --settle does before reads"},
     {"overwritechurn", OpKind::kChurn, KeyOrder::kRandom, 1, false, false,
      "--churn_rounds x --num overwrites: file size meanwhile, rested, packed"},
     {"longreader", OpKind::kLongReader, KeyOrder::kRandom, 1, false, false,
@@ -133,6 +156,15 @@ uint64_t RunConfig::BatchOf(const Workload& workload) const {
     return workload.default_batch;
   }
   return batch_size != 0 ? batch_size : workload.default_batch;
+}
+
+size_t RunConfig::ValueBytesOf(int phase) const {
+  for (int i = phase; i >= 0; --i) {
+    const Workload& workload = *workloads[static_cast<size_t>(i)];
+    if (workload.large) return kLargeValueBytes;
+    if (workload.fills || (i == phase && !workload.Reads())) break;
+  }
+  return values.Average();
 }
 
 uint64_t RunConfig::OperationsOf(const Workload& workload) const {

@@ -35,6 +35,7 @@ enum class OpKind {
   kCompact,   // all of it
   kChecksum,  // of the engine, of data in memory
   kStats,     // measures nothing, prints what the engine counts
+  kWait,      // measures nothing, for what goes on in the background
   // What a database takes while and after much is written again.
   kChurn,
   kLongReader,
@@ -46,8 +47,9 @@ enum class OpKind {
 enum class KeyOrder {
   kSequential,
   kPermutation,
-  kRandom,  // as --distribution says
-  kHot      // uniformly from the first hundredth
+  kRandom,     // as --distribution says
+  kAscending,  // each at random up to 100 above the one before, round and round
+  kHot         // uniformly from the first hundredth
 };
 
 struct Workload {
@@ -83,8 +85,11 @@ struct Workload {
   // Needs no database that holds something.
   bool RunsOnNothing() const {
     return kind == OpKind::kCount || kind == OpKind::kChecksum ||
-           kind == OpKind::kOpen || kind == OpKind::kStats ||
-           kind == OpKind::kCompact;
+           kind == OpKind::kOpen || kind == OpKind::kCompact ||
+           MeasuresNothing();
+  }
+  bool MeasuresNothing() const {
+    return kind == OpKind::kStats || kind == OpKind::kWait;
   }
   // Beside a thread that overwrites.
   bool HasWriter() const {
@@ -150,6 +155,7 @@ struct RunConfig {
   uint64_t rest_seconds = 60;
   uint64_t duration_nanos = 0;          // 0: by counts
   uint64_t stats_interval_nanos = 0;    // 0: no reports in between
+  uint64_t report_interval_nanos = 0;   // 0: no rows in a file
   uint64_t write_bytes_per_second = 0;  // of all workers; 0: no limit
   uint64_t read_percent = 90;           // of readrandomwriterandom
   uint64_t seed = 0;
@@ -162,9 +168,10 @@ struct RunConfig {
   bool use_existing_db = false;
   bool settle = false;  // before reads, let background work end
   bool histogram = false;
-  bool compress = false;  // with Snappy, in engines that can
+  bool statistics = false;      // of each engine, at the end
+  bool shows_progress = false;  // on standard error
+  bool compress = false;        // with Snappy, in engines that can
   Durability durability = Durability::kNone;
-  std::string durability_name;
   std::string distribution_name;
   std::string collection;
   std::string command_line;
@@ -178,9 +185,16 @@ struct RunConfig {
   bool RunsByTime(const Workload& workload) const {
     return duration_nanos != 0 && workload.MayRunByTime();
   }
+  // Workers add up what they have done before they are at the end.
+  bool CountsWhileRunning() const {
+    return report_interval_nanos != 0 || shows_progress;
+  }
   Durability DurabilityOf(const Workload& workload) const {
     return workload.sync ? Durability::kSync : durability;
   }
+  // Of the values that the workload at `phase` writes or, where it only reads,
+  // that the fill before it wrote; their average.
+  size_t ValueBytesOf(int phase) const;
   // An estimate.
   uint64_t EntryBytes() const { return key_size + values.Average(); }
 };
@@ -189,6 +203,7 @@ inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
 inline constexpr uint64_t kPrefixEntries = 100;
 inline constexpr uint64_t kRangesPerDatabase = 100;
 inline constexpr uint64_t kHotParts = 100;
+inline constexpr uint64_t kAscendingStepMax = 100;
 inline constexpr uint64_t kDiffWrites = 1000;
 inline constexpr uint64_t kChecksumBlockBytes = 4096;
 inline constexpr uint64_t kChecksumBytes = uint64_t{500} << 20;
