@@ -72,7 +72,7 @@ runs 0 "$tree/bin/eve" version
 grep -q "^eve $version " out || fail "eve version: $(<out)"
 runs 0 "$tree/bin/db_bench" --benchmarks=fillseq --num=1000 --engines=eve \
   --db="$work/bench"
-grep -q "Eve $version" out || fail "db_bench: $(<out)"
+grep -Eq "^Eve: +version $version$" out || fail "db_bench: $(<out)"
 for page in eve db_bench; do
   [[ -s $tree/share/man/man1/$page.1 ]] || fail "no manual page of $page"
 done
