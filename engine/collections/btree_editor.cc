@@ -9,6 +9,12 @@
 namespace eve {
 namespace {
 
+// What an average leaf and node take.
+constexpr uint32_t kLeafLinesCopied =
+    kTreeLeafBytesMax * 3 / 4 / kCacheLineBytes;
+constexpr uint32_t kNodeLinesCopied =
+    kTreeNodeBytesMax * 3 / 4 / kCacheLineBytes;
+
 bool KeyIsLess(const MapOp* a, const MapOp* b) {
   return CompareBytes(a->key, b->key) < 0;
 }
@@ -122,6 +128,15 @@ absl::Status TreeEditor::ApplyTo(const Place& place,
                           : ApplyToNode(place, ops, out);
 }
 
+// Asks for a child that will be copied, before its header can tell how much
+// that is: too much costs less than a wait for the rest.
+void TreeEditor::PrefetchChild(const TreeNodeView& node, uint32_t index) const {
+  const Offset child = node.slot(index).offset();
+  if (!writer_.view().Contains(child)) return;
+  PrefetchLines(writer_.view().At(child),
+                node.level() > 1 ? kNodeLinesCopied : kLeafLinesCopied);
+}
+
 absl::Status TreeEditor::ApplyToNode(const Place& place,
                                      absl::Span<MapOp* const> ops,
                                      Children& out) {
@@ -143,6 +158,7 @@ absl::Status TreeEditor::ApplyToNode(const Place& place,
     }
     if (edit.replaced.empty()) first_child = child;
     const size_t begin = edit.made.size();
+    PrefetchChild(node, child);
     EVE_RETURN_IF_ERROR(ApplyTo(ChildOf(place, node, child),
                                 ops.subspan(done, end - done), edit.made));
     edit.replaced.push_back({child, begin, edit.made.size()});

@@ -62,6 +62,7 @@ class TreeEditor {
   static KeyPieces SeparatorOf(const Place& place, const TreeNodeView& node,
                                uint32_t index);
 
+  void PrefetchChild(const TreeNodeView& node, uint32_t index) const;
   absl::Status ApplyTo(const Place& place, absl::Span<MapOp* const> ops,
                        Children& out);
   absl::Status ApplyToNode(const Place& place, absl::Span<MapOp* const> ops,

@@ -20,6 +20,7 @@
 #include "engine/format/tree_layout.h"
 #include "eve/bytes.h"
 #include "util/align.h"
+#include "util/prefetch.h"
 
 namespace eve {
 
@@ -56,10 +57,6 @@ inline PrefixOrder ComparePrefix(Bytes key, Bytes prefix) {
   if (order > 0) return PrefixOrder::kAbove;
   if (order < 0 || key.size() < prefix.size()) return PrefixOrder::kBelow;
   return PrefixOrder::kWithin;
-}
-
-inline void PrefetchLines(const char* from, uint32_t lines) {
-  for (uint32_t i = 0; i < lines; ++i) __builtin_prefetch(from + 64 * i);
 }
 
 // A key in two pieces: the prefix of the leaf or node that it comes from, and

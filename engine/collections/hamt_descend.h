@@ -15,17 +15,9 @@
 #include "engine/collections/hamt_map.h"
 #include "engine/file/block_view.h"
 #include "engine/format/node_layout.h"
+#include "util/prefetch.h"
 
 namespace eve {
-
-inline constexpr uint64_t kLineBytes = 64;
-
-inline void PrefetchLine(const void* address) { __builtin_prefetch(address); }
-
-// Every line of a block of about `lines` lines.
-inline void PrefetchLines(const char* block, uint32_t lines) {
-  for (uint32_t i = 0; i < lines; ++i) PrefetchLine(block + i * kLineBytes);
-}
 
 // A node takes five, or six if it begins in the last quarter of one.
 inline constexpr uint32_t kNodeLines = 5;

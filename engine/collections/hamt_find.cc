@@ -57,7 +57,7 @@ inline void PrefetchRecord(const BlockView& view, NodeSlot slot,
   const uint32_t begin = leaf.Position(index);
   const uint32_t end =
       index + 1 < leaf.count() ? leaf.Position(index + 1) : leaf.bytes();
-  for (uint32_t at = begin; at < end; at += kLineBytes) {
+  for (uint32_t at = begin; at < end; at += kCacheLineBytes) {
     PrefetchLine(leaf.data() + at);
   }
   PrefetchLine(leaf.data() + end - 1);

@@ -73,7 +73,7 @@ absl::Status TrieEditor::MergeBuddies(NodeEditor& node, uint32_t depth,
       if (slot.is_empty()) continue;
       // One line is rounding; a large one need not be looked at.
       if (slot.kind() != SlotKind::kLeaf ||
-          (slot.lines() - 1) * kLineBytes > kLeafMergeBytes) {
+          (slot.lines() - 1) * kCacheLineBytes > kLeafMergeBytes) {
         return absl::OkStatus();
       }
       if (!LeafView::Open(writer_.view(), slot.offset(), &leaves[i])) {

@@ -89,9 +89,8 @@ static Stream NodeStream(int depth) {
 
 absl::Status TrieWriter::NewBlockOf(BlockType type, int depth, uint32_t count,
                                     uint64_t bytes, NewBlock* block) {
-  const Stream stream = type == BlockType::kTrieNode
-                            ? NodeStream(depth)
-                            : context_.leaf_stream;
+  const Stream stream =
+      type == BlockType::kTrieNode ? NodeStream(depth) : context_.leaf_stream;
   EVE_ASSIGN_OR_RETURN(*block, context_.store->Allocate(stream, bytes));
   const BlockHeader header =
       MakeBlockHeader(type, static_cast<uint8_t>(depth),

@@ -5,6 +5,7 @@
 
 #include "engine/format/checksum.h"
 #include "util/check.h"
+#include "util/prefetch.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -12,6 +13,10 @@ namespace eve {
 static_assert(SegmentWriter::kStreams == kStreamCount);
 
 namespace {
+
+// How far behind a new block the next one of its stream may reach.
+constexpr uint64_t kAheadBytesMin = 512;
+constexpr uint64_t kAheadBytesMax = 2560;
 
 // Returns where the next list goes.
 char* CopyDeltas(const std::vector<Delta>& deltas, char* to) {
@@ -66,7 +71,12 @@ absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
   EVE_ASSIGN_OR_RETURN(const Offset offset,
                        writer_->Allocate(static_cast<int>(stream), bytes));
   wrote_ = true;
-  return NewBlock{offset, writer_->data(offset)};
+  char* const data = writer_->data(offset);
+  // The next block of the stream comes here, to lines that were last touched in
+  // another life of the segment.
+  PrefetchForWriting(data + bytes,
+                     std::min(bytes + kAheadBytesMin, kAheadBytesMax));
+  return NewBlock{offset, data};
 }
 
 char* Attempt::Edit(Offset offset) {

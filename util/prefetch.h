@@ -1,0 +1,36 @@
+// Asking for memory before it is needed.
+//
+// Threads:    any.
+// Processes:  none.
+// Owns:       none.
+// Lifetime:   none: a prefetch of an address that is not mapped does nothing.
+// Errors:     none.
+// Cost:       one instruction a cache line. The processor has room for some
+//             dozens that are on their way.
+#ifndef EVE_UTIL_PREFETCH_H_
+#define EVE_UTIL_PREFETCH_H_
+
+#include <cstdint>
+
+#include "util/cache_line.h"
+
+namespace eve {
+
+inline void PrefetchLine(const void* address) { __builtin_prefetch(address); }
+
+// Lines to be read, from that of `from` on.
+inline void PrefetchLines(const char* from, uint32_t lines) {
+  for (uint32_t i = 0; i < lines; ++i) PrefetchLine(from + i * kCacheLineBytes);
+}
+
+// Bytes to be stored to. The processor has to own a line before it can take a
+// store to it, even one of the whole line.
+inline void PrefetchForWriting(const char* from, uint64_t bytes) {
+  for (uint64_t at = 0; at < bytes; at += kCacheLineBytes) {
+    __builtin_prefetch(from + at, /*rw=*/1);
+  }
+}
+
+}  // namespace eve
+
+#endif  // EVE_UTIL_PREFETCH_H_
