@@ -2,8 +2,7 @@
 //
 // Threads:    one.
 // Processes:  whoever opens the name finds nothing, or what has been written;
-// of
-//             several that make the same one, one succeeds.
+//             of several that make the same one, one succeeds.
 // Owns:       the file and its lock file under a name of their own, until they
 //             go with it.
 // Lifetime:   closed domains only: an open one is bound to its name.
