@@ -198,7 +198,9 @@ const Verb& CompactVerb() {
       .help =
           "Moves what lives to the low end of the file and gives the rest "
           "back. Others may\nread and write meanwhile; what readers hold stays "
-          "until they go. Interrupted, it\nkeeps what it has done.",
+          "until they go. Interrupted, it\nkeeps what it has done. Half-filled "
+          "segments of 2 MB, five or so, stay: a domain\nof a few megabytes "
+          "may be no smaller afterwards.",
       .words_min = 1,
       .words_max = 1,
       .options = {kShareOption, kProgressOption, kQuietOption,
