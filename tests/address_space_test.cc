@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -22,12 +23,7 @@ using testing::ChildProcess;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 // A segment of its own, so that a few are many segments.
 std::string Large(char fill) { return std::string(600 << 10, fill); }

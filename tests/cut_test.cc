@@ -20,6 +20,7 @@
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -31,12 +32,7 @@ using testing::SignalSelfAt;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 std::string ValueOf(char fill) { return std::string(3 << 20, fill); }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "engine/txn/snapshot_impl.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -229,6 +230,24 @@ TEST_F(DiffTest, MultiMapsTellWhichPairsWereAddedAndRemoved) {
       diff(after, before),
       (Changes{{zero, 4, false}, {"kept", -1, false}, {"less", -3, true}}));
   EXPECT_EQ(diff(after, before, 1), (Changes{{zero, 4, false}}));
+}
+
+// What damage makes look absent is not reported as a change.
+TEST_F(DiffTest, ASnapshotThatMetDamageIsRefused) {
+  ASSERT_OK_AND_ASSIGN(const TreeMap map, domain_.Collection<TreeMap>("m"));
+  const Snapshot before = Now();
+  ASSERT_OK(map.Put("k", "v"));
+  const Snapshot after = Now();
+  const auto diff = [&map](const Snapshot& from, const Snapshot& to) {
+    return map.Diff(from, to,
+                    [](Bytes, std::optional<Bytes>, std::optional<Bytes>) {
+                      ADD_FAILURE() << "a change";
+                      return true;
+                    });
+  };
+  before.impl().MarkDamaged();
+  EXPECT_CODE(diff(before, after), absl::StatusCode::kDataLoss);
+  EXPECT_CODE(diff(after, before), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(DiffTest, SnapshotsOfTwoDomainsAreRefused) {

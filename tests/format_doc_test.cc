@@ -197,8 +197,8 @@ std::map<std::string, Struct> SharedStructs() {
        EVE_FIELD(ProcessSlot, cells_revoked),
        EVE_FIELD(ProcessSlot, blocks_moved),
        EVE_FIELD(ProcessSlot, bytes_moved),
-       EVE_FIELD(ProcessSlot, bytes_punched),
-       EVE_FIELD(ProcessSlot, turns), EVE_FIELD(ProcessSlot, waits)}};
+       EVE_FIELD(ProcessSlot, bytes_punched), EVE_FIELD(ProcessSlot, turns),
+       EVE_FIELD(ProcessSlot, waits)}};
   structs["ReaderCell"] = {
       sizeof(ReaderCell),
       {EVE_FIELD(ReaderCell, word), EVE_FIELD(ReaderCell, reserved)}};

@@ -22,6 +22,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/held_thread.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -37,12 +38,7 @@ using Strings = Map<std::string, std::string>;
 
 constexpr uint64_t kAll = 1 << 20;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 std::string ValueOf(char fill) { return std::string(3 << 20, fill); }
 

@@ -13,6 +13,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/random.h"
@@ -131,12 +132,7 @@ TEST(WhoHoldsTest, AgreesWithTheReuseRuleOnRandomSegments) {
   }
 }
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class ReadersTest : public ::testing::Test {
  protected:

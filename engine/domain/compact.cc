@@ -111,7 +111,7 @@ absl::Status DomainImpl::RestStep() {
     const auto until = std::chrono::steady_clock::now() + kRestTime;
     EVE_RETURN_IF_ERROR(
         MoveVictims(kRestTargets, Manners::kGiveUp, [this, until] {
-          return !IsSwapRunning() && !core_.turn->IsTaken() &&
+          return !IsSwapRunning() && !core_.turn->ShouldLeaveOff() &&
                  std::chrono::steady_clock::now() < until;
         }));
   }

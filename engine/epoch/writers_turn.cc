@@ -54,6 +54,32 @@ bool WritersTurn::IsHolderDead(uint64_t ticket) const {
          !slots_->IsAlive(owner);
 }
 
+bool WritersTurn::DropIfDead(uint64_t ticket) {
+  if (!IsHolderDead(ticket)) return false;
+  EVE_STEP("turn.holder_dead");
+  if (word().compare_exchange_strong(ticket, 0, std::memory_order_relaxed)) {
+    FutexWakeAll(word());
+  }
+  return true;
+}
+
+bool WritersTurn::ShouldLeaveOff() {
+  if (!IsTaken()) return false;
+  const uint64_t ticket = word().load(std::memory_order_relaxed);
+  if (ticket == 0 || DropIfDead(ticket)) return false;
+  const uint64_t now = MonotonicNanos();
+  if (left_off_for_.load(std::memory_order_relaxed) != ticket) {
+    left_off_since_.store(now, std::memory_order_relaxed);
+    left_off_for_.store(ticket, std::memory_order_relaxed);
+    return true;
+  }
+  const uint64_t since = left_off_since_.load(std::memory_order_relaxed);
+  if (now < since + BoundOf(ticket)) return true;
+  ignored_.store(ticket, std::memory_order_relaxed);
+  EVE_STEP("turn.left_off_in_vain");
+  return false;
+}
+
 void WritersTurn::GiveWay(uint64_t mine, uint64_t until) {
   if (!IsTaken(mine)) return;
   EVE_STEP("turn.give_way");
@@ -63,19 +89,13 @@ void WritersTurn::GiveWay(uint64_t mine, uint64_t until) {
   uint64_t end = begin;
   uint64_t ticket = 0;  // the one that `end` is for
   while (IsTaken(mine)) {
-    uint64_t seen = word().load(std::memory_order_relaxed);
+    const uint64_t seen = word().load(std::memory_order_relaxed);
     if (seen == 0 || seen == mine) return;
     if (seen != ticket) {
       ticket = seen;
       end = std::min(std::max(end, now + BoundOf(seen)), begin + kWaitNanosMax);
     }
-    if (IsHolderDead(seen)) {
-      EVE_STEP("turn.holder_dead");
-      if (word().compare_exchange_strong(seen, 0, std::memory_order_relaxed)) {
-        FutexWakeAll(word());
-      }
-      continue;
-    }
+    if (DropIfDead(seen)) continue;
     if (now >= until) return;  // others may have the time
     if (now >= end) {
       ignored_.store(seen, std::memory_order_relaxed);

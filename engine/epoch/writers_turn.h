@@ -44,6 +44,11 @@ class WritersTurn {
   // `until` of MonotonicNanos() has come.
   void GiveWay(uint64_t mine, uint64_t until);
 
+  // For work that can as well be done later: whether to leave off now, for as
+  // long as GiveWay() would have waited. Throws the ticket of the dead away, so
+  // that it works where nobody waits.
+  bool ShouldLeaveOff();
+
   // Asks others to give way to a swap whose last run took `run_nanos`. Returns
   // its ticket; `mine` if another has the turn. For a holder that has lost once
   // more: a new ticket, which those who ignore the old one see, with at least
@@ -55,12 +60,17 @@ class WritersTurn {
  private:
   SharedWord& word() const { return region_->words().turn; }
   bool IsHolderDead(uint64_t ticket) const;
+  // For everybody, if its holder is dead; whether it is.
+  bool DropIfDead(uint64_t ticket);
   uint64_t NewTicket(uint64_t run_nanos);
 
   const SharedRegion* region_;
   const ProcessSlots* slots_;
   std::atomic<uint64_t> ignored_{0};  // a ticket that was waited for in vain
   std::atomic<uint64_t> tickets_{0};  // made by this process
+  // What ShouldLeaveOff() met, and when first.
+  std::atomic<uint64_t> left_off_for_{0};
+  std::atomic<uint64_t> left_off_since_{0};
 };
 
 }  // namespace eve

@@ -10,8 +10,9 @@
 // writers among each other and lengthen nothing. A tick with a commit halves
 // the pause, and so does a calm time of eight pauses.
 //
-// Beside other processes that go on committing now and then, a long transaction
-// may lose until the domain is packed.
+// A transaction that has lost two runs takes the turn, for which compaction at
+// rest leaves off (WritersTurn). The pause is for those that come after it,
+// which need not lose two each.
 //
 // Threads:    one.
 // Processes:  each has its own.

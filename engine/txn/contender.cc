@@ -23,7 +23,7 @@ uint64_t UntilOf(absl::Time deadline) {
 }  // namespace
 
 absl::Status Contender::BeginRun() {
-  if (manners_ == Manners::kGiveUp && turn_->IsTaken()) {
+  if (manners_ == Manners::kGiveUp && turn_->ShouldLeaveOff()) {
     return absl::AbortedError("another writer has the turn");
   }
   if (manners_ == Manners::kGiveWay && turn_->IsTaken(ticket_)) {

@@ -24,7 +24,7 @@ namespace eve::internal {
 // What a swap does while another one has the turn.
 enum class Manners : uint8_t {
   kGiveWay,  // waits, and may take the turn itself
-  kGiveUp,   // nothing: it can as well be done later
+  kGiveUp,   // nothing, for a while: it can as well be done later
   kGoOn,     // what nobody else's transaction can conflict with
 };
 

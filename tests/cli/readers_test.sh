@@ -94,5 +94,7 @@ exec 3>&- 4<&-
 "$eve" put shop.eve fruit pear green || fail "put after the death"
 found=$("$eve" stat --json shop.eve)
 [[ $(number_in "$found" pinned_bytes) == 0 ]] || fail "after the death: $found"
+# Alone, without a slot of its own, it does not take itself for another.
+[[ $found == *'"has_unpinned_reader":false'* ]] || fail "alone: $found"
 
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }

@@ -20,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/status_macros.h"
@@ -47,12 +48,7 @@ struct Progress {
   char names[kStepsMax][40] = {};
 };
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 struct Maps {
   Numbers state;

@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/random.h"
@@ -37,13 +38,7 @@ struct Progress {
   std::atomic<uint64_t> steps{0};
 };
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  // Steps of a background thread would make the count vary.
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 // Every commit sets "last" and one key of its own, in a hash map and a tree.
 absl::Status CommitOne(Domain& domain, Numbers& a, Ordered& b, int64_t i,

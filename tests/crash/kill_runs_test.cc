@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/status_macros.h"
@@ -46,12 +47,7 @@ struct Progress {
   char names[kStepsMax][40] = {};
 };
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 std::string Run(char fill) { return std::string(3 << 20, fill); }
 

@@ -18,6 +18,7 @@
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -30,12 +31,7 @@ using testing::SignalSelfAt;
 using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class RecoveryTest : public ::testing::Test {
  protected:

@@ -1,15 +1,13 @@
 #include "engine/epoch/writers_turn.h"
 
-#include <fcntl.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <utility>
 
 #include "gtest/gtest.h"
+#include "tests/epoch/attached_process.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
@@ -23,23 +21,9 @@ constexpr uint64_t kForEver = UINT64_MAX;
 // A run so long that nobody's patience ends during a test.
 constexpr uint64_t kLongRun = WritersTurn::kWaitNanosMax;
 
-// A process as far as locks tell: a descriptor and a slot of its own.
-struct Process {
-  SharedRegion region;
-  std::unique_ptr<ProcessSlots> slots;
-  std::unique_ptr<WritersTurn> turn;
-
-  explicit Process(const std::string& path) {
-    absl::StatusOr<File> file = File::Open(path, O_RDWR | O_CREAT);
-    EXPECT_OK(file.status());
-    absl::StatusOr<SharedRegion> mapped =
-        SharedRegion::Map(*std::move(file), true);
-    EXPECT_OK(mapped.status());
-    region = *std::move(mapped);
-    slots = std::make_unique<ProcessSlots>(&region);
-    EXPECT_OK(slots->Claim());
-    turn = std::make_unique<WritersTurn>(&region, slots.get());
-  }
+struct Process : testing::AttachedProcess {
+  WritersTurn turn{&region, slots.get()};
+  using AttachedProcess::AttachedProcess;
   uint64_t waits() const { return ReadCounter(slots->own().waits); }
 };
 
@@ -64,34 +48,34 @@ class WritersTurnTest : public ::testing::Test {
 TEST_F(WritersTurnTest, NobodyWaitsForNobody) {
   Process a(path_);
   Process b(path_);
-  a.turn->GiveWay(0, kForEver);
-  const uint64_t ticket = a.turn->Take(0, kLongRun);
+  a.turn.GiveWay(0, kForEver);
+  const uint64_t ticket = a.turn.Take(0, kLongRun);
   ASSERT_NE(ticket, 0u);
-  EXPECT_FALSE(a.turn->IsTaken(ticket));
-  a.turn->GiveWay(ticket, kForEver);  // not for oneself
-  EXPECT_TRUE(b.turn->IsTaken());
-  EXPECT_TRUE(a.turn->IsTaken()) << "for another thread of the process";
+  EXPECT_FALSE(a.turn.IsTaken(ticket));
+  a.turn.GiveWay(ticket, kForEver);  // not for oneself
+  EXPECT_TRUE(b.turn.IsTaken());
+  EXPECT_TRUE(a.turn.IsTaken()) << "for another thread of the process";
   // One at a time.
-  EXPECT_EQ(b.turn->Take(0, kLongRun), 0u);
-  a.turn->Release(ticket);
-  EXPECT_FALSE(b.turn->IsTaken());
-  b.turn->GiveWay(0, kForEver);
+  EXPECT_EQ(b.turn.Take(0, kLongRun), 0u);
+  a.turn.Release(ticket);
+  EXPECT_FALSE(b.turn.IsTaken());
+  b.turn.GiveWay(0, kForEver);
   EXPECT_EQ(a.waits() + b.waits(), 0u);
-  EXPECT_NE(b.turn->Take(0, kLongRun), 0u);
+  EXPECT_NE(b.turn.Take(0, kLongRun), 0u);
 }
 
 TEST_F(WritersTurnTest, OthersWaitUntilItIsReleased) {
   Process a(path_);
   Process b(path_);
-  const uint64_t ticket = a.turn->Take(0, kLongRun);
+  const uint64_t ticket = a.turn.Take(0, kLongRun);
   std::atomic<bool> released{false};
   std::thread other([&] {
-    b.turn->GiveWay(0, kForEver);
+    b.turn.GiveWay(0, kForEver);
     EXPECT_TRUE(released);
   });
   sync_.Await(1);
   released = true;
-  a.turn->Release(ticket);
+  a.turn.Release(ticket);
   other.join();
   EXPECT_EQ(b.waits(), 1u);
   EXPECT_EQ(in_vain_, 0);
@@ -101,24 +85,24 @@ TEST_F(WritersTurnTest, OthersWaitUntilItIsReleased) {
 TEST_F(WritersTurnTest, OneThatWaitedInVainIgnoresTheTicketFromThenOn) {
   Process a(path_);
   Process b(path_);
-  const uint64_t first = a.turn->Take(0, 1);
-  b.turn->GiveWay(0, kForEver);
+  const uint64_t first = a.turn.Take(0, 1);
+  b.turn.GiveWay(0, kForEver);
   EXPECT_EQ(in_vain_, 1);
-  EXPECT_FALSE(b.turn->IsTaken());
-  b.turn->GiveWay(0, kForEver);
+  EXPECT_FALSE(b.turn.IsTaken());
+  b.turn.GiveWay(0, kForEver);
   EXPECT_EQ(b.waits(), 1u);
   // The holder goes on after all and loses again: another ticket.
-  const uint64_t second = a.turn->Take(first, 1);
+  const uint64_t second = a.turn.Take(first, 1);
   EXPECT_NE(second, first);
-  EXPECT_TRUE(b.turn->IsTaken());
+  EXPECT_TRUE(b.turn.IsTaken());
   // Ignored, it can be replaced, and its holder's release takes nobody's turn.
-  b.turn->GiveWay(0, kForEver);
+  b.turn.GiveWay(0, kForEver);
   EXPECT_EQ(in_vain_, 2);
-  const uint64_t others = b.turn->Take(0, kLongRun);
+  const uint64_t others = b.turn.Take(0, kLongRun);
   ASSERT_NE(others, 0u);
-  a.turn->Release(second);
-  EXPECT_TRUE(a.turn->IsTaken());
-  EXPECT_EQ(a.turn->Take(second, 1), second) << "a holder without its turn";
+  a.turn.Release(second);
+  EXPECT_TRUE(a.turn.IsTaken());
+  EXPECT_EQ(a.turn.Take(second, 1), second) << "a holder without its turn";
 }
 
 TEST_F(WritersTurnTest, AHolderThatLosesAgainIsWaitedForLonger) {
@@ -128,9 +112,9 @@ TEST_F(WritersTurnTest, AHolderThatLosesAgainIsWaitedForLonger) {
   uint64_t last = 0;
   // Each bound is at least twice the run of the ticket before.
   for (int i = 0; i < 6; ++i) {
-    ticket = a.turn->Take(ticket, 1);
+    ticket = a.turn.Take(ticket, 1);
     const uint64_t begin = MonotonicNanos();
-    b.turn->GiveWay(0, kForEver);
+    b.turn.GiveWay(0, kForEver);
     last = MonotonicNanos() - begin;
   }
   EXPECT_EQ(in_vain_, 6);
@@ -141,18 +125,18 @@ TEST_F(WritersTurnTest, AHolderThatLosesAgainIsWaitedForLonger) {
 TEST_F(WritersTurnTest, ADeadlineEndsTheWaitAndBlamesNobody) {
   Process a(path_);
   Process b(path_);
-  a.turn->Take(0, kLongRun);
-  b.turn->GiveWay(0, MonotonicNanos());
+  a.turn.Take(0, kLongRun);
+  b.turn.GiveWay(0, MonotonicNanos());
   EXPECT_EQ(in_vain_, 0);
-  EXPECT_TRUE(b.turn->IsTaken());
+  EXPECT_TRUE(b.turn.IsTaken());
 }
 
 TEST_F(WritersTurnTest, ATicketOfTheDeadIsThrownAway) {
   auto a = std::make_unique<Process>(path_);
   Process b(path_);
-  ASSERT_NE(a->turn->Take(0, kLongRun), 0u);
+  ASSERT_NE(a->turn.Take(0, kLongRun), 0u);
   a.reset();  // closes its descriptor, which drops its lock byte
-  b.turn->GiveWay(0, kForEver);
+  b.turn.GiveWay(0, kForEver);
   EXPECT_EQ(dead_, 1);
   EXPECT_EQ(b.region.words().turn.load(), 0u);
 }
@@ -160,28 +144,53 @@ TEST_F(WritersTurnTest, ATicketOfTheDeadIsThrownAway) {
 TEST_F(WritersTurnTest, ATicketOfTheDeadIsReplaced) {
   auto a = std::make_unique<Process>(path_);
   Process b(path_);
-  ASSERT_NE(a->turn->Take(0, kLongRun), 0u);
+  ASSERT_NE(a->turn.Take(0, kLongRun), 0u);
   a.reset();
   Process again(path_);  // lives in the slot of the dead
-  EXPECT_NE(b.turn->Take(0, kLongRun), 0u);
-  EXPECT_EQ(again.turn->Take(0, kLongRun), 0u);
+  EXPECT_NE(b.turn.Take(0, kLongRun), 0u);
+  EXPECT_EQ(again.turn.Take(0, kLongRun), 0u);
+}
+
+// Where all rest nobody waits: whoever leaves off must find out by itself.
+TEST_F(WritersTurnTest, WhoLeavesOffThrowsTheTicketOfTheDeadAway) {
+  auto a = std::make_unique<Process>(path_);
+  Process b(path_);
+  EXPECT_FALSE(b.turn.ShouldLeaveOff());
+  ASSERT_NE(a->turn.Take(0, kLongRun), 0u);
+  EXPECT_TRUE(b.turn.ShouldLeaveOff());
+  a.reset();
+  EXPECT_FALSE(b.turn.ShouldLeaveOff());
+  EXPECT_EQ(b.region.words().turn.load(), 0u);
+}
+
+TEST_F(WritersTurnTest, NobodyLeavesOffForLongerThanOthersWait) {
+  Process a(path_);
+  Process b(path_);
+  const uint64_t first = a.turn.Take(0, 1);
+  uint64_t looks = 0;
+  while (b.turn.ShouldLeaveOff()) ++looks;
+  EXPECT_GT(looks, 0u);
+  EXPECT_FALSE(b.turn.ShouldLeaveOff());
+  // Another ticket is another matter.
+  ASSERT_NE(a.turn.Take(first, kLongRun), first);
+  EXPECT_TRUE(b.turn.ShouldLeaveOff());
 }
 
 // A wait goes on for who follows.
 TEST_F(WritersTurnTest, AReplacedTicketIsWaitedForToo) {
   Process a(path_);
   Process b(path_);
-  const uint64_t first = a.turn->Take(0, kLongRun);
+  const uint64_t first = a.turn.Take(0, kLongRun);
   std::atomic<bool> released{false};
   std::thread other([&] {
-    b.turn->GiveWay(0, kForEver);
+    b.turn.GiveWay(0, kForEver);
     EXPECT_TRUE(released);
   });
   sync_.Await(1);
-  const uint64_t second = a.turn->Take(first, kLongRun);
+  const uint64_t second = a.turn.Take(first, kLongRun);
   ASSERT_NE(second, first);
   released = true;
-  a.turn->Release(second);
+  a.turn.Release(second);
   other.join();
   EXPECT_EQ(b.waits(), 1u);
 }

@@ -17,6 +17,7 @@
 #include "tests/testing/check_domain.h"
 #include "tests/testing/held_thread.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -27,12 +28,7 @@ using testing::HeldThread;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class CollectorTest : public ::testing::Test {
  protected:

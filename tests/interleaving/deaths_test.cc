@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <string>
+#include <thread>
 
 #include "engine/domain/registry.h"
 #include "engine/epoch/reader_cells.h"
@@ -13,6 +14,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/held_thread.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -26,12 +28,7 @@ using testing::SignalSelfAt;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class DeathsTest : public ::testing::Test {
  protected:
@@ -233,6 +230,63 @@ TEST_F(DeathsTest, FillOfAReopenedSegmentIsReadAfterItsClaim) {
   writer.LetGo();
   EXPECT_EQ(map.Get("other").value(), "o");
   EXPECT_EQ(map.Get("mine").value(), "m");
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// A child whose closure loses two runs to its own puts, and so takes the turn;
+// `signal` meets it when it has it.
+class TurnTaker {
+ public:
+  TurnTaker(const std::string& path, int signal)
+      : child_([&path, signal] { return Run(path, signal); }) {}
+  ChildProcess& child() { return child_; }
+
+ private:
+  static int Run(const std::string& path, int signal) {
+    auto domain = Domain::Open(path, Quiet());
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    if (!map.ok()) return 2;
+    SignalSelfAt(1, signal, "turn.taken");
+    int runs = 0;
+    const auto commit = domain->Swap([&](Transaction& txn) -> absl::Status {
+      absl::Status status = map->In(txn).Put("long", "v");
+      // Short runs: sixteen of them, or a millisecond's.
+      if (++runs <= 16 && domain->Stats()->turns == 0) {
+        std::thread([&] { map->Put("short", "v").IgnoreError(); }).join();
+      }
+      return status;
+    });
+    return commit.ok() ? 0 : 3;
+  }
+  ChildProcess child_;
+};
+
+TEST_F(DeathsTest, TurnOfTheDeadIsThrownAway) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  TurnTaker taker(path_, SIGKILL);
+  ASSERT_EQ(taker.child().Wait(), -SIGKILL);
+  SharedWord& turn = core().region.words().turn;
+  ASSERT_NE(turn.load(), 0u);
+  for (int i = 0; i < 10; ++i) ASSERT_OK(map.Put("n", "v"));
+  EXPECT_EQ(turn.load(), 0u);
+  EXPECT_EQ(ReadCounter(core().slots->own().waits), 1u);
+  EXPECT_CODE(map.Get("long").status(), absl::StatusCode::kNotFound);
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// P20: a stopped holder costs one bounded wait, and goes on correctly.
+TEST_F(DeathsTest, TurnOfTheStoppedIsWaitedForOnce) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  TurnTaker taker(path_, SIGSTOP);
+  taker.child().AwaitStopped();
+  ASSERT_NE(core().region.words().turn.load(), 0u);
+  for (int i = 0; i < 100; ++i) ASSERT_OK(map.Put("n", "v"));
+  EXPECT_EQ(ReadCounter(core().slots->own().waits), 1u);
+  taker.child().Signal(SIGCONT);
+  EXPECT_EQ(taker.child().Wait(), 0);
+  EXPECT_EQ(map.Get("long").value(), "v");
+  EXPECT_EQ(core().region.words().turn.load(), 0u);
   testing::ExpectCleanCheck(path_, domain_);
 }
 

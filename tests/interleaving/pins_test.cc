@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/held_thread.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
@@ -29,12 +30,7 @@ using testing::StepSync;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class PinsTest : public ::testing::Test {
  protected:

@@ -12,6 +12,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
@@ -22,12 +23,7 @@ namespace {
 using testing::ChildProcess;
 using Numbers = Map<std::string, int64_t>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class SlotsTest : public ::testing::Test {
  protected:

@@ -10,6 +10,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
@@ -22,12 +23,7 @@ using testing::StepSync;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-DomainOptions Quiet() {
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  return options;
-}
+using testing::Quiet;
 
 class SwapTest : public ::testing::Test {
  protected:
