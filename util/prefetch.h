@@ -16,7 +16,12 @@
 
 namespace eve {
 
-inline void PrefetchLine(const void* address) { __builtin_prefetch(address); }
+// GCC takes a function that only prefetches for one without effects, and drops
+// the calls of it that it does not inline. A basic asm statement is an effect.
+inline void PrefetchLine(const void* address) {
+  __builtin_prefetch(address);
+  asm("");
+}
 
 // Lines to be read, from that of `from` on.
 inline void PrefetchLines(const char* from, uint32_t lines) {
@@ -28,6 +33,7 @@ inline void PrefetchLines(const char* from, uint32_t lines) {
 inline void PrefetchForWriting(const char* from, uint64_t bytes) {
   for (uint64_t at = 0; at < bytes; at += kCacheLineBytes) {
     __builtin_prefetch(from + at, /*rw=*/1);
+    asm("");
   }
 }
 

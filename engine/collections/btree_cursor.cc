@@ -1,13 +1,24 @@
 #include "engine/collections/btree_cursor.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include "util/cache_line.h"
 
 namespace eve {
 namespace {
 
-// Of the next leaf while this one is read: all of it, at an odd place.
-constexpr uint32_t kAheadLines = 33;
+// What a leaf that nobody has opened yet may take, in lines: never more than
+// the memory system has room for.
+constexpr uint32_t kLeafLinesMax = 40;
+// Those of a leaf's head and keys, which every step reads besides its value.
+constexpr uint32_t kLeafHeadLines = 4;
+// A node's head and the heads of its separators.
+constexpr uint32_t kNodeLines = 8;
+// How many leaves a scan asks for before it comes to them: reading one takes
+// about as long as two take to arrive.
+constexpr uint32_t kLeavesAhead = 2;
 
 }  // namespace
 
@@ -31,6 +42,7 @@ void TreeCursor::StopAt(Bytes stop, bool forward) {
 void TreeCursor::Reset() {
   depth_ = 0;
   first_ = count_ = index_ = 0;
+  ahead_ = 0;
 }
 
 void TreeCursor::Damaged() {
@@ -59,6 +71,7 @@ bool TreeCursor::OpenLeaf(TreeSlot slot) {
 void TreeCursor::EnterLeaf() {
   first_ = 0;
   count_ = leaf_.count();
+  record_bytes_ = leaf_.bytes() / count_ + 1;
   if (has_stop_) FindStopInLeaf();
   has_plain_values_ = leaf_.has_uniform_values() && !leaf_.all_external();
   const Bytes prefix = leaf_.prefix();
@@ -107,6 +120,9 @@ bool TreeCursor::Descend(Bytes key, bool* equal) {
     if (!EnterNode(slot, level)) return false;
     level.index = level.node.ChildFor(key);
     slot = level.node.slot(level.index);
+    // All that the next search may touch, and, as nobody seeks to look at one
+    // record only, all of a leaf.
+    Prefetch(slot, Edge::kFirst);
   }
   if (!OpenLeaf(slot)) return false;
   // Before the buffer gets this leaf's prefix: `key` may lie in there.
@@ -121,6 +137,7 @@ bool TreeCursor::DescendToEdge(TreeSlot slot, Edge edge) {
     if (!EnterNode(slot, level)) return false;
     level.index = edge == Edge::kFirst ? 0 : level.node.count() - 1;
     slot = level.node.slot(level.index);
+    Prefetch(slot, edge);
   }
   if (!OpenLeaf(slot)) return false;
   EnterLeaf();
@@ -131,7 +148,7 @@ void TreeCursor::SeekToFirst() {
   Reset();
   if (root_.is_empty() || !DescendToEdge(root_, Edge::kFirst)) return;
   index_ = 0;
-  PrefetchSibling(Edge::kLast);
+  PrefetchAhead(Edge::kFirst, 1);
   Settle();
 }
 
@@ -139,7 +156,7 @@ void TreeCursor::SeekToLast() {
   Reset();
   if (root_.is_empty() || !DescendToEdge(root_, Edge::kLast)) return;
   index_ = leaf_.count() - 1;
-  PrefetchSibling(Edge::kFirst);
+  PrefetchAhead(Edge::kLast, 1);
   Settle();
 }
 
@@ -149,7 +166,7 @@ void TreeCursor::SeekAtLeast(Bytes key) {
   bool equal;
   if (!Descend(key, &equal)) return;
   if (index_ >= count_) return StepToLeaf(Edge::kFirst);
-  PrefetchSibling(Edge::kLast);
+  PrefetchAhead(Edge::kFirst, 1);
   Settle();
 }
 
@@ -158,6 +175,7 @@ void TreeCursor::SeekAbove(Bytes key) {
   if (!Descend(key, &equal)) return;
   if (equal) ++index_;
   if (index_ >= count_) return StepToLeaf(Edge::kFirst);
+  PrefetchAhead(Edge::kFirst, 1);
   Settle();
 }
 
@@ -168,6 +186,7 @@ void TreeCursor::SeekAtMost(Bytes key) {
     if (index_ == 0) return StepToLeaf(Edge::kLast);
     --index_;
   }
+  PrefetchAhead(Edge::kLast, 1);
   Settle();
 }
 
@@ -176,6 +195,7 @@ void TreeCursor::SeekBelow(Bytes key) {
   if (!Descend(key, &equal)) return;
   if (index_ == 0) return StepToLeaf(Edge::kLast);
   --index_;
+  PrefetchAhead(Edge::kLast, 1);
   Settle();
 }
 
@@ -212,9 +232,13 @@ void TreeCursor::StepToLeaf(Edge side) {
         forward ? level.index + 1 >= level.node.count() : level.index == 0;
     if (!at_edge) {
       level.index += forward ? 1 : -1;
-      if (!DescendToEdge(level.node.slot(level.index), side)) return;
+      const TreeSlot slot = level.node.slot(level.index);
+      const bool was_leaf = level.node.level() == 1;
+      if (!was_leaf) Prefetch(slot, side);
+      if (!DescendToEdge(slot, side)) return;
       index_ = forward ? 0 : leaf_.count() - 1;
-      PrefetchSibling(forward ? Edge::kLast : Edge::kFirst);
+      ahead_ = was_leaf && ahead_ > 0 ? ahead_ - 1 : 0;
+      PrefetchAhead(side, kLeavesAhead);
       return Settle();
     }
     --depth_;
@@ -222,18 +246,52 @@ void TreeCursor::StepToLeaf(Edge side) {
   Reset();
 }
 
-// Asks for the leaf next to this one on `side`, if both hang in one node.
-void TreeCursor::PrefetchSibling(Edge side) const {
+// Asks for what `slot` leads to; a leaf will be read from its `side` on.
+void TreeCursor::Prefetch(TreeSlot slot, Edge side) const {
+  if (!view_.Contains(slot.offset())) return;
+  const char* const block = view_.At(slot.offset());
+  if (slot.leaf_records() == 0) return PrefetchLines(block, kNodeLines);
+  const uint64_t bytes = uint64_t{slot.leaf_records()} * record_bytes_;
+  const auto lines = static_cast<uint32_t>(
+      std::min<uint64_t>(bytes / kCacheLineBytes + 2, kLeafLinesMax));
+  if (side == Edge::kFirst || lines <= kLeafHeadLines) {
+    return PrefetchLines(block, lines);
+  }
+  PrefetchLines(block, kLeafHeadLines);
+  for (uint32_t line = lines; line-- > kLeafHeadLines;) {
+    PrefetchLine(block + line * kCacheLineBytes);
+  }
+}
+
+// Asks for up to `leaves` leaves of this node that come next when one goes on
+// from a leaf's `side`, or for the next node. What was asked for before counts.
+void TreeCursor::PrefetchAhead(Edge side, uint32_t leaves) {
   if (depth_ == 0) return;
-  const Level& level = path_[depth_ - 1];
-  const bool forward = side == Edge::kLast;
+  const bool forward = side == Edge::kFirst;
   if (StopsInLeaf(forward)) return;
-  if (forward ? level.index + 1 >= level.node.count() : level.index == 0) {
+  const Level& level = path_[depth_ - 1];
+  while (ahead_ < leaves) {
+    ++ahead_;
+    const uint32_t left =
+        forward ? level.node.count() - 1 - level.index : level.index;
+    if (ahead_ > left) {
+      if (ahead_ == left + 1) PrefetchNextNode(forward);
+      continue;
+    }
+    Prefetch(
+        level.node.slot(forward ? level.index + ahead_ : level.index - ahead_),
+        side);
+  }
+}
+
+void TreeCursor::PrefetchNextNode(bool forward) const {
+  if (depth_ < 2) return;
+  const Level& above = path_[depth_ - 2];
+  if (forward ? above.index + 1 >= above.node.count() : above.index == 0) {
     return;
   }
-  const TreeSlot slot = level.node.slot(level.index + (forward ? 1 : -1));
-  if (!view_.Contains(slot.offset())) return;
-  PrefetchLines(view_.At(slot.offset()), kAheadLines);
+  Prefetch(above.node.slot(forward ? above.index + 1 : above.index - 1),
+           Edge::kFirst);
 }
 
 Bytes TreeCursor::AssembleKey() {

@@ -108,7 +108,9 @@ class TreeCursor {
   void StepToLeaf(Edge side);
   Bytes AssembleKey();
   Bytes LoadValue();
-  void PrefetchSibling(Edge side) const;
+  void Prefetch(TreeSlot slot, Edge side) const;
+  void PrefetchAhead(Edge side, uint32_t leaves);
+  void PrefetchNextNode(bool forward) const;
 
   BlockView view_;
   TreeSlot root_;
@@ -119,6 +121,8 @@ class TreeCursor {
   uint32_t index_ = 0;             // of the record in the leaf
   uint32_t first_ = 0;             // before it lie records behind the stop
   uint32_t count_ = 0;             // likewise from here on; 0: stands nowhere
+  uint32_t ahead_ = 0;             // leaves that were asked for, behind this
+  uint32_t record_bytes_ = 128;    // about; as in the last leaf
   bool has_plain_values_ = false;  // of one size, all in the leaf
   bool copies_words_ = false;      // keys of one size, up to 8 bytes
   bool has_stop_ = false;

@@ -9,6 +9,7 @@
 #include "engine/txn/catalog.h"
 #include "engine/txn/structure.h"
 #include "util/failpoint.h"
+#include "util/prefetch.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -71,7 +72,7 @@ void Evacuation::WalkSome(size_t blocks_max) {
     }
     for (uint64_t at = 0; at < header->bytes() && at < kWalkAheadBytes;
          at += 64) {
-      __builtin_prefetch(view.At(offset) + kWalkAheadBytes + at);
+      PrefetchLine(view.At(offset) + kWalkAheadBytes + at);
     }
     walk_.at_units += units;
     // Records and delta lists die by being folded, the accounting is rewritten
