@@ -104,6 +104,35 @@ void ExpectPacked(const DomainStats& stats) {
   EXPECT_LE(stats.disk_bytes, bound + 8 * kMiB) << stats.live_bytes << " live";
 }
 
+// What rides along is never a reason to run a closure again that says no.
+TEST_F(CompactTest, AClosureThatFailsRunsOnce) {
+  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+  ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("hashed"));
+  Model model;
+  uint64_t moved_before = 0;
+  while (moved_before == 0) {
+    ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, 20000, 2000, 2000));
+    ASSERT_OK(domain_.Reclaim());
+    moved_before = Stats().bytes_moved;
+  }
+  for (int i = 0; i < 2000; ++i) {
+    int runs = 0;
+    const auto done = domain_.Swap([&](Transaction& txn) -> absl::Status {
+      ++runs;
+      // Applied at once, with what it takes along.
+      auto view = map.In(txn);
+      EXPECT_OK(view.Erase(KeyOf(random_.Uniform(20000))).status());
+      return absl::AbortedError("the closure says no");
+    });
+    ASSERT_EQ(done.status(), absl::AbortedError("the closure says no"));
+    ASSERT_EQ(runs, 1);
+    ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, 20000, 5, 2000));
+  }
+  EXPECT_GT(Stats().bytes_moved, moved_before);
+  ASSERT_NO_FATAL_FAILURE(ExpectHolds(map, model));
+  ExpectClean();
+}
+
 TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
   for (const bool background : {false, true}) {
     ASSERT_NO_FATAL_FAILURE(Open(background));

@@ -63,6 +63,10 @@ class TreeEditor {
                                uint32_t index);
 
   void PrefetchChild(const TreeNodeView& node, uint32_t index) const;
+  // Side moves, of a node above leaves: asks for the leaves that are to be
+  // moved, and moves those that the edit has left where they were.
+  void AskForBeside(const TreeNodeView& node) const;
+  void MoveBeside(const Place& place, const TreeNodeView& node, NodeEdit& edit);
   absl::Status ApplyTo(const Place& place, absl::Span<MapOp* const> ops,
                        Children& out);
   absl::Status ApplyToNode(const Place& place, absl::Span<MapOp* const> ops,

@@ -7,6 +7,7 @@
 #include "engine/collections/btree_node.h"
 #include "engine/collections/btree_writer.h"
 #include "engine/collections/move.h"
+#include "engine/collections/side_moves.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -161,11 +162,7 @@ class TreeMover {
     *data = writer_.Edit(before);
     if (*data != nullptr) return absl::OkStatus();
     EVE_ASSIGN_OR_RETURN(const NewBlock copy,
-                         context_.store->Allocate(stream, bytes));
-    std::memcpy(copy.data, writer_.view().At(before), bytes);
-    std::memset(copy.data + offsetof(BlockHeader, checksum), 0,
-                sizeof(BlockHeader::checksum));
-    writer_.Retire(before, bytes);
+                         CopyBlock(*context_.store, stream, before, bytes));
     *slot = TreeSlot::Make(copy.offset, slot->leaf_records());
     *data = copy.data;
     return absl::OkStatus();

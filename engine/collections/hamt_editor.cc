@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/collections/hamt_descend.h"
+#include "engine/collections/side_moves.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
@@ -53,6 +54,46 @@ absl::Status NodeEditor::Fill(SlotRange range, NodeSlot value) {
   return absl::OkStatus();
 }
 
+void TrieEditor::AskForBeside(const NodeEditor& node) const {
+  const SideMoves* const moves = context_.side_moves;
+  if (moves == nullptr || moves->budget_bytes <= 0) return;
+  NodeSlot last;
+  size_t asked = 0;
+  for (uint32_t i = 0; i < kTrieFanout && asked < kSideLeavesAhead; ++i) {
+    const NodeSlot slot = node.slots()[i];
+    if (slot == last || slot.kind() != SlotKind::kLeaf ||
+        !moves->IsWanted(slot.offset())) {
+      continue;
+    }
+    last = slot;
+    PrefetchLines(writer_.view().At(slot.offset()), slot.lines());
+    ++asked;
+  }
+}
+
+absl::Status TrieEditor::MoveBeside(NodeEditor& node) {
+  SideMoves* const moves = context_.side_moves;
+  if (moves == nullptr || moves->budget_bytes <= 0 || !node.is_writable()) {
+    return absl::OkStatus();
+  }
+  for (uint32_t i = 0; i < kTrieFanout;) {
+    const NodeSlot slot = node.slots()[i];
+    LeafView leaf;
+    if (slot.kind() != SlotKind::kLeaf || !moves->IsWanted(slot.offset()) ||
+        !LeafView::Open(writer_.view(), slot.offset(), &leaf)) {
+      ++i;
+      continue;
+    }
+    const SlotRange range = RangeOf(node.slots(), i);
+    const Offset moved =
+        TakeAlong(*context_.store, *moves, slot.offset(), leaf.bytes());
+    if (moved.is_null()) break;
+    EVE_RETURN_IF_ERROR(node.Fill(range, slot.At(moved)));
+    i = range.end();
+  }
+  return absl::OkStatus();
+}
+
 void TrieEditor::WarmFrom(size_t k) {
   if (k < warmed_ || order_.size() == 1) return;
   const size_t count =
@@ -89,6 +130,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
   NodeEditor node(writer_);
   EVE_RETURN_IF_ERROR(node.Open(*slot, depth));
   bool shrunk = false;
+  bool above_leaves = false;
   OpRange part{range.begin, range.begin};
   for (; part.begin < range.end; part.begin = part.end) {
     const uint32_t index = TrieSlotIndex(order_[part.begin].hash, depth);
@@ -111,6 +153,8 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
       EVE_RETURN_IF_ERROR(node.Fill(slots, child));
       if (child.kind() == SlotKind::kNode) continue;
     } else {
+      if (!above_leaves) AskForBeside(node);
+      above_leaves = true;
       NodeSlot staged[kTrieFanout];
       Change change = Change::kNone;
       EVE_RETURN_IF_ERROR(ApplyToLeaf(Region{static_cast<int>(depth), slots},
@@ -122,6 +166,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
     shrunk = true;
     EVE_RETURN_IF_ERROR(MergeBuddies(node, depth, slots.first));
   }
+  if (above_leaves) EVE_RETURN_IF_ERROR(MoveBeside(node));
   if (shrunk) return Collapse(node, depth, slot);
   *slot = node.slot();
   return absl::OkStatus();

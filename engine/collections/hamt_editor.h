@@ -46,6 +46,8 @@ class NodeEditor {
   }
 
   const NodeSlot* slots() const { return node_->slots; }
+  // Whether a change has been made, or could be without a copy.
+  bool is_writable() const { return writable_ != nullptr; }
   NodeSlot slot() const { return NodeSlot::Make(SlotKind::kNode, offset_, 0); }
   void Retire() { writer_.Retire(offset_, sizeof(TrieNode)); }
 
@@ -62,7 +64,11 @@ class TrieEditor {
  public:
   TrieEditor(const EditContext& context, absl::Span<MapOp> ops,
              absl::Span<const OpRef> order, NodeSlot root)
-      : writer_(context), ops_(ops), order_(order), root_(root) {}
+      : context_(context),
+        writer_(context),
+        ops_(ops),
+        order_(order),
+        root_(root) {}
 
   // Applies everything; `*root` is the new root.
   absl::Status Run(NodeSlot* root);
@@ -85,6 +91,10 @@ class TrieEditor {
   void WarmFrom(size_t k);
 
   absl::Status ApplyToNode(uint32_t depth, OpRange range, NodeSlot* slot);
+  // Side moves: asks for the leaves of a node that are to be moved, and moves
+  // those that an edit of the node has left where they were.
+  void AskForBeside(const NodeEditor& node) const;
+  absl::Status MoveBeside(NodeEditor& node);
   // All of a leaf's ops, or an empty range's. The new words of the region go
   // to `slots`, those of a whole node.
   absl::Status ApplyToLeaf(const Region& region, NodeSlot old, OpRange range,
@@ -121,6 +131,7 @@ class TrieEditor {
   // What the parent of a node that shrank should point at.
   absl::Status Collapse(NodeEditor& node, uint32_t depth, NodeSlot* slot);
 
+  const EditContext& context_;
   TrieWriter writer_;
   absl::Span<MapOp> ops_;
   absl::Span<const OpRef> order_;

@@ -70,6 +70,8 @@ struct MapOp {
   bool existed = false;
 };
 
+struct SideMoves;
+
 struct EditContext {
   NodeStore* store = nullptr;
   KeyHasher hasher;
@@ -77,6 +79,8 @@ struct EditContext {
   Stream leaf_stream = Stream::kLeaves;
   // Of trees only: inline values begin at multiples of 8 bytes.
   bool align_values = false;
+  // Leaves to be taken along; null: none. See side_moves.h.
+  SideMoves* side_moves = nullptr;
 };
 
 // Applies `ops` as if one after the other: a later op on the same key sees

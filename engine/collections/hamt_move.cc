@@ -8,6 +8,7 @@
 #include "engine/collections/hamt_leaf.h"
 #include "engine/collections/hamt_writer.h"
 #include "engine/collections/move.h"
+#include "engine/collections/side_moves.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -143,13 +144,7 @@ class TrieMover {
 
   // A copy of a block that may be changed, and the old place retired.
   absl::StatusOr<NewBlock> CopyBlock(Offset offset, uint64_t bytes) {
-    EVE_ASSIGN_OR_RETURN(NewBlock block,
-                         context_.store->Allocate(context_.leaf_stream, bytes));
-    std::memcpy(block.data, writer_.view().At(offset), bytes);
-    std::memset(block.data + offsetof(BlockHeader, checksum), 0,
-                sizeof(BlockHeader::checksum));
-    writer_.Retire(offset, bytes);
-    return block;
+    return eve::CopyBlock(*context_.store, context_.leaf_stream, offset, bytes);
   }
 
   // Writable bytes of a leaf: its own, if the transaction wrote it, or a copy.
@@ -200,7 +195,7 @@ class TrieMover {
       const ExternalRecord now = ExternalRecord::Make(moved, external.hash);
       std::memcpy(data + leaf.Position(i), &now, sizeof(now));
     }
-    *slot = NodeSlot{(slot->word & ~OffsetBits()) | offset.units};
+    *slot = slot->At(offset);
     return absl::OkStatus();
   }
 
@@ -230,12 +225,8 @@ class TrieMover {
       std::memcpy(data + sizeof(CollisionLeaf) + i * sizeof(now), &now,
                   sizeof(now));
     }
-    *slot = NodeSlot{(slot->word & ~OffsetBits()) | offset.units};
+    *slot = slot->At(offset);
     return absl::OkStatus();
-  }
-
-  static constexpr uint64_t OffsetBits() {
-    return (uint64_t{1} << kOffsetBits) - 1;
   }
 
   const EditContext& context_;

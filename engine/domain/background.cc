@@ -186,7 +186,7 @@ void DomainImpl::Rest(uint64_t version) {
 
 void DomainImpl::GatherVictims() {
   for (size_t n = 0; n < kGatherBlocks; n += kGatherStep) {
-    const absl::StatusOr<bool> more = compactor_->Gather(kGatherStep);
+    const absl::StatusOr<bool> more = compactor_->GatherRests(kGatherStep);
     if (!more.ok() || !*more) return;
   }
 }

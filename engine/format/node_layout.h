@@ -90,6 +90,10 @@ struct NodeSlot {
     return static_cast<uint32_t>(word >> 50 & 63);
   }
   constexpr bool is_empty() const { return word == 0; }
+  // To a copy of the same block.
+  constexpr NodeSlot At(Offset copy) const {
+    return NodeSlot{word >> kOffsetBits << kOffsetBits | copy.units};
+  }
   friend constexpr bool operator==(NodeSlot, NodeSlot) = default;
 };
 EVE_LAYOUT(NodeSlot, /*size=*/8, /*align=*/8);

@@ -21,10 +21,14 @@ constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
 constexpr uint64_t kOpenBytes = 16 * kSegmentBytes;
 constexpr double kRateMin = 0.0625;
 constexpr double kRateMax = 4;
-// Small sets of victims are chosen from newer figures.
+// Small sets of victims are chosen from newer figures. In large ones more of
+// what is written has neighbours to take along: with a twentieth of all that
+// lives, a node above thirty leaves has one or two.
 constexpr uint64_t kPlanBytesMin = 4 << 20;
-constexpr uint64_t kPlanBytesMax = 64 << 20;
-constexpr uint64_t kPlanShareOfLive = 50;
+constexpr uint64_t kPlanBytesMax = 256 << 20;
+constexpr uint64_t kPlanShareOfLive = 8;
+// Of all segments, those that one process may claim.
+constexpr uint64_t kVictimsShare = 4;
 // A batch pays more than one slice: one for so many bytes.
 constexpr uint64_t kBytesPerSlice = 16 << 10;
 constexpr int kMoveAttempts = 3;
@@ -55,15 +59,20 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
     Forgive();
     return absl::OkStatus();
   }
+  evacuation_.Refresh(survey.rows);
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
   // A process that is stopped keeps its victims from all others.
   const size_t victims_max =
-      has_background_ ? std::clamp<size_t>(use.used_bytes / kSegmentBytes / 16,
-                                           kVictimsFew, Evacuation::kVictimsMax)
-                      : kVictimsFew;
+      has_background_
+          ? std::clamp<size_t>(use.used_bytes / kSegmentBytes / kVictimsShare,
+                               kVictimsFew, Evacuation::kVictimsMax)
+          : kVictimsFew;
+  // What could not be paid for want of victims is not asked for later.
+  debt_.Set(std::min<int64_t>(debt_.Get(), static_cast<int64_t>(goal)));
+  patience_.Set(static_cast<int64_t>(goal / 2));
   // Who does not write pays nothing: the victims are for those who do.
-  if (is_writing_ && evacuation_.live_bytes_left() < goal / 2 &&
+  if (is_writing_ && evacuation_.live_bytes_left() < goal * 3 / 4 &&
       evacuation_.victims() < victims_max) {
     VictimGoal wanted;
     wanted.live_bytes_max = goal;
@@ -127,12 +136,22 @@ void Compactor::GiveUp(const Slice& slice) {
   evacuation_.Abandon(slice);
 }
 
-void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
-  debt_.Add(-CostOf(slice, moved));
-  evacuation_.Settle(slice, moved.bytes);
+void Compactor::CountMoves(const MoveResult& moved) {
   ProcessSlot& own = core_->slots->own();
   CountInSlot(own.blocks_moved, moved.blocks);
   CountInSlot(own.bytes_moved, moved.bytes);
+}
+
+void Compactor::Settled(const Slice& slice, const MoveResult& moved) {
+  debt_.Add(-CostOf(slice, moved));
+  evacuation_.Settle(slice, moved.bytes);
+  CountMoves(moved);
+}
+
+void Compactor::SettledBeside(const MoveResult& moved) {
+  debt_.Add(-static_cast<int64_t>(moved.bytes));
+  evacuation_.SettleBeside(moved.bytes);
+  CountMoves(moved);
 }
 
 absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
@@ -173,15 +192,25 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
   return done.status();
 }
 
+void MoveRider::Begin(internal::TransactionImpl& transaction) {
+  SideMoves& beside = transaction.side_moves();
+  beside.emptied = &compactor_->evacuation_.emptied();
+  if (compactor_->has_victims()) {
+    const bool has_rests = compactor_->evacuation_.has_targets();
+    beside.budget_bytes =
+        compactor_->owed() - (has_rests ? Compactor::kRestDebtBytes : 0);
+  }
+  beside_ = &beside;
+}
+
 absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
   const uint64_t bytes = transaction.attempt().bytes_written();
   if (!has_owed_) compactor_->Owe(bytes);
   has_owed_ = true;
   // Paid when it is published; until then it counts here.
-  int64_t owed = compactor_->owed();
-  if (owed <= 0 || !compactor_->has_victims()) {
-    return absl::OkStatus();
-  }
+  int64_t owed =
+      compactor_->owed() - static_cast<int64_t>(beside_->moved.bytes);
+  if (owed <= 0 || !compactor_->has_victims()) return absl::OkStatus();
   const size_t slices_max = 1 + bytes / kBytesPerSlice;
   const std::vector<uint32_t> ids = transaction.WrittenCollections();
   for (size_t n = 0; owed > 0 && n < slices_max; ++n) {
@@ -191,6 +220,7 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
                                           &now.slice);
     });
     if (wanted == ids.end()) {
+      if (!compactor_->WantsSlices()) return absl::OkStatus();
       // A background thread that keeps up leaves nothing to gather here.
       const absl::StatusOr<bool> gathered = compactor_->Gather(kGatherBlocks);
       if (gathered.ok() && *gathered) continue;
@@ -215,6 +245,9 @@ absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
 }
 
 void MoveRider::Alight(bool published) {
+  if (published && beside_->moved.blocks > 0) {
+    compactor_->SettledBeside(beside_->moved);
+  }
   for (Moved& moved : moved_) {
     if (published) {
       compactor_->Settled(moved.slice, moved.result);

@@ -6,6 +6,9 @@
 // written anyway (a MoveRider). So space is bounded without a race that a
 // background thread could lose. A move adds no conflict to a transaction; it
 // makes its run a little longer.
+// It pays with the neighbours of what it writes, as far as there are any
+// (collections/side_moves.h); only a writer that falls behind with that moves
+// slices of what has been gathered.
 // What no writer comes for, and what is left when the writers rest, is moved by
 // transactions of the compactor's own (MoveSlice).
 //
@@ -33,6 +36,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "engine/collections/side_moves.h"
 #include "engine/reclaim/evacuation.h"
 #include "engine/reclaim/victims.h"
 #include "engine/txn/core.h"
@@ -70,12 +74,20 @@ class Compactor {
                                     size_t targets_max,
                                     internal::Manners manners);
 
+  // Whether writers cannot pay with what lies beside their writes.
+  bool WantsSlices() const { return urgent_ || owed() > patience_.Get(); }
   // While urgent, writers pay whatever the live share is.
   void SetUrgent(bool urgent) { urgent_ = urgent; }
   // Looks for what lives in the victims, some blocks of them. False: all have
   // been looked at.
   absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait = false) {
-    return evacuation_.Gather(blocks_max, may_wait);
+    return evacuation_.Gather(blocks_max, may_wait, Evacuation::Which::kAll);
+  }
+  // The same, of those victims only whose rest has to be moved in slices.
+  absl::StatusOr<bool> GatherRests(size_t blocks_max) {
+    return evacuation_.Gather(blocks_max, /*may_wait=*/false,
+                              WantsSlices() ? Evacuation::Which::kAll
+                                            : Evacuation::Which::kNearlyEmpty);
   }
 
   // A writer allocated so many bytes.
@@ -96,6 +108,9 @@ class Compactor {
  private:
   friend class MoveRider;
   static constexpr int64_t kRateOne = 256;
+  // While there are rests to be moved, so much is left for them to pay with:
+  // about a slice.
+  static constexpr int64_t kRestDebtBytes = 16 << 10;
 
   // A slice that moved nothing has cost something, too.
   static int64_t CostOf(const Slice& slice, const MoveResult& moved) {
@@ -104,6 +119,8 @@ class Compactor {
   }
   void GiveUp(const Slice& slice);
   void Settled(const Slice& slice, const MoveResult& moved);
+  void SettledBeside(const MoveResult& moved);
+  void CountMoves(const MoveResult& moved);
 
   Core* core_;
   const bool has_background_;
@@ -111,6 +128,9 @@ class Compactor {
   // Bytes to move per kRateOne bytes allocated, and how many that has come to.
   Gauge rate_;
   Gauge debt_;
+  // What this process may owe before its writers look for more than what lies
+  // beside their writes.
+  Gauge patience_;
   uint64_t planned_commits_ = 0;  // of this process, at the last Plan()
   std::atomic<bool> is_writing_{false};
   std::atomic<bool> urgent_{false};
@@ -123,9 +143,12 @@ class MoveRider : public internal::Rider {
  public:
   explicit MoveRider(Compactor* compactor) : compactor_(compactor) {}
 
+  void Begin(internal::TransactionImpl& transaction) override;
   absl::Status Board(internal::TransactionImpl& transaction) override;
   void Alight(bool published) override;
-  bool has_work() const override { return !moved_.empty(); }
+  bool has_work() const override {
+    return !moved_.empty() || beside_->moved.blocks > 0;
+  }
   // What is owed lies in collections that the transaction did not write.
   bool found_nothing() const { return found_nothing_; }
 
@@ -136,6 +159,7 @@ class MoveRider : public internal::Rider {
   };
 
   Compactor* compactor_;
+  const SideMoves* beside_ = nullptr;  // the present run's
   bool has_owed_ = false;
   bool found_nothing_ = false;
   std::vector<Moved> moved_;

@@ -37,15 +37,37 @@ void Evacuation::Add(uint32_t segment, uint32_t fill_units,
   Victim victim;
   victim.segment = segment;
   victim.fill_units = fill_units;
-  victim.live_units = live_units;
+  victim.live_units = victim.live_units_when_claimed = live_units;
   victims_.push_back(victim);
   live_left_.Add(int64_t{live_units} * kUnitBytes);
   count_.Set(static_cast<int64_t>(victims_.size()));
+  emptied_.Add(segment);
 }
 
-bool Evacuation::NextVictim() {
+void Evacuation::Refresh(const std::vector<AccountingRow>& rows) {
+  if (rows.empty()) return;
+  // A victim must not be reused under a walk.
+  std::unique_lock gather_lock(gather_mutex_, std::try_to_lock);
+  if (!gather_lock.owns_lock()) return;
+  std::lock_guard lock(mutex_);
+  std::vector<uint32_t> empty;
+  int64_t live_units = 0;
+  for (Victim& victim : victims_) {
+    if (victim.segment >= rows.size()) continue;
+    victim.live_units = rows[victim.segment].live_units;
+    live_units += victim.live_units;
+    const bool is_walking =
+        walk_.fill_units != 0 && walk_.segment == victim.segment;
+    if (victim.live_units == 0 && !is_walking) empty.push_back(victim.segment);
+  }
+  live_left_.Set(live_units * int64_t{kUnitBytes});
+  for (const uint32_t segment : empty) Forget(segment);
+}
+
+bool Evacuation::NextVictim(Which which) {
   std::lock_guard lock(mutex_);
   for (const Victim& victim : victims_) {
+    if (which == Which::kNearlyEmpty && !victim.is_nearly_empty()) continue;
     if (victim.is_walked || std::find(walk_.walked.begin(), walk_.walked.end(),
                                       victim.segment) != walk_.walked.end()) {
       continue;
@@ -160,14 +182,15 @@ void Evacuation::Publish() {
   walk_.walked.clear();
 }
 
-absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max, bool may_wait) {
+absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max, bool may_wait,
+                                        Which which) {
   std::unique_lock lock(gather_mutex_, std::defer_lock);
   if (may_wait) {
     lock.lock();
   } else if (!lock.try_lock()) {
     return false;
   }
-  if (walk_.fill_units == 0 && !NextVictim()) {
+  if (walk_.fill_units == 0 && !NextVictim(which)) {
     if (walk_.walked.empty()) return false;
     Publish();
     return true;
@@ -272,6 +295,7 @@ void Evacuation::Forget(uint32_t segment) {
   count_.Set(static_cast<int64_t>(victims_.size()));
   // What died before it could be moved was counted and never settled.
   if (victims_.empty()) live_left_.Set(0);
+  emptied_.Remove(segment);
   core_->table->ReleaseSealed(segment);
   EVE_STEP("evacuate.released");
 }

@@ -4,15 +4,16 @@
 // A victim is claimed while it is emptied: nobody frees it, goes on filling it,
 // or empties it a second time. The claim is all the shared state there is. If
 // this process dies, the claim is taken over like any other and whatever was
-// not moved waits for the next compactor; a stopped process holds up to
-// kVictimsMax segments and nothing else.
+// not moved waits for the next compactor; a stopped process holds up to a
+// quarter of the segments, kVictimsMax at most, and nothing else.
 //
-// Victims are walked front to back (a gather). Blocks that the newest root
-// still leads to become targets. Those of a few victims at a time are sorted,
-// so that a slice of them shares most of its path. A slice is settled when the
-// commit that moved what lived of it is published, or handed back.
-// Targets that die meanwhile cost a walk down and no more: what is moved is
-// decided in the transaction that moves it.
+// What lives in victims is moved beside other edits (emptied()) or, where that
+// does not come to it, found: victims are walked front to back (a gather).
+// Blocks that the newest root still leads to become targets. Those of a few
+// victims at a time are sorted, so that a slice of them shares most of its
+// path. A slice is settled when the commit that moved what lived of it is
+// published, or handed back. Targets that die meanwhile cost a walk down and no
+// more: what is moved is decided in the transaction that moves it.
 //
 // Threads:    any; gathers exclude each other.
 // Processes:  this one's; see above.
@@ -33,6 +34,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "engine/collections/move.h"
+#include "engine/collections/side_moves.h"
+#include "engine/format/accounting_row.h"
 #include "engine/format/commit_record.h"
 #include "engine/txn/catalog.h"
 #include "engine/txn/core.h"
@@ -48,7 +51,7 @@ struct Slice {
 
 class Evacuation {
  public:
-  static constexpr size_t kVictimsMax = 64;
+  static constexpr size_t kVictimsMax = 256;
 
   explicit Evacuation(Core* core) : core_(core) {}
 
@@ -56,9 +59,12 @@ class Evacuation {
   // was sealed; its committed fill is `fill_units`.
   void Add(uint32_t segment, uint32_t fill_units, uint32_t live_units);
 
+  // Which victims a gather walks: all, or those of which so little is left
+  // that edits would hardly come by it.
+  enum class Which : uint8_t { kAll, kNearlyEmpty };
   // Walks up to `blocks_max` blocks of the victims. False: there is nothing to
   // walk, or another thread is at it and the caller may not wait for that.
-  absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait);
+  absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait, Which which);
 
   // Cuts a slice of up to `targets_max` targets of `collection`. False: there
   // are none, as far as the victims have been walked.
@@ -68,6 +74,15 @@ class Evacuation {
   // What lived of it, so many bytes, has been moved by a published commit; the
   // rest is garbage.
   void Settle(const Slice& slice, uint64_t moved_bytes);
+  // So many bytes were moved beside what a published commit wrote.
+  void SettleBeside(uint64_t moved_bytes) {
+    live_left_.Add(-static_cast<int64_t>(moved_bytes));
+  }
+  // By newer figures, indexed by segment: gives back the victims in which
+  // nothing lives any more.
+  void Refresh(const std::vector<AccountingRow>& rows);
+  // Where the victims are, for those who may move some of what lives in them.
+  const EmptiedSegments& emptied() const { return emptied_; }
   // It was not moved: it will be handed out again.
   void HandBack(Slice slice);
   // It cannot be moved, being damaged: gives its victims up.
@@ -95,12 +110,18 @@ class Evacuation {
     uint32_t segment = 0;
     uint32_t fill_units = 0;
     uint32_t live_units = 0;
+    uint32_t live_units_when_claimed = 0;
     bool is_barren = true;  // no target was found
     // Found and not settled. Too low if slices of a former claim were out: the
     // segment is given back early then, and what lives there keeps it.
     uint32_t targets_left = 0;
     bool is_walked = false;
+
+    bool is_nearly_empty() const {
+      return live_units <= live_units_when_claimed / kNearlyEmptyShare;
+    }
   };
+  static constexpr uint32_t kNearlyEmptyShare = 6;
   // The victim that is being walked, and what was found.
   struct Walk {
     uint32_t segment = 0;
@@ -111,7 +132,7 @@ class Evacuation {
     std::vector<uint32_t> walked;
   };
 
-  bool NextVictim();
+  bool NextVictim(Which which);
   void WalkSome(size_t blocks_max);
   absl::Status KeepLive();
   absl::Status KeepLiveOf(const CommitRecord& root, uint32_t id,
@@ -126,6 +147,7 @@ class Evacuation {
                Slice* slice);
 
   Core* core_;
+  EmptiedSegments emptied_;
   CollectionNames names_;
   std::mutex gather_mutex_;  // above mutex_
   Walk walk_;                // under gather_mutex_

@@ -34,8 +34,10 @@ absl::Status CheckSizes(CollectionKind kind, Bytes key, Bytes value) {
 }  // namespace
 
 EditContext MapEditor::Context() const {
-  return EditContext{&transaction_->attempt(), transaction_->core().hasher,
-                     record_.entry.id};
+  EditContext context{&transaction_->attempt(), transaction_->core().hasher,
+                      record_.entry.id};
+  context.side_moves = &transaction_->side_moves_;
+  return context;
 }
 
 void MapEditor::Reset() {
@@ -58,6 +60,7 @@ absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
                              MoveResult* moved) {
   EditContext context = Context();
   context.leaf_stream = Stream::kMoved;
+  context.side_moves = nullptr;
   absl::Status status =
       eve::MoveIn(structure(), context, targets, root_.slot, moved);
   transaction_->status_.Update(status);

@@ -33,33 +33,33 @@ enum class Outcome { kPublished, kConflict, kNothing };
 
 constexpr int kAttemptsWithRider = 2;
 
-// A rider, and whether it is on board of the present run.
+// A rider's part of one run.
 class Boarding {
  public:
-  explicit Boarding(Rider* rider) : rider_(rider) {}
+  Boarding(Rider* rider, TransactionImpl& transaction) : rider_(rider) {
+    if (rider_ != nullptr) rider_->Begin(transaction);
+  }
   ~Boarding() { Alight(/*published=*/false); }
   Boarding(const Boarding&) = delete;
   Boarding& operator=(const Boarding&) = delete;
 
   // Whether an error of the run may be the rider's.
   bool has_work() const {
-    return on_board_ && (has_failed_ || rider_->has_work());
+    return rider_ != nullptr && (has_failed_ || rider_->has_work());
   }
   absl::Status Board(TransactionImpl& transaction) {
     if (rider_ == nullptr) return absl::OkStatus();
-    on_board_ = true;
     absl::Status status = rider_->Board(transaction);
     has_failed_ = !status.ok();
     return status;
   }
   void Alight(bool published) {
-    if (on_board_) rider_->Alight(published);
-    on_board_ = false;
+    if (rider_ != nullptr) rider_->Alight(published);
+    rider_ = nullptr;
   }
 
  private:
-  Rider* rider_;
-  bool on_board_ = false;
+  Rider* rider_;  // null: none, or its part is over
   bool has_failed_ = false;
 };
 
@@ -69,7 +69,11 @@ absl::StatusOr<bool> RunClosure(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn, Boarding& boarding) {
   const absl::Status status = fn(transaction);
   EVE_RETURN_IF_ERROR(transaction.status());
-  EVE_RETURN_IF_ERROR(status);
+  if (!status.ok()) {
+    // The closure's own, whatever the rider did: it must not run again for it.
+    boarding.Alight(/*published=*/false);
+    return status;
+  }
   EVE_RETURN_IF_ERROR(transaction.Flush());
   EVE_RETURN_IF_ERROR(boarding.Board(transaction));
   return transaction.Prepare();
@@ -132,7 +136,7 @@ absl::StatusOr<SwapResult> RunSwap(
     result.commit.attempts = attempt;
     result.commit.version = base.version();
     transaction.Begin(std::move(base), attempt);
-    Boarding boarding(rider);
+    Boarding boarding(rider, transaction);
     absl::StatusOr<bool> changed = RunClosure(transaction, fn, boarding);
     const bool left_graveyard = transaction.leaves_graveyard();
     absl::StatusOr<Outcome> outcome = Outcome::kNothing;

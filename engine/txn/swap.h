@@ -27,12 +27,15 @@ namespace eve::internal {
 class Rider {
  public:
   virtual ~Rider() = default;
+  // A run is about to begin: says what it may move beside its writes.
+  virtual void Begin(TransactionImpl& transaction) = 0;
   // The closure has run and its writes are applied. After an error the run is
   // thrown away and the closure runs again, without the rider.
   virtual absl::Status Board(TransactionImpl& transaction) = 0;
-  // Whether the present run carries anything of the rider's.
+  // Whether the present run carries anything of the rider's, so that its error
+  // may come of that.
   virtual bool has_work() const = 0;
-  // The run that was boarded is over.
+  // The run that was begun is over.
   virtual void Alight(bool published) = 0;
 };
 

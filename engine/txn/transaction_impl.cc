@@ -48,6 +48,7 @@ void TransactionImpl::Begin(PinnedRoot base, int attempt) {
   attempt_number_ = attempt;
   status_ = absl::OkStatus();
   next_collection_ = base_.record().next_collection;
+  side_moves_ = SideMoves{};
 }
 
 std::unique_ptr<MapEditor> TransactionImpl::TakeEditor() {

@@ -19,6 +19,7 @@
 #include "engine/collections/btree.h"
 #include "engine/collections/hamt_map.h"
 #include "engine/collections/move.h"
+#include "engine/collections/side_moves.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/attempt.h"
 #include "engine/txn/catalog.h"
@@ -118,6 +119,9 @@ class TransactionImpl {
   // Takes a slice off a graveyard; removes it when it is empty.
   absl::Status RetireSlice(const CatalogRecord& graveyard, uint64_t budget);
 
+  // What this run may move beside its writes, from Begin() on.
+  SideMoves& side_moves() { return side_moves_; }
+
   // Applies what is pending.
   absl::Status Flush();
   // Ids of the collections that this run has written. REQUIRES: Flush().
@@ -188,6 +192,7 @@ class TransactionImpl {
   std::vector<CatalogChange> name_changes_;
   std::vector<CatalogChange> changes_;
   std::vector<MoveTarget> catalog_moves_;
+  SideMoves side_moves_;
   std::vector<MapOp> catalog_ops_;
 };
 

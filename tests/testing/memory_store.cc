@@ -92,6 +92,14 @@ void MemoryStore::Seal() {
   sealed_bytes_ = used_bytes_;
 }
 
+void MemoryStore::SealSegment() {
+  Seal();
+  used_bytes_ =
+      (used_bytes_ + kSegmentBytes - 1) / kSegmentBytes * kSegmentBytes;
+  sealed_bytes_ = used_bytes_;
+  view_.limit_units = used_bytes_ / kUnitBytes;
+}
+
 void MemoryStore::Prefault(uint64_t bytes) {
   EVE_CHECK(bytes <= options_.reserve_bytes - used_bytes_, "out of range");
   for (uint64_t at = 0; at < bytes; at += kPageBytes) {

@@ -45,6 +45,9 @@ class MemoryStore : public NodeStore {
   // place again. With booking, a store into it is a crash.
   void Seal();
 
+  // Seals, and goes on at the next segment.
+  void SealSegment();
+
   // Everything that an attempt changed, to put back with Rewind().
   struct Mark {
     uint64_t used_bytes = 0;

@@ -27,6 +27,7 @@ inline constexpr Allowance kAllowances[] = {
     // A word that is raced belongs to one file, which documents its order.
     {"memory-order", "util/failpoint", "", "owns the hook words"},
     {"memory-order", "util/gauge.h", "", "figures without an order"},
+    {"memory-order", "util/relaxed_bits.h", "", "hints without an order"},
     {"memory-order", "engine/format/shared_layout.h", "", "defines the words"},
     {"memory-order", "engine/root/", "", "owns the root word"},
     {"memory-order", "engine/epoch/", "", "owns slots, cells and pins"},

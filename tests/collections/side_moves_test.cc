@@ -1,0 +1,190 @@
+// Leaves that edits take along out of segments that are to be emptied.
+#include "engine/collections/side_moves.h"
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/collections/btree_fixture.h"
+#include "tests/collections/hamt_fixture.h"
+
+namespace eve {
+namespace {
+
+constexpr uint64_t kRecords = 20000;
+const std::string kNewValue(80, 'n');
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+std::string PaddedKey(uint64_t number) {
+  std::string digits = std::to_string(number);
+  return std::string(8 - digits.size(), '0') + digits;
+}
+
+template <class Fixture>
+struct OpOf {
+  using Type = TestOp;
+};
+template <>
+struct OpOf<TreeFixture> {
+  using Type = TreeTestOp;
+};
+
+template <class Fixture>
+class SideMovesTest : public testing::Test {
+ protected:
+  using Op = typename OpOf<Fixture>::Type;
+
+  // Fills the map; what it has placed so far is to be emptied.
+  void SetUp() override {
+    Random random(11);
+    std::vector<Op> ops;
+    for (uint64_t i = 0; i < kRecords; ++i) {
+      ops.push_back({MapOpKind::kPut, PaddedKey(i), RandomBytes(random, 80)});
+    }
+    ASSERT_NO_FATAL_FAILURE(map_.Apply(ops));
+    map_.store().SealSegment();
+    const uint64_t end = map_.store().used_bytes() / kSegmentBytes;
+    for (uint64_t segment = 0; segment < end; ++segment) {
+      emptied_.Add(static_cast<uint32_t>(segment));
+    }
+    end_units_ = end * kSegmentUnits;
+  }
+
+  void Allow(int64_t budget_bytes) {
+    moves_ = SideMoves{&emptied_, budget_bytes, {}};
+    map_.context().side_moves = &moves_;
+  }
+
+  bool IsLeaf(uint64_t units) {
+    const auto type = static_cast<BlockType>(
+        map_.store().view().template As<BlockHeader>(Offset{units})->type);
+    return type == BlockType::kTrieLeaf || type == BlockType::kTreeLeaf;
+  }
+
+  // Live leaves in the segments to be emptied.
+  uint64_t LeavesLeft() {
+    uint64_t left = 0;
+    for (const auto& [units, bytes] : map_.store().live()) {
+      left += units < end_units_ && IsLeaf(units);
+    }
+    return left;
+  }
+
+  absl::Status ApplyTo(HamtFixture& map, MapOp op, MapRoot& root) {
+    return HamtApply(map.context(), absl::MakeSpan(&op, 1), root);
+  }
+  absl::Status ApplyTo(TreeFixture& map, MapOp op, MapRoot& root) {
+    return TreeApply(map.context(), absl::MakeSpan(&op, 1), root);
+  }
+
+  Fixture map_;
+  EmptiedSegments emptied_;
+  SideMoves moves_;
+  uint64_t end_units_ = 0;
+};
+
+using Fixtures = testing::Types<HamtFixture, TreeFixture>;
+TYPED_TEST_SUITE(SideMovesTest, Fixtures);
+
+TYPED_TEST(SideMovesTest, NeighboursOfAWriteAreTakenAlong) {
+  const uint64_t before = this->LeavesLeft();
+  this->Allow(kNoLimit);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(7), kNewValue));
+  EXPECT_GT(this->moves_.moved.blocks, 1u);
+  // Those that were moved, and the one that was written anew.
+  EXPECT_EQ(this->LeavesLeft(), before - this->moves_.moved.blocks - 1);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+TYPED_TEST(SideMovesTest, NoMoreThanTheBudgetIsMoved) {
+  this->Allow(1);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(7), kNewValue));
+  EXPECT_EQ(this->moves_.moved.blocks, 1u);
+  EXPECT_EQ(this->moves_.budget_bytes,
+            1 - static_cast<int64_t>(this->moves_.moved.bytes));
+  this->Allow(0);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(8), kNewValue));
+  EXPECT_EQ(this->moves_.moved.blocks, 0u);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+TYPED_TEST(SideMovesTest, SegmentsThatAreNotToBeEmptiedAreLeftAlone) {
+  const uint64_t before = this->LeavesLeft();
+  for (uint64_t at = 0; at < this->end_units_; at += kSegmentUnits) {
+    this->emptied_.Remove(static_cast<uint32_t>(at / kSegmentUnits));
+  }
+  this->Allow(kNoLimit);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(7), kNewValue));
+  EXPECT_EQ(this->moves_.moved.blocks, 0u);
+  EXPECT_EQ(this->LeavesLeft(), before - 1);
+}
+
+// A node that an edit leaves as it is would have to be copied.
+TYPED_TEST(SideMovesTest, AnEditThatChangesNothingMovesNothing) {
+  this->Allow(kNoLimit);
+  const MapRoot before = this->map_.root();
+  ASSERT_NO_FATAL_FAILURE(this->map_.Erase("absent"));
+  ASSERT_NO_FATAL_FAILURE(
+      this->map_.Apply({{MapOpKind::kInsert, PaddedKey(7), "there"}}));
+  EXPECT_EQ(this->moves_.moved.blocks, 0u);
+  EXPECT_EQ(this->map_.root().slot, before.slot);
+}
+
+TYPED_TEST(SideMovesTest, ManyWritesEmptyTheSegments) {
+  const uint64_t before = this->LeavesLeft();
+  Random random(13);
+  for (uint64_t i = 0; i < kRecords; i += 20) {
+    this->Allow(kNoLimit);
+    std::vector<typename OpOf<TypeParam>::Type> ops;
+    // Batches, single ops, and what makes leaves split and merge.
+    for (uint64_t n = 0; n <= i % 3; ++n) {
+      const uint64_t number = random.Next() % kRecords;
+      if (i % 4 == 0) {
+        ops.push_back({MapOpKind::kErase, PaddedKey(number), ""});
+      } else {
+        ops.push_back({MapOpKind::kPut, PaddedKey(number),
+                       RandomBytes(random, random.Next() % 200)});
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(this->map_.Apply(ops));
+    if (i % 7 == 0) this->map_.store().Seal();
+  }
+  for (uint64_t i = 0; i < kRecords; i += 8) {
+    this->Allow(kNoLimit);
+    ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(i), "last"));
+  }
+  // The writes alone would leave a third. A leaf without another beside it
+  // waits for its own.
+  EXPECT_LT(this->LeavesLeft(), before / 20);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+// As with any failed edit: the caller rewinds and has what it had.
+TYPED_TEST(SideMovesTest, WithoutRoomTheRootStaysAsItWas) {
+  const MapRoot before = this->map_.root();
+  const MemoryStore::Mark mark = this->map_.store().TakeMark();
+  const std::string key = PaddedKey(7);
+  MapOp op{};
+  op.key = key;
+  op.value = "new";
+  uint64_t failures = 0;
+  for (uint64_t n = 1;; ++n) {
+    this->Allow(kNoLimit);
+    MapRoot root = before;
+    this->map_.store().FailAt(n);
+    const absl::Status status = this->ApplyTo(this->map_, op, root);
+    this->map_.store().FailAt(0);
+    this->map_.store().Rewind(mark);
+    if (status.ok()) break;
+    ++failures;
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_EQ(root.slot, before.slot);
+    ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+  }
+  EXPECT_GT(failures, 3u);
+  EXPECT_GT(this->moves_.moved.blocks, 0u);
+}
+
+}  // namespace
+}  // namespace eve
