@@ -156,7 +156,7 @@ void DomainImpl::BackgroundTick(bool is_due) {
   }
   if (is_due) Rest(version);
   if (is_due && (options_.durability == Durability::kCheckpoint ||
-                 HoldsMuch(LastUse()))) {
+                 HoldsMoreThanLives(LastUse()))) {
     checkpointer_->Run().IgnoreError();
   }
   if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();

@@ -93,6 +93,12 @@ bool DomainImpl::HoldsMuch(const SpaceUse& use) {
          std::max(kHeldBytesMin, use.live_bytes / kHeldShareOfLive);
 }
 
+// While writers are busy a newer durable root soon holds as much as lives, and
+// so does the one before it: moving on gains space only above that.
+bool DomainImpl::HoldsMoreThanLives(const SpaceUse& use) {
+  return use.held_bytes > std::max(kHeldBytesMin, use.live_bytes);
+}
+
 absl::Status DomainImpl::RestStep() {
   const SegmentSurvey survey = LastSurvey();
   const SpaceUse use = MeasureSpace(survey);

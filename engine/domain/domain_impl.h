@@ -119,6 +119,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status AdvanceDurableRoots();
   // Whether dead space that only durable roots keep is worth a checkpoint.
   static bool HoldsMuch(const SpaceUse& use);
+  static bool HoldsMoreThanLives(const SpaceUse& use);
   // A bounded step of compaction while nobody writes.
   absl::Status RestStep();
   bool IsSwapRunning() const { return swaps_running_.Get() > 0; }

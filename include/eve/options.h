@@ -24,9 +24,9 @@ namespace eve {
 // committed version.
 enum class Durability {
   // Durable when somebody calls Sync() or Compact(), or at the last Close().
-  // The
-  // background thread may make it durable earlier, when dead space that only
-  // the last checkpoint keeps has grown to a quarter of the live data.
+  // The background thread may make it durable earlier, when dead space that
+  // only the last checkpoint keeps has grown larger than the live data, or,
+  // while nobody writes, to a quarter of it.
   kNone,
   // Durable at the next checkpoint, DomainOptions::checkpoint_every later.
   kCheckpoint,
