@@ -215,7 +215,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   }
   core.recovery_note =
       absl::StrCat("durable version ", durable.version, durable.note);
-  if (!durable.note.empty()) {
+  if (durable.needs_verification) {
     EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
   }
   core.frozen_root = durable.record;

@@ -87,6 +87,7 @@ DomainImpl::~DomainImpl() {
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
+  checkpointer_->Settle().IgnoreError();
   rest_lease_->Release();
   compactor_->GiveBackVictims();
   for (auto& writer : idle_writers_) writer->writer.Release();
@@ -176,6 +177,9 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   }
   const Durability durability =
       options.durability.value_or(options_.durability);
+  if (durability == Durability::kSync) {
+    EVE_RETURN_IF_ERROR(CheckMayPromise());
+  }
   std::unique_ptr<WriterContext> writer = TakeWriter();
   swaps_running_.Add(1);
   absl::Cleanup ended = [this] { swaps_running_.Add(-1); };
@@ -207,9 +211,30 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     WakeBackground();
   }
   if (durability == Durability::kSync) {
-    EVE_RETURN_IF_ERROR(checkpointer_->Run());
+    EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version));
   }
   return result->commit;
+}
+
+// With another code than what failed after publishing.
+absl::Status DomainImpl::CheckMayPromise() const {
+  const absl::Status poison = CheckPoison(core_);
+  if (poison.ok()) return poison;
+  return absl::FailedPreconditionError(
+      absl::StrCat("nothing was written, because no commit can be made durable "
+                   "any more; Durability::kNone still works: ",
+                   std::string(poison.message())));
+}
+
+absl::Status DomainImpl::MakeDurable(uint64_t version) {
+  const absl::Status done = checkpointer_->Commit(version);
+  if (done.ok()) return done;
+  // Whoever reads this must not repeat the transaction.
+  return absl::UnavailableError(
+      absl::StrCat("version ", version,
+                   " is published and everybody can see it, but it may "
+                   "not survive a power failure: ",
+                   std::string(done.message())));
 }
 
 absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {

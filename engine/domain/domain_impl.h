@@ -85,6 +85,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void AbandonInChild();
 
  private:
+  absl::Status CheckMayPromise() const;
+  // What is published survives a power failure on return.
+  absl::Status MakeDurable(uint64_t version);
   std::unique_ptr<WriterContext> TakeWriter();
   void ReturnWriter(std::unique_ptr<WriterContext> writer);
   absl::Status CheckWritable() const;
