@@ -126,14 +126,18 @@ uint32_t SegmentWriter::highest_segment() const {
   return highest;
 }
 
-void SegmentWriter::Committed() {
-  // The common case: the attempt stayed inside its active segments.
+bool SegmentWriter::HasOnlyActiveSegments() const {
   bool all_active = true;
   for (size_t i = 0; i < extents_.size(); ++i) {
     all_active &= std::find(active_, active_ + kStreams, static_cast<int>(i)) !=
                   active_ + kStreams;
   }
-  if (all_active) {
+  return all_active;
+}
+
+void SegmentWriter::Committed() {
+  // The common case: the attempt stayed inside its active segments.
+  if (HasOnlyActiveSegments()) {
     for (WrittenExtent& extent : extents_) {
       extent.from_units = extent.floor_units = extent.to_units;
     }

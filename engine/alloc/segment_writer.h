@@ -69,6 +69,8 @@ class SegmentWriter {
   // from == to hold nothing.
   const std::vector<WrittenExtent>& extents() const { return extents_; }
   uint32_t highest_segment() const;
+  // Whether Committed() would give no segment back.
+  bool HasOnlyActiveSegments() const;
 
   // The attempt was published: segments that are no longer active are sealed
   // and the next attempt begins behind what it wrote. REQUIRES: the

@@ -19,10 +19,14 @@ absl::Status Checkpointer::FlushFile() {
 
 absl::StatusOr<CommitSlot> Checkpointer::MakePage(
     uint32_t slot, const PinnedRoot& root,
-    absl::Span<const CommitExtent> extents) const {
+    absl::Span<const CommitExtent> extents) {
   const CommitRecord& record = root.record();
   CommitSlotFields fields;
-  EVE_ASSIGN_OR_RETURN(fields.file_bytes, core_->file.Size());
+  fields.file_bytes = known_bytes_.load(std::memory_order_relaxed);
+  if (extents.empty() || fields.file_bytes == 0) {
+    EVE_ASSIGN_OR_RETURN(fields.file_bytes, core_->file.Size());
+    known_bytes_.store(fields.file_bytes, std::memory_order_relaxed);
+  }
   fields.incarnation = core_->incarnation;
   fields.version = record.version;
   fields.record = root.offset();
@@ -86,6 +90,7 @@ absl::Status Checkpointer::WriteNewest(uint32_t slot, bool may_list) {
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
   const uint64_t durable = durable_version();
   if (root.version() <= durable) return absl::OkStatus();
+  group_.store(root.version() - durable, std::memory_order_relaxed);
   if (may_list) {
     const std::optional<std::vector<CommitExtent>> extents =
         dirty_.Collect(root, durable);
@@ -108,18 +113,11 @@ absl::Status Checkpointer::Run() {
   EVE_RETURN_IF_ERROR(CheckPoison(*core_));
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, slots_.Take(wanted));
   if (!slot.has_value()) return absl::OkStatus();
-  absl::Cleanup release = [this, &slot] { slots_.Release(*slot); };
+  absl::Cleanup release = [this, &slot] {
+    slots_.Release(*slot);
+    NoteFlushEnded(*core_);
+  };
   return WriteNewest(*slot, /*may_list=*/false);
-}
-
-absl::Status Checkpointer::Commit(uint64_t version) {
-  if (durable_version() >= version) return absl::OkStatus();
-  EVE_RETURN_IF_ERROR(CheckPoison(*core_));
-  EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot,
-                       slots_.Take(version));
-  if (!slot.has_value()) return absl::OkStatus();
-  absl::Cleanup release = [this, &slot] { slots_.Release(*slot); };
-  return WriteNewest(*slot, /*may_list=*/true);
 }
 
 }  // namespace eve

@@ -27,6 +27,7 @@
 #ifndef EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 #define EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -35,9 +36,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "engine/checkpoint/dirty_extents.h"
 #include "engine/checkpoint/durable_state.h"
 #include "engine/checkpoint/slot_keeper.h"
+#include "engine/epoch/flusher_turn.h"
 #include "engine/format/commit_slot.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/core.h"
@@ -49,7 +52,9 @@ class Checkpointer {
   static constexpr absl::Duration kSlotPatience = absl::Seconds(10);
 
   explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
-      : core_(core), slots_(core, patience, [this] { return FlushFile(); }) {}
+      : core_(core),
+        slots_(core, patience, [this] { return FlushFile(); }),
+        turn_(&core->region, core->slots.get()) {}
 
   // Makes everything durable that was committed before the call, with two
   // flushes. One thread at a time works, and the others find that their version
@@ -57,8 +62,14 @@ class Checkpointer {
   absl::Status Run();
 
   // Makes `version`, which is published, durable, and everything else that is
-  // published by then; with one flush if possible.
-  absl::Status Commit(uint64_t version);
+  // published by then; with one flush if possible. Who flushes does it for all
+  // threads and processes that wait here, and none waits after `until` for
+  // another (kDeadlineExceeded); its own flush takes what the device takes.
+  absl::Status Commit(uint64_t version,
+                      absl::Time until = absl::InfiniteFuture());
+  // Waits until `version` is durable by what others do.
+  //   kDeadlineExceeded  it is not at `until`
+  absl::Status Wait(uint64_t version, absl::Time until) const;
 
   // Names the newest durable root in a slot without a list, so that what rots
   // in an extent from now on costs no commit. Flushes once, if there is need.
@@ -73,14 +84,17 @@ class Checkpointer {
 
  private:
   absl::Status FlushFile();
+  absl::Status FlushForAll(uint64_t version, absl::Time until);
+  // Lets those publish who are about to: what comes a little later would wait
+  // for a whole flush more.
+  void Gather() const;
   // Of the newest root, in a slot that the caller has taken.
   absl::Status WriteNewest(uint32_t slot, bool may_list);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);
   absl::Status WriteTogether(uint32_t slot, const PinnedRoot& root,
                              absl::Span<const CommitExtent> extents);
-  absl::StatusOr<CommitSlot> MakePage(
-      uint32_t slot, const PinnedRoot& root,
-      absl::Span<const CommitExtent> extents) const;
+  absl::StatusOr<CommitSlot> MakePage(uint32_t slot, const PinnedRoot& root,
+                                      absl::Span<const CommitExtent> extents);
   // Writes a copy of `page`, which is durable, without its list.
   absl::Status CopySlot(uint32_t to, const CommitSlot& page,
                         uint64_t file_bytes);
@@ -91,6 +105,11 @@ class Checkpointer {
   Core* core_;
   SlotKeeper slots_;
   DirtyExtents dirty_{core_};
+  FlusherTurn turn_;
+  std::atomic<uint64_t> group_{1};  // commits that the last flush took
+  // The file has had that many bytes since. Not asked for in each commit: after
+  // stat(2) the next write gives the inode a new time, and the flush writes it.
+  std::atomic<uint64_t> known_bytes_{0};
   std::mutex run_mutex_;
   // A file description tells of an error once: who flushes after a thread that
   // was told must see what that one made of it.

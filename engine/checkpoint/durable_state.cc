@@ -59,7 +59,6 @@ void AcknowledgeSlot(const Core& core, uint32_t slot, uint64_t version,
     }
   }
   words.pending[slot].store(0, std::memory_order_seq_cst);
-  NoteFlushEnded(core);
 }
 
 absl::Status CheckPoison(const Core& core) {

@@ -34,8 +34,8 @@ DurableCandidates ReadDurableCandidates(const SharedRegion& region);
 uint64_t ReadDurableVersion(const SharedRegion& region);
 
 // What was announced for `slot` is on disk: raises its durable word, then
-// clears the pending one (I9), and wakes who waits. `is_settled`: the slot has
-// no list of extents.
+// clears the pending one (I9). `is_settled`: the slot has no list of extents.
+// The caller tells who waits, when it has let go of what they may want.
 void AcknowledgeSlot(const Core& core, uint32_t slot, uint64_t version,
                      bool is_settled);
 

@@ -78,6 +78,7 @@ absl::Status Checkpointer::Settle() {
   // The word of the old slot stays as it is: a scan that had passed the new one
   // before would miss the version if it were lowered (P6).
   AcknowledgeSlot(*core_, *to, version, /*is_settled=*/true);
+  CountInSlot(core_->slots->own().checkpoints);
   return absl::OkStatus();
 }
 
@@ -106,6 +107,7 @@ absl::Status Checkpointer::WipeSlots(const std::vector<uint32_t>& slots) {
 absl::Status Checkpointer::ShortenSlots(uint64_t file_bytes) {
   std::lock_guard lock(run_mutex_);
   RegionWords& words = core_->region.words();
+  known_bytes_.store(file_bytes, std::memory_order_relaxed);
   EVE_RETURN_IF_ERROR(CheckPoison(*core_));
   EVE_RETURN_IF_ERROR(slots_.FinishDeadOwners());
   const DurableCandidates durable = ReadDurableCandidates(core_->region);

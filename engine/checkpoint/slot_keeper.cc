@@ -48,6 +48,7 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   EVE_RETURN_IF_ERROR(flush_());
   EVE_STEP("checkpoint.finished_dead");
   AcknowledgeSlot(*core_, slot, pending, page.extent_count == 0);
+  NoteFlushEnded(*core_);
   return true;
 }
 
@@ -66,23 +67,25 @@ absl::Status SlotKeeper::FinishDeadOwners() {
   return absl::OkStatus();
 }
 
+// It holds one of the two newest durable roots, or something that may land.
+bool SlotKeeper::IsNeeded(uint32_t slot) const {
+  RegionWords& words = core_->region.words();
+  const DurableCandidates durable = ReadDurableCandidates(core_->region);
+  const uint64_t version = words.durable[slot].load(std::memory_order_seq_cst);
+  return (version != 0 &&
+          (version == durable.newest || version == durable.second)) ||
+         words.pending[slot].load(std::memory_order_seq_cst) != 0;
+}
+
 absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
   EVE_RETURN_IF_ERROR(FinishDeadOwners());
-  RegionWords& words = core_->region.words();
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    if (IsNeeded(slot)) continue;
     EVE_ASSIGN_OR_RETURN(const bool taken, TryTakeThis(slot));
     if (!taken) continue;
     EVE_STEP("checkpoint.slot_taken");
-    // Chosen under the byte: it holds neither of the two newest durable roots
-    // and nothing that may still land.
-    const DurableCandidates durable = ReadDurableCandidates(core_->region);
-    const uint64_t mine = words.durable[slot].load(std::memory_order_seq_cst);
-    const bool is_needed =
-        mine != 0 && (mine == durable.newest || mine == durable.second);
-    if (!is_needed &&
-        words.pending[slot].load(std::memory_order_seq_cst) == 0) {
-      return slot;
-    }
+    // Chosen under the byte.
+    if (!IsNeeded(slot)) return slot;
     Release(slot);
   }
   return std::nullopt;

@@ -44,6 +44,7 @@ class SlotKeeper {
   absl::Status FinishDeadOwners();
 
  private:
+  bool IsNeeded(uint32_t slot) const;
   // Nothing: all that may be written over are in use.
   absl::StatusOr<std::optional<uint32_t>> TryTake();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);

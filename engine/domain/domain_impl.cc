@@ -90,7 +90,10 @@ DomainImpl::~DomainImpl() {
   checkpointer_->Settle().IgnoreError();
   rest_lease_->Release();
   compactor_->GiveBackVictims();
-  for (auto& writer : idle_writers_) writer->writer.Release();
+  for (auto& writer : idle_writers_) {
+    writer->transaction.attempt().SetStaging({});
+    writer->writer.Release();
+  }
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
   CutTailIfAlone();
@@ -129,16 +132,24 @@ absl::Status DomainImpl::CheckWritable() const {
   return absl::OkStatus();
 }
 
-std::unique_ptr<WriterContext> DomainImpl::TakeWriter() {
+std::unique_ptr<WriterContext> DomainImpl::TakeWriter(Durability durability) {
+  std::unique_ptr<WriterContext> writer;
   {
     std::lock_guard lock(writers_mutex_);
     if (!idle_writers_.empty()) {
-      std::unique_ptr<WriterContext> writer = std::move(idle_writers_.back());
+      writer = std::move(idle_writers_.back());
       idle_writers_.pop_back();
-      return writer;
     }
   }
-  return std::make_unique<WriterContext>(&core_);
+  if (writer == nullptr) writer = std::make_unique<WriterContext>(&core_);
+  // Where commits are flushed one by one, folds and moves are in their flushes.
+  Attempt::Staging staging;
+  if (durability == Durability::kSync ||
+      options_.durability == Durability::kSync) {
+    staging = {core_.staging_mapping.data(), &core_.file};
+  }
+  writer->transaction.attempt().SetStaging(staging);
+  return writer;
 }
 
 void DomainImpl::ReturnWriter(std::unique_ptr<WriterContext> writer) {
@@ -180,7 +191,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   if (durability == Durability::kSync) {
     EVE_RETURN_IF_ERROR(CheckMayPromise());
   }
-  std::unique_ptr<WriterContext> writer = TakeWriter();
+  std::unique_ptr<WriterContext> writer = TakeWriter(durability);
   swaps_running_.Add(1);
   absl::Cleanup ended = [this] { swaps_running_.Add(-1); };
   MoveRider rider(compactor_.get());
@@ -324,6 +335,27 @@ absl::Status DomainImpl::Drop(std::string_view name) {
 absl::Status DomainImpl::Sync() {
   EVE_RETURN_IF_ERROR(CheckWritable());
   return checkpointer_->Run();
+}
+
+absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  if (durable_version() >= version) return absl::OkStatus();
+  if (!core_.frozen_root.is_null()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core_.path, ": opened read-only, and nobody writes"));
+  }
+  const absl::Time until = absl::Now() + timeout;
+  if (checkpointer_ == nullptr) {
+    return Checkpointer(&core_).Wait(version, until);
+  }
+  if (options_.background) {
+    is_durability_wanted_ = true;
+    WakeBackground();
+    return checkpointer_->Wait(version, until);
+  }
+  EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
+  return version <= newest ? checkpointer_->Commit(version, until)
+                           : checkpointer_->Wait(version, until);
 }
 
 uint64_t DomainImpl::durable_version() const {
