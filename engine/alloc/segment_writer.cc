@@ -114,6 +114,12 @@ bool SegmentWriter::CanEdit(Offset offset) const {
   return unit >= extent.floor_units && unit < extent.to_units;
 }
 
+bool SegmentWriter::IsRun(Offset offset) const {
+  if (offset.units_in_segment() != 0) return false;
+  const auto found = by_segment_.find(offset.segment());
+  return found != by_segment_.end() && extents_[found->second].is_run;
+}
+
 uint32_t SegmentWriter::highest_segment() const {
   uint32_t highest = 0;
   for (const WrittenExtent& extent : extents_) {

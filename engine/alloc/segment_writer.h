@@ -65,6 +65,9 @@ class SegmentWriter {
   // Whether this attempt placed the block, after the newest edit floor.
   bool CanEdit(Offset offset) const;
 
+  // Whether this attempt placed a run there.
+  bool IsRun(Offset offset) const;
+
   // Extents of the open attempt in the order of their opening; those with
   // from == to hold nothing.
   const std::vector<WrittenExtent>& extents() const { return extents_; }

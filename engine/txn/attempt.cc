@@ -90,9 +90,7 @@ absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
 
 char* Attempt::Edit(Offset offset) {
   if (!writer_->CanEdit(offset)) return nullptr;
-  const bool is_run =
-      view_.As<BlockHeader>(offset)->bytes() > kRunThresholdBytes;
-  return Data(offset, is_run);
+  return Data(offset, writer_->IsRun(offset));
 }
 
 void Attempt::Retire(Offset offset, uint64_t bytes) {
