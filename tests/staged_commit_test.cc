@@ -14,6 +14,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
 #include "tests/testing/held_thread.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
@@ -25,6 +26,7 @@
 namespace eve {
 namespace {
 
+using testing::ChildProcess;
 using testing::HeldThread;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
@@ -212,6 +214,49 @@ TEST_F(StagedCommitTest, DurabilitiesTakeTurns) {
     }
     testing::ExpectCleanCheck(path_, domain_);
   }
+}
+
+// I18: a segment that a writer gives back may be filled anew by others, and
+// what this process had copied of it must not hide that.
+TEST_F(StagedCommitTest, CopiesEndWithTheSegment) {
+  ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("m"));
+  const std::string old(30 << 10, 'o');
+  const auto total = [&] { return domain_.Stats().value().segments; };
+  // Up to the commit that has just begun another segment, some segments on.
+  const uint64_t first = total();
+  uint64_t before = first;
+  while (total() < first + 4 || total() == before) {
+    before = total();
+    ASSERT_OK(map.Put("k", old));
+  }
+  ASSERT_OK(map.Erase("k").status());
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_OK(domain_.Reclaim());
+    ASSERT_OK(map.Put("small", std::to_string(i)));
+  }
+  ASSERT_GE(domain_.Stats().value().segments_free, 3u);
+  constexpr int kValues = 300;
+  const auto value = [](int i) { return std::string(30 << 10, 'a' + i % 26); };
+  ChildProcess other([&] {
+    auto domain = Domain::Open(path_, testing::Quiet());
+    if (!domain.ok()) return 1;
+    auto theirs = domain->Collection<Strings>("theirs");
+    if (!theirs.ok()) return 2;
+    for (int i = 0; i < kValues; ++i) {
+      if (!theirs->Put(std::to_string(i), value(i)).ok()) return 3;
+    }
+    return 0;
+  });
+  ASSERT_EQ(other.Wait(), 0);
+  ASSERT_OK_AND_ASSIGN(const Strings theirs,
+                       domain_.Collection<Strings>("theirs"));
+  ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+    auto reader = theirs.In(txn);
+    for (int i = 0; i < kValues; ++i) {
+      EXPECT_EQ(reader.Find(std::to_string(i)).value_or("none"), value(i)) << i;
+    }
+    return map.In(txn).Put("small", "read");
+  }));
 }
 
 }  // namespace
