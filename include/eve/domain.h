@@ -75,9 +75,10 @@ class Domain {
   // published and that error is returned as is. OK means visible to all
   // processes; durable as options say.
   //
-  // Under kSync the commit is published before it is flushed: kUnavailable then
-  // says that it is visible but may not survive a power failure. Do not repeat
-  // it.
+  // Under kSync the commit is published before it is flushed: kUnavailable,
+  // "published and everybody can see it", then says that it may not survive a
+  // power failure. Do not repeat it. After a failed flush later ones are
+  // refused with kFailedPrecondition before they write anything.
   //
   // Lock-free, not wait-free: someone always progresses.
   //
