@@ -42,8 +42,9 @@ class ModelTest : public ::testing::Test {
 
   void Open() {
     DomainOptions options;
-    options.durability =
-        random_.Uniform(2) == 0 ? Durability::kNone : Durability::kCheckpoint;
+    constexpr Durability kAll[] = {Durability::kNone, Durability::kCheckpoint,
+                                   Durability::kSync};
+    options.durability = kAll[random_.Uniform(3)];
     options.background = random_.Uniform(2) == 0;
     options.checkpoint_every = absl::Milliseconds(5);
     ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));

@@ -11,8 +11,6 @@
 namespace eve {
 namespace {
 
-constexpr uint32_t kBackingStepUnits = kBackingStepBytes / kUnitBytes;
-
 // Zeroes to write fresh segments with; never touched, so it costs one zero
 // page however large it is.
 const char* Zeroes() {
@@ -106,7 +104,7 @@ absl::StatusOr<ClaimedSegment> SegmentSource::MakeReady(uint32_t segment) {
     claimed.backed_units = kSegmentUnits;
     return claimed;
   }
-  if (segment < kSteppedSegments) return claimed;
+  if (segment < kSteppedSegments || limits_.all_stepped) return claimed;
   const uint64_t begin = SegmentOffset(segment).bytes();
   absl::Status filled = file_->Allocate(begin, kSegmentBytes);
   if (filled.ok()) filled = Prefill(segment, 0, kSegmentBytes);
@@ -123,8 +121,9 @@ absl::StatusOr<uint32_t> SegmentSource::Back(uint32_t segment,
                                              uint32_t from_units,
                                              uint32_t to_units) {
   // Whole steps, but never the whole segment at once while it is stepped.
-  const uint32_t end = static_cast<uint32_t>(
-      std::min<uint64_t>(AlignUp(to_units, kBackingStepUnits), kSegmentUnits));
+  const uint32_t end = static_cast<uint32_t>(std::min<uint64_t>(
+      AlignUp(to_units, limits_.backing_step_bytes / kUnitBytes),
+      kSegmentUnits));
   const uint64_t base = SegmentOffset(segment).bytes();
   const uint64_t from = AlignDown(from_units * kUnitBytes, kPageBytes);
   EVE_RETURN_IF_ERROR(file_->Allocate(base + from, end * kUnitBytes - from));
@@ -133,6 +132,8 @@ absl::StatusOr<uint32_t> SegmentSource::Back(uint32_t segment,
   if (clean < end * kUnitBytes) {
     EVE_RETURN_IF_ERROR(Prefill(segment, clean, end * kUnitBytes));
   }
+  // What is below was backed by the steps before, or holds blocks.
+  if (end == kSegmentUnits) table_->MarkBacked(segment);
   return end;
 }
 

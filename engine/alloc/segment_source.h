@@ -36,6 +36,10 @@
 namespace eve {
 
 inline constexpr uint32_t kSteppedSegments = 4;
+// Where each commit is flushed, one of them pays for what was filled. In 2 MiB
+// that is milliseconds, and in small steps the file system has to note too
+// often that they were filled.
+inline constexpr uint64_t kSyncBackingStepBytes = 256 << 10;
 
 struct ClaimedSegment {
   uint32_t segment = 0;
@@ -48,6 +52,8 @@ class SegmentSource {
   struct Limits {
     uint64_t max_bytes = 0;        // 0: none
     uint32_t mapped_segments = 0;  // both views reach up to here
+    uint64_t backing_step_bytes = kBackingStepBytes;
+    bool all_stepped = false;  // not only the first kSteppedSegments
   };
 
   SegmentSource(const SharedRegion* region, const File* file,

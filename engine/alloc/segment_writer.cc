@@ -114,6 +114,12 @@ bool SegmentWriter::CanEdit(Offset offset) const {
   return unit >= extent.floor_units && unit < extent.to_units;
 }
 
+bool SegmentWriter::IsRun(Offset offset) const {
+  if (offset.units_in_segment() != 0) return false;
+  const auto found = by_segment_.find(offset.segment());
+  return found != by_segment_.end() && extents_[found->second].is_run;
+}
+
 uint32_t SegmentWriter::highest_segment() const {
   uint32_t highest = 0;
   for (const WrittenExtent& extent : extents_) {
@@ -126,14 +132,18 @@ uint32_t SegmentWriter::highest_segment() const {
   return highest;
 }
 
-void SegmentWriter::Committed() {
-  // The common case: the attempt stayed inside its active segments.
+bool SegmentWriter::HasOnlyActiveSegments() const {
   bool all_active = true;
   for (size_t i = 0; i < extents_.size(); ++i) {
     all_active &= std::find(active_, active_ + kStreams, static_cast<int>(i)) !=
                   active_ + kStreams;
   }
-  if (all_active) {
+  return all_active;
+}
+
+void SegmentWriter::Committed() {
+  // The common case: the attempt stayed inside its active segments.
+  if (HasOnlyActiveSegments()) {
     for (WrittenExtent& extent : extents_) {
       extent.from_units = extent.floor_units = extent.to_units;
     }

@@ -65,10 +65,15 @@ class SegmentWriter {
   // Whether this attempt placed the block, after the newest edit floor.
   bool CanEdit(Offset offset) const;
 
+  // Whether this attempt placed a run there.
+  bool IsRun(Offset offset) const;
+
   // Extents of the open attempt in the order of their opening; those with
   // from == to hold nothing.
   const std::vector<WrittenExtent>& extents() const { return extents_; }
   uint32_t highest_segment() const;
+  // Whether Committed() would give no segment back.
+  bool HasOnlyActiveSegments() const;
 
   // The attempt was published: segments that are no longer active are sealed
   // and the next attempt begins behind what it wrote. REQUIRES: the

@@ -1,29 +1,33 @@
 // Checkpointer: makes the newest commit survive a power failure.
 //
+// A synchronous commit takes one flush: its slot lists what was written since
+// the durable version before (dirty_extents.h) and goes out together with it.
+// All else, and commits that wrote too much for a list, flush the data first.
+//
 // States of a checkpoint, in order (P16); what a death after each leaves:
 //   1 slot's lock byte taken   the kernel releases it
 //   2 newest root pinned       the pin is ignored
 //   3 pending[slot] announced  honoured until somebody takes the slot over
-//   4 data flushed             as 3
+//   4 data flushed             as 3; left out with a list
 //   5 slot page written        as 3; it may reach the disk at any later time,
 //                              so whoever takes the slot finishes it (P17)
 //   6 slot flushed             as 5
 //   7 durable[slot] raised     as 5: finishing again changes nothing
 //   8 pending cleared, byte released
 //
-// Threads:    Run() may be called concurrently; one at a time works, and the
-//             others find that their version became durable meanwhile.
+// Threads:    any method may be called concurrently.
 // Processes:  any number checkpoint at once, in different slots.
 // Owns:       nothing between calls.
 // Lifetime:   shorter than the core's.
 // Errors:     a failed flush is final: the domain is poisoned in all processes
 //             (kUnavailable), because the kernel forgets what it lost. While
-//             all slots are in use Run() waits; kUnavailable when none of their
-//             owners has got on for a while, as when they are stopped.
-// Cost:       two fdatasync calls and one 4-KiB write.
+//             all slots are in use a checkpoint waits; kUnavailable when none
+//             of their owners has got on for a while, as when they are stopped.
+// Cost:       one or two fdatasync calls and one 4-KiB write.
 #ifndef EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 #define EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -32,6 +36,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "engine/checkpoint/dirty_extents.h"
+#include "engine/checkpoint/durable_state.h"
+#include "engine/checkpoint/slot_keeper.h"
+#include "engine/epoch/flusher_turn.h"
 #include "engine/format/commit_slot.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/core.h"
@@ -43,45 +52,69 @@ class Checkpointer {
   static constexpr absl::Duration kSlotPatience = absl::Seconds(10);
 
   explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
-      : core_(core), slot_patience_(patience) {}
+      : core_(core),
+        slots_(core, patience, [this] { return FlushFile(); }),
+        turn_(&core->region, core->slots.get()) {}
 
-  // Makes everything durable that was committed before the call.
+  // Makes everything durable that was committed before the call, with two
+  // flushes. One thread at a time works, and the others find that their version
+  // became durable meanwhile.
   absl::Status Run();
+
+  // Makes `version`, which is published, durable, and everything else that is
+  // published by then; with one flush if possible. Who flushes does it for all
+  // threads and processes that wait here, and none waits after `until` for
+  // another (kDeadlineExceeded); its own flush takes what the device takes.
+  absl::Status Commit(uint64_t version,
+                      absl::Time until = absl::InfiniteFuture());
+  // Waits until `version` is durable by what others do.
+  //   kDeadlineExceeded  it is not at `until`
+  absl::Status Wait(uint64_t version, absl::Time until) const;
+
+  // Names the newest durable root in a slot without a list, so that what rots
+  // in an extent from now on costs no commit. Flushes once, if there is need.
+  absl::Status Settle();
 
   // Before the file is cut to `file_bytes`: moves the two newest durable roots
   // to slots that say no more than that, and flushes. A death in between leaves
   // both roots in a valid slot each. REQUIRES: nobody else is attached (P26).
   absl::Status ShortenSlots(uint64_t file_bytes);
 
-  uint64_t durable_version() const;
-  absl::Status CheckPoison() const;
+  uint64_t durable_version() const { return ReadDurableVersion(core_->region); }
 
  private:
-  absl::Status FinishDeadOwners();
-  // Nothing: all that may be written over are in use.
-  absl::StatusOr<std::optional<uint32_t>> TryTakeSlot();
-  // Nothing: another process has made `wanted` durable meanwhile.
-  absl::StatusOr<std::optional<uint32_t>> TakeSlot(uint64_t wanted);
-  absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
+  absl::Status FlushFile();
+  absl::Status FlushForAll(uint64_t version, absl::Time until);
+  // Lets those publish who are about to: what comes a little later would wait
+  // for a whole flush more.
+  void Gather() const;
+  // Of the newest root, in a slot that the caller has taken.
+  absl::Status WriteNewest(uint32_t slot, bool may_list);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);
-  absl::Status MoveSlot(uint32_t from, const CommitSlot& page,
+  absl::Status WriteTogether(uint32_t slot, const PinnedRoot& root,
+                             absl::Span<const CommitExtent> extents);
+  absl::StatusOr<CommitSlot> MakePage(uint32_t slot, const PinnedRoot& root,
+                                      absl::Span<const CommitExtent> extents);
+  // Writes a copy of `page`, which is durable, without its list.
+  absl::Status CopySlot(uint32_t to, const CommitSlot& page,
                         uint64_t file_bytes);
+  absl::StatusOr<CommitSlot> ReadDurableSlot(uint32_t slot,
+                                             uint64_t version) const;
   absl::Status WipeSlots(const std::vector<uint32_t>& slots);
-  absl::Status Poison(const absl::Status& cause);
 
   Core* core_;
-  const absl::Duration slot_patience_;
-  std::mutex mutex_;  // OFD locks do not exclude threads
+  SlotKeeper slots_;
+  DirtyExtents dirty_{core_};
+  FlusherTurn turn_;
+  std::atomic<uint64_t> group_{1};  // commits that the last flush took
+  // The file has had that many bytes since. Not asked for in each commit: after
+  // stat(2) the next write gives the inode a new time, and the flush writes it.
+  std::atomic<uint64_t> known_bytes_{0};
+  std::mutex run_mutex_;
+  // A file description tells of an error once: who flushes after a thread that
+  // was told must see what that one made of it.
+  std::mutex flush_mutex_;
 };
-
-// The two newest durable versions and every announced one: what a power
-// failure may bring back. Pending words are read before durable ones (P6).
-struct DurableCandidates {
-  std::vector<uint64_t> pending;
-  uint64_t newest = 0;
-  uint64_t second = 0;
-};
-DurableCandidates ReadDurableCandidates(const SharedRegion& region);
 
 }  // namespace eve
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "engine/alloc/segment_table.h"
@@ -49,7 +50,8 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
 }
 
 // The sum of block hashes over [from, to) of a segment; nothing if the bytes
-// are not whole blocks.
+// are not whole blocks, or not as they were stored: the sum may be of bytes
+// that reached the disk before the checksums in the headers did.
 std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
                                   uint32_t segment, uint32_t from,
                                   uint32_t to) {
@@ -62,10 +64,36 @@ std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
         header->size_units > context.view.limit_units - offset.units) {
       return std::nullopt;
     }
-    sum += BlockHash(header, offset, context.salt);
+    const uint64_t hash = BlockHash(header, offset, context.salt);
+    if (header->checksum != ChecksumOf(hash)) return std::nullopt;
+    sum += hash;
     at += header->size_units;
   }
   return sum;
+}
+
+// Whether all that the slot was flushed with has reached the disk.
+absl::Status VerifyExtents(const RecoveryContext& context,
+                           const CommitSlot& slot) {
+  for (uint32_t i = 0; i < slot.extent_count; ++i) {
+    const CommitExtent& extent = slot.extents[i];
+    const Offset begin{SegmentOffset(extent.segment).units +
+                       uint64_t{extent.from_units}};
+    const uint64_t units = uint64_t{extent.to_units} - extent.from_units;
+    if (extent.segment >= kSegmentsMax || extent.to_units < extent.from_units ||
+        begin.units + units > context.view.limit_units) {
+      return absl::DataLossError(
+          absl::StrCat("extent ", i, " lies outside of the file"));
+    }
+    if (SumBlocks(context, extent.segment, extent.from_units,
+                  extent.to_units) != extent.sum) {
+      return absl::DataLossError(absl::StrCat(
+          "the ", units * kUnitBytes, " bytes at offset ", begin.bytes(),
+          " are not those that were flushed with "
+          "it"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 // Whether what the live root says of a segment beyond the durable root is what
@@ -130,17 +158,19 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
       slots.push_back(slot);
     }
   }
-  std::sort(
-      slots.begin(), slots.end(), [](const CommitSlot& a, const CommitSlot& b) {
-        return a.incarnation != b.incarnation ? a.incarnation > b.incarnation
-                                              : a.version > b.version;
-      });
+  std::sort(slots.begin(), slots.end(),
+            [](const CommitSlot& a, const CommitSlot& b) {
+              return std::tuple(a.incarnation, a.version, b.extent_count) >
+                     std::tuple(b.incarnation, b.version, a.extent_count);
+            });
   return slots;
 }
 
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
   std::string reasons;
+  size_t rejected = 0;
+  bool is_rot = false;
   for (const CommitSlot& slot : slots) {
     absl::Status why = absl::OkStatus();
     if (slot.file_bytes > context.file_bytes) {
@@ -148,6 +178,9 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
           absl::StrCat("the file is truncated: it had ", slot.file_bytes,
                        " bytes, now it has ", context.file_bytes));
     } else {
+      why = VerifyExtents(context, slot);
+    }
+    if (why.ok()) {
       absl::StatusOr<RootCandidate> candidate =
           VerifyRoot(context, slot.record);
       why = candidate.status();
@@ -156,9 +189,14 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
               slot.record_hash) {
         candidate->note = reasons;
         candidate->slot = slot.slot_index;
+        candidate->needs_verification = is_rot || rejected > 1;
         return candidate;
       }
     }
+    // One commit that was under way when the power failed is no damage. What
+    // had been on disk before its slot is.
+    ++rejected;
+    is_rot |= slot.extent_count == 0;
     absl::StrAppend(
         &reasons, "; slot ", slot.slot_index, " (version ", slot.version, "): ",
         why.ok() ? "its record was overwritten" : std::string(why.message()));
@@ -228,6 +266,17 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
   return context.file->Datasync();
 }
 
+// After a failed flush the cache may show slots, and what they list, that are
+// not on disk: only those count that were acknowledged.
+void DropUnacknowledged(const SharedRegion& region,
+                        std::vector<CommitSlot>& slots) {
+  std::erase_if(slots, [&region](const CommitSlot& slot) {
+    return slot.incarnation == region.header().incarnation &&
+           region.words().durable[slot.slot_index].load(
+               std::memory_order_seq_cst) != slot.version;
+  });
+}
+
 absl::Status ResetWords(const RecoveryContext& context,
                         const SharedRegion& region,
                         const RootCandidate& chosen) {
@@ -237,6 +286,9 @@ absl::Status ResetWords(const RecoveryContext& context,
   }
   words.processes_used.store(0, std::memory_order_relaxed);
   words.compactor.store(0, std::memory_order_relaxed);
+  words.flusher.store(0, std::memory_order_relaxed);
+  words.beat.store(0, std::memory_order_relaxed);
+  words.settled.store(chosen.version, std::memory_order_relaxed);
   ClearCounters(region);
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     words.pending[i].store(0, std::memory_order_relaxed);
@@ -290,11 +342,11 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   // The page cache is not the disk (P22). After a failed flush it is not even
   // what the disk will have.
   const bool belongs = RegionBelongs(region, context);
-  if (belongs && region.header().poison.load(std::memory_order_acquire) != 0) {
-    context.file->DropCache();
-  }
+  const bool is_poisoned =
+      belongs && region.header().poison.load(std::memory_order_acquire) != 0;
+  if (is_poisoned) context.file->DropCache();
   EVE_RETURN_IF_ERROR(context.file->Datasync());
-  EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
+  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(*context.file, *context.superblock));
   if (slots.empty()) {
     return absl::DataLossError(
@@ -302,9 +354,17 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                      " commit slots fail their checksums (offsets ",
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
+  // Above every slot seen, the rejected ones too: versions are used again
+  // after a rollback, incarnations never.
+  Recovered result;
+  result.incarnation = slots.front().incarnation + 1;
+  if (belongs) {
+    result.incarnation =
+        std::max(result.incarnation, region.header().incarnation + 1);
+  }
+  if (is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
   const uint32_t durable_slot = chosen.slot;
-  Recovered result;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   if (std::optional<RootCandidate> live =
           TryAdoptLiveRoot(context, region, slots.front(), chosen)) {
@@ -313,17 +373,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
     result.adopted_live = live->version > chosen.version;
     chosen = *std::move(live);
   }
-  if (!chosen.is_live && !chosen.note.empty() && context.verify_fallback) {
+  if (!chosen.is_live && chosen.needs_verification && context.verify_fallback) {
     // Segments that only the rejected root protected may have been reused
     // since: what is older than the two newest slots is read whole (P24).
     EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
-  }
-  // Above every slot seen, the rejected ones too: versions are used again
-  // after a rollback, incarnations never.
-  result.incarnation = slots.front().incarnation + 1;
-  if (belongs) {
-    result.incarnation =
-        std::max(result.incarnation, region.header().incarnation + 1);
   }
   result.root = chosen.record;
   result.version = chosen.version;

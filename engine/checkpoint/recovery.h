@@ -53,14 +53,17 @@ struct RootCandidate {
   bool is_live = false;              // from the region, not from a slot
   uint32_t slot = kCommitSlotCount;  // that names it, if one does
   std::string note;                  // why newer slots were rejected
+  // Older than what the reuse rule kept, as far as one can tell (P24).
+  bool needs_verification = false;
 };
 
-// The valid slots, newest (incarnation, version) first.
+// The valid slots, newest (incarnation, version) first; of one version, those
+// without a list of extents first.
 absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
     const File& file, const Superblock& superblock);
 
-// The newest slot whose record, chain and accounting verify and whose segments
-// lie inside the file.
+// The newest slot whose list, record, chain and accounting verify and whose
+// segments lie inside the file.
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots);
 

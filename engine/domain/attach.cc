@@ -215,7 +215,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   }
   core.recovery_note =
       absl::StrCat("durable version ", durable.version, durable.note);
-  if (!durable.note.empty()) {
+  if (durable.needs_verification) {
     EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
   }
   core.frozen_root = durable.record;
@@ -254,8 +254,8 @@ absl::Status AttachReadOnly(Core& core) {
   return absl::OkStatus();
 }
 
-// Both views, of one size.
-absl::Status MapViews(Core& core) {
+// All views, of one size.
+absl::Status MapViews(Core& core, bool in_memory) {
   EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
   EVE_ASSIGN_OR_RETURN(core.read_mapping,
                        Mapping::Map(core.file, ViewReserveBytes(), size,
@@ -276,6 +276,11 @@ absl::Status MapViews(Core& core) {
       core.write_mapping,
       Mapping::Map(core.file, core.read_mapping.bytes(),
                    core.read_mapping.bytes(), Mapping::Access::kReadWrite));
+  if (granted < ViewReserveBytes() || in_memory) return absl::OkStatus();
+  // Without it synchronous commits write more, and that is all.
+  absl::StatusOr<Mapping> staging =
+      Mapping::Map(core.file, granted, granted, Mapping::Access::kPrivate);
+  if (staging.ok()) core.staging_mapping = *std::move(staging);
   return absl::OkStatus();
 }
 
@@ -321,7 +326,7 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
   core.hasher = KeyHasher{core.superblock.hash_seed, core.superblock.hash_mask};
   core.read_only = options.read_only;
   core.verify_reads = options.verify_reads;
-  return MapViews(core);
+  return MapViews(core, options.in_memory);
 }
 
 void DetachRegion(Core& core) {
@@ -348,6 +353,10 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
   EVE_RETURN_IF_ERROR(JoinOrRecover(core, options.in_memory));
   SegmentSource::Limits limits;
   limits.max_bytes = options.max_bytes;
+  if (options.durability == Durability::kSync) {
+    limits.backing_step_bytes = kSyncBackingStepBytes;
+    limits.all_stepped = true;
+  }
   limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
       kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
   core.turn = std::make_unique<WritersTurn>(&core.region, core.slots.get());

@@ -143,6 +143,10 @@ void DomainImpl::BackgroundTick(bool is_due) {
   const uint64_t version = root->version();
   const uint64_t unfolded = version - root->record().folded_version;
   root->Reset();
+  // First: somebody waits for it.
+  if (is_durability_wanted_.exchange(false)) {
+    checkpointer_->Commit(version).IgnoreError();
+  }
   GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   const uint64_t claims = core_.source->claims();
@@ -158,6 +162,9 @@ void DomainImpl::BackgroundTick(bool is_due) {
   if (is_due && (options_.durability == Durability::kCheckpoint ||
                  HoldsMoreThanLives(LastUse()))) {
     checkpointer_->Run().IgnoreError();
+  }
+  if (is_due && std::exchange(settled_at_, version) == version) {
+    checkpointer_->Settle().IgnoreError();
   }
   if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
 }

@@ -137,7 +137,10 @@ void DomainImpl::ReleaseIdleWriters() {
     std::lock_guard lock(writers_mutex_);
     idle.swap(idle_writers_);
   }
-  for (const auto& writer : idle) writer->writer.Release();
+  for (const auto& writer : idle) {
+    writer->transaction.attempt().SetStaging({});
+    writer->writer.Release();
+  }
   core_.source->ReleasePrepared();
 }
 

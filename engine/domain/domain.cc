@@ -94,6 +94,12 @@ absl::Status Domain::Sync() {
   return impl_->Sync();
 }
 
+absl::Status Domain::WaitDurable(uint64_t version,
+                                 absl::Duration timeout) const {
+  if (impl_ == nullptr) return NotOpen();
+  return impl_->WaitDurable(version, timeout);
+}
+
 uint64_t Domain::durable_version() const {
   return impl_ == nullptr ? 0 : impl_->durable_version();
 }

@@ -87,9 +87,13 @@ DomainImpl::~DomainImpl() {
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
+  checkpointer_->Settle().IgnoreError();
   rest_lease_->Release();
   compactor_->GiveBackVictims();
-  for (auto& writer : idle_writers_) writer->writer.Release();
+  for (auto& writer : idle_writers_) {
+    writer->transaction.attempt().SetStaging({});
+    writer->writer.Release();
+  }
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
   CutTailIfAlone();
@@ -128,16 +132,24 @@ absl::Status DomainImpl::CheckWritable() const {
   return absl::OkStatus();
 }
 
-std::unique_ptr<WriterContext> DomainImpl::TakeWriter() {
+std::unique_ptr<WriterContext> DomainImpl::TakeWriter(Durability durability) {
+  std::unique_ptr<WriterContext> writer;
   {
     std::lock_guard lock(writers_mutex_);
     if (!idle_writers_.empty()) {
-      std::unique_ptr<WriterContext> writer = std::move(idle_writers_.back());
+      writer = std::move(idle_writers_.back());
       idle_writers_.pop_back();
-      return writer;
     }
   }
-  return std::make_unique<WriterContext>(&core_);
+  if (writer == nullptr) writer = std::make_unique<WriterContext>(&core_);
+  // Where commits are flushed one by one, folds and moves are in their flushes.
+  Attempt::Staging staging;
+  if (durability == Durability::kSync ||
+      options_.durability == Durability::kSync) {
+    staging = {core_.staging_mapping.data(), &core_.file};
+  }
+  writer->transaction.attempt().SetStaging(staging);
+  return writer;
 }
 
 void DomainImpl::ReturnWriter(std::unique_ptr<WriterContext> writer) {
@@ -176,7 +188,10 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   }
   const Durability durability =
       options.durability.value_or(options_.durability);
-  std::unique_ptr<WriterContext> writer = TakeWriter();
+  if (durability == Durability::kSync) {
+    EVE_RETURN_IF_ERROR(CheckMayPromise());
+  }
+  std::unique_ptr<WriterContext> writer = TakeWriter(durability);
   swaps_running_.Add(1);
   absl::Cleanup ended = [this] { swaps_running_.Add(-1); };
   MoveRider rider(compactor_.get());
@@ -207,9 +222,30 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     WakeBackground();
   }
   if (durability == Durability::kSync) {
-    EVE_RETURN_IF_ERROR(checkpointer_->Run());
+    EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version));
   }
   return result->commit;
+}
+
+// With another code than what failed after publishing.
+absl::Status DomainImpl::CheckMayPromise() const {
+  const absl::Status poison = CheckPoison(core_);
+  if (poison.ok()) return poison;
+  return absl::FailedPreconditionError(
+      absl::StrCat("nothing was written, because no commit can be made durable "
+                   "any more; Durability::kNone still works: ",
+                   std::string(poison.message())));
+}
+
+absl::Status DomainImpl::MakeDurable(uint64_t version) {
+  const absl::Status done = checkpointer_->Commit(version);
+  if (done.ok()) return done;
+  // Whoever reads this must not repeat the transaction.
+  return absl::UnavailableError(
+      absl::StrCat("version ", version,
+                   " is published and everybody can see it, but it may "
+                   "not survive a power failure: ",
+                   std::string(done.message())));
 }
 
 absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {
@@ -299,6 +335,27 @@ absl::Status DomainImpl::Drop(std::string_view name) {
 absl::Status DomainImpl::Sync() {
   EVE_RETURN_IF_ERROR(CheckWritable());
   return checkpointer_->Run();
+}
+
+absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  if (durable_version() >= version) return absl::OkStatus();
+  if (!core_.frozen_root.is_null()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(core_.path, ": opened read-only, and nobody writes"));
+  }
+  const absl::Time until = absl::Now() + timeout;
+  if (checkpointer_ == nullptr) {
+    return Checkpointer(&core_).Wait(version, until);
+  }
+  if (options_.background) {
+    is_durability_wanted_ = true;
+    WakeBackground();
+    return checkpointer_->Wait(version, until);
+  }
+  EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
+  return version <= newest ? checkpointer_->Commit(version, until)
+                           : checkpointer_->Wait(version, until);
 }
 
 uint64_t DomainImpl::durable_version() const {

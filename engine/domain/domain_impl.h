@@ -68,6 +68,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
                                                std::string value_type);
   absl::Status Drop(std::string_view name);
   absl::Status Sync();
+  absl::Status WaitDurable(uint64_t version, absl::Duration timeout);
   absl::Status Reclaim();
   absl::Status Compact(const CompactOptions& options);
   // Cuts off all of the file's end that is free, if this process is attached
@@ -85,7 +86,12 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void AbandonInChild();
 
  private:
-  std::unique_ptr<WriterContext> TakeWriter();
+  absl::Status CheckMayPromise() const;
+  // What is published survives a power failure on return.
+  absl::Status MakeDurable(uint64_t version);
+  // For commits of that durability at most.
+  std::unique_ptr<WriterContext> TakeWriter(
+      Durability durability = Durability::kNone);
   void ReturnWriter(std::unique_ptr<WriterContext> writer);
   absl::Status CheckWritable() const;
   // What a power failure may bring back, sorted.
@@ -154,6 +160,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;
+  uint64_t settled_at_ = 0;  // newest when Settle() was last thought of
+  std::atomic<bool> is_durability_wanted_{false};
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};

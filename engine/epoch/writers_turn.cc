@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/epoch/ticket.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/futex.h"
@@ -9,31 +10,13 @@
 namespace eve {
 namespace {
 
-// A ticket: bits 0..21 a number that is never 0, 22..31 the slot of its
-// process, 32..47 that one's generation, 48..63 how long a run takes. The low
-// half alone tells two tickets apart for whoever waits on it.
-constexpr int kNumberBits = 22;
-constexpr int kOwnerBits = 10;
-constexpr int kGenerationShift = kNumberBits + kOwnerBits;
-constexpr int kRunShift = 48;
-constexpr uint64_t kNumbers = (uint64_t{1} << kNumberBits) - 1;
-constexpr uint64_t kOwnerMask = (uint64_t{1} << kOwnerBits) - 1;
-constexpr uint64_t kGenerationMask = 0xFFFF;
-constexpr uint64_t kRunMax = 0xFFFF;
-constexpr uint64_t kNanosPerUnit = 64 * kNanosPerMicro;
-static_assert(kProcessesMax <= uint64_t{1} << kOwnerBits);
-
 // How often one that waits looks whether the holder lives.
 constexpr uint64_t kLookNanos = 10 * kNanosPerMilli;
 
-uint64_t RunNanosOf(uint64_t ticket) {
-  return (ticket >> kRunShift) * kNanosPerUnit;
-}
-
 uint64_t BoundOf(uint64_t ticket) {
-  return std::min(
-      WritersTurn::kRunsWaited * RunNanosOf(ticket) + WritersTurn::kGraceNanos,
-      WritersTurn::kWaitNanosMax);
+  return std::min(WritersTurn::kRunsWaited * NanosOfTicket(ticket) +
+                      WritersTurn::kGraceNanos,
+                  WritersTurn::kWaitNanosMax);
 }
 
 }  // namespace
@@ -46,12 +29,7 @@ bool WritersTurn::IsTaken(uint64_t mine) const {
 }
 
 bool WritersTurn::IsHolderDead(uint64_t ticket) const {
-  const auto owner = static_cast<uint32_t>(ticket >> kNumberBits & kOwnerMask);
-  const uint64_t generation =
-      region_->process(owner).generation.load(std::memory_order_acquire);
-  return (generation & kGenerationMask) !=
-             (ticket >> kGenerationShift & kGenerationMask) ||
-         !slots_->IsAlive(owner);
+  return IsTicketHolderDead(*region_, *slots_, ticket);
 }
 
 bool WritersTurn::DropIfDead(uint64_t ticket) {
@@ -108,20 +86,15 @@ void WritersTurn::GiveWay(uint64_t mine, uint64_t until) {
 }
 
 uint64_t WritersTurn::NewTicket(uint64_t run_nanos) {
-  const uint64_t number =
-      1 + tickets_.fetch_add(1, std::memory_order_relaxed) % kNumbers;
-  const uint64_t run =
-      std::clamp(run_nanos / kNanosPerUnit, uint64_t{1}, kRunMax);
-  return number | uint64_t{slots_->index()} << kNumberBits |
-         (slots_->generation() & kGenerationMask) << kGenerationShift |
-         run << kRunShift;
+  return MakeTicket(*slots_, tickets_.fetch_add(1, std::memory_order_relaxed),
+                    run_nanos);
 }
 
 uint64_t WritersTurn::Take(uint64_t mine, uint64_t run_nanos) {
   uint64_t ticket = word().load(std::memory_order_relaxed);
   const bool is_mine = mine != 0 && ticket == mine;
   if (is_mine) {
-    run_nanos = std::max(run_nanos, 2 * RunNanosOf(mine));
+    run_nanos = std::max(run_nanos, 2 * NanosOfTicket(mine));
   } else if (IsTaken(mine) && !IsHolderDead(ticket)) {
     return mine;
   }

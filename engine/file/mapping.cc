@@ -45,6 +45,7 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
                                      uint64_t least_bytes, Access access) {
   const int protection =
       access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int sharing = access == Access::kPrivate ? MAP_PRIVATE : MAP_SHARED;
   int error = EVE_FAULT("file.map");
   for (uint64_t bytes = wanted_bytes; error == 0; bytes /= 2) {
     bytes = std::max(AlignUp(bytes, kSegmentBytes),
@@ -60,9 +61,8 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
       const uint64_t skip =
           (kSegmentBytes - reinterpret_cast<uintptr_t>(begin) % kSegmentBytes) %
           kSegmentBytes;
-      void* mapped =
-          ::mmap(begin + skip, bytes, protection,
-                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
+      void* mapped = ::mmap(begin + skip, bytes, protection,
+                            sharing | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
       if (mapped != MAP_FAILED) {
         if (skip > 0) ::munmap(begin, skip);
         ::munmap(begin + skip + bytes, kSegmentBytes - skip);
@@ -70,10 +70,13 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
         mapping.data_ = static_cast<char*>(mapped);
         mapping.bytes_ = bytes;
         // Advice: a kernel without large folios maps small pages instead.
-        (void)::madvise(mapped, bytes, MADV_HUGEPAGE);
+        // A private copy of a page would split a huge entry each time.
+        (void)::madvise(
+            mapped, bytes,
+            access == Access::kPrivate ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
         // A forked child may not write. What it still reads through inherited
         // snapshots is the parent's to protect.
-        if (access == Access::kReadWrite) {
+        if (access != Access::kReadOnly) {
           (void)::madvise(mapped, bytes, MADV_DONTFORK);
         }
         return mapping;

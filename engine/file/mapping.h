@@ -23,7 +23,8 @@ namespace eve {
 
 class Mapping {
  public:
-  enum class Access { kReadOnly, kReadWrite };
+  // kPrivate: stores make private copies of pages, which nobody else sees.
+  enum class Access { kReadOnly, kReadWrite, kPrivate };
 
   Mapping() = default;
   Mapping(Mapping&& other) noexcept;

@@ -25,6 +25,11 @@ CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
   slot.record_hash = fields.record_hash;
   slot.segment_count = fields.segment_count;
   slot.file_bytes = fields.file_bytes;
+  slot.extent_count = static_cast<uint32_t>(fields.extents.size());
+  if (!fields.extents.empty()) {
+    std::memcpy(static_cast<void*>(slot.extents), fields.extents.data(),
+                fields.extents.size() * sizeof(CommitExtent));
+  }
   std::memcpy(slot.uuid, uuid, sizeof(slot.uuid));
   slot.slot_index = index;
   slot.checksum = SlotChecksum(slot);
@@ -34,6 +39,7 @@ CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
 bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,
                        const uint8_t uuid[16]) {
   return slot.magic == kCommitSlotMagic && slot.slot_index == index &&
+         slot.extent_count <= kCommitExtentsMax &&
          slot.checksum == SlotChecksum(slot) &&
          std::memcmp(slot.uuid, uuid, sizeof(slot.uuid)) == 0;
 }

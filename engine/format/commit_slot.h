@@ -13,15 +13,26 @@
 
 #include <cstdint>
 
-#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "engine/format/constants.h"
 #include "engine/format/layout.h"
 #include "engine/format/offset.h"
 
 namespace eve {
 
+// PERSISTED. Blocks without gaps in one segment, or one run: what a slot that
+// was flushed together with its data needs to find there.
+struct CommitExtent {
+  uint32_t segment;     //  0..3
+  uint32_t from_units;  //  4..7   from the start of the segment
+  uint32_t to_units;    //  8..11  of a run: may exceed a segment
+  uint32_t reserved;    // 12..15  zero
+  uint64_t sum;         // 16..23  of the hashes of all blocks in it
+};
+EVE_LAYOUT(CommitExtent, /*size=*/24, /*align=*/8);
+
 // PERSISTED. One page. Recovery takes the valid slot with the highest
-// (incarnation, version).
+// (incarnation, version), of equal ones that without a list of extents.
 struct CommitSlot {
   uint64_t magic;          //  0..7   kCommitSlotMagic
   uint64_t incarnation;    //  8..15  of the opener that wrote it
@@ -31,10 +42,11 @@ struct CommitSlot {
   uint64_t segment_count;  // 40..47  the record's
   uint8_t uuid[16];        // 48..63  of the domain
   uint32_t slot_index;     // 64..67  a page written to the wrong place shows
-  uint32_t extent_count;   // 68..71  0: this build flushes twice
+  uint32_t extent_count;   // 68..71  0: the data were flushed before
   uint64_t file_bytes;     // 72..79  of the file then, or after a cut
-  uint8_t reserved[4008];  // 80..4087 zero
-  uint64_t checksum;       // 4088..4095 HashBytes of the bytes before
+  CommitExtent extents[kCommitExtentsMax];  // 80..3919
+  uint8_t reserved[168];                    // 3920..4087 zero
+  uint64_t checksum;  // 4088..4095 HashBytes of the bytes before
 };
 EVE_LAYOUT(CommitSlot, /*size=*/4096, /*align=*/8);
 
@@ -50,6 +62,7 @@ struct CommitSlotFields {
   uint64_t record_hash = 0;
   uint64_t segment_count = 0;
   uint64_t file_bytes = 0;
+  absl::Span<const CommitExtent> extents;  // at most kCommitExtentsMax
 };
 CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
                           const uint8_t uuid[16]);

@@ -28,7 +28,7 @@ inline constexpr uint64_t kCommitSlotMagic = 0x3154'4F4C'5345'5645;
 // "EVELIVE1"
 inline constexpr uint64_t kRegionMagic = 0x3145'5649'4C45'5645;
 
-inline constexpr uint32_t kFormatVersion = 2;
+inline constexpr uint32_t kFormatVersion = 3;
 
 // Blocks are placed and sized in units, so that 48 bits address 4 PiB.
 inline constexpr uint64_t kUnitBytes = 16;
@@ -44,6 +44,8 @@ inline constexpr uint64_t kBackingStepBytes = 64 << 10;
 inline constexpr uint32_t kCommitSlotCount = 16;
 inline constexpr uint64_t kCommitSlotsOffset = 16 * kPageBytes;
 inline constexpr uint64_t kCommitSlotBytes = kPageBytes;
+// What a slot can list that was flushed together with it.
+inline constexpr uint32_t kCommitExtentsMax = 160;
 // The first block of segment 0; other segments start at their first byte.
 inline constexpr uint64_t kFirstBlockOffset =
     kCommitSlotsOffset + kCommitSlotCount * kCommitSlotBytes;

@@ -53,7 +53,11 @@ struct RegionWords {
   SharedWord compactor;       // 392..399 who compacts while all rest
   uint8_t pad3[48];
   SharedWord turn;  // 448..455 who keeps losing, and is to be let through
-  uint8_t reserved[3640];
+  uint8_t pad4[56];
+  SharedWord flusher;  // 512..519 who flushes for everybody
+  SharedWord beat;     // 520..527 bumped when a flush has ended, well or not
+  SharedWord settled;  // 528..535 newest version that a slot without a list has
+  uint8_t reserved[3560];
 };
 EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 
@@ -105,7 +109,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 5;
+inline constexpr uint64_t kSharedProtocolVersion = 6;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :

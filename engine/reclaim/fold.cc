@@ -191,6 +191,7 @@ absl::StatusOr<bool> PublishFold(Core& core, Attempt& attempt,
     const PinnedRoot& newest = winner.is_pinned() ? winner : base;
     EVE_ASSIGN_OR_RETURN(const Offset record,
                          StampFold(core, attempt, folded, newest));
+    EVE_RETURN_IF_ERROR(attempt.WriteOut());
     EVE_STEP("fold.before_cas");
     if (core.root->TryPublish(newest.offset(), record)) {
       EVE_STEP("fold.after_cas");

@@ -63,15 +63,24 @@ void RetireTally::Restore(
 }
 
 Attempt::Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt)
-    : writer_(writer), salt_(salt) {
+    : writer_(writer), salt_(salt), mapped_view_(view) {
   view_ = view;
 }
 
 absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
+  if (is_staging_ && staged_bytes_ < kOneStreamBytesMax) {
+    stream = Stream::kNodes;
+  }
   EVE_ASSIGN_OR_RETURN(const Offset offset,
                        writer_->Allocate(static_cast<int>(stream), bytes));
   wrote_ = true;
-  char* const data = writer_->data(offset);
+  const uint64_t units = UnitsForBytes(bytes);
+  const bool is_run = units * kUnitBytes > kRunThresholdBytes;
+  char* const data = Data(offset, is_run);
+  if (is_staging_) {
+    if (!is_run) NoteStaged(offset, units);
+    return NewBlock{offset, data};
+  }
   // The next block of the stream comes here, to lines that were last touched in
   // another life of the segment.
   PrefetchForWriting(data + bytes,
@@ -80,7 +89,8 @@ absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
 }
 
 char* Attempt::Edit(Offset offset) {
-  return writer_->CanEdit(offset) ? writer_->data(offset) : nullptr;
+  if (!writer_->CanEdit(offset)) return nullptr;
+  return Data(offset, writer_->IsRun(offset));
 }
 
 void Attempt::Retire(Offset offset, uint64_t bytes) {
@@ -123,8 +133,8 @@ void Attempt::CollectRetires(const RetireTally& tally,
   }
 }
 
-void Attempt::HashBlock(Offset offset, uint64_t* hash) {
-  char* block = writer_->data(offset);
+void Attempt::HashBlock(Offset offset, bool is_run, uint64_t* hash) {
+  char* block = Data(offset, is_run);
   *hash = BlockHash(block, offset, salt_);
   const uint32_t checksum = ChecksumOf(*hash);
   std::memcpy(block + offsetof(BlockHeader, checksum), &checksum,
@@ -134,18 +144,19 @@ void Attempt::HashBlock(Offset offset, uint64_t* hash) {
 void Attempt::HashFills(std::vector<Delta>& fills, Offset skip) {
   for (Delta& fill : fills) {
     if (fill.kind == static_cast<uint32_t>(DeltaKind::kRetire)) continue;
+    const bool is_run = fill.kind == static_cast<uint32_t>(DeltaKind::kRun);
     const uint64_t base = SegmentOffset(fill.segment).units;
     uint64_t at = fill.from_units;
     while (at < fill.to_units) {
       const Offset offset{base + at};
       BlockHeader header;
-      std::memcpy(&header, writer_->data(offset), sizeof(header));
+      std::memcpy(&header, Data(offset, is_run), sizeof(header));
       EVE_CHECK(
           header.size_units > 0 && at + header.size_units <= fill.to_units,
           "a block was allocated but not written (I6)");
       if (offset != skip) {
         uint64_t hash;
-        HashBlock(offset, &hash);
+        HashBlock(offset, is_run, &hash);
         fill.sum += hash;
       }
       at += header.size_units;
@@ -158,6 +169,8 @@ absl::Status Attempt::SpillDeltas() {
   const size_t room = data_deltas_.size() + 1;
   const uint64_t bytes = sizeof(DeltaList) + room * sizeof(Delta);
   EVE_ASSIGN_OR_RETURN(const NewBlock block, Allocate(Stream::kNodes, bytes));
+  const bool spill_is_run =
+      UnitsForBytes(bytes) * kUnitBytes > kRunThresholdBytes;
   spill_ = block.offset;
   std::memset(block.data, 0, UnitsForBytes(bytes) * kUnitBytes);
   DeltaList list{MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes, kSystemId),
@@ -172,7 +185,7 @@ absl::Status Attempt::SpillDeltas() {
   std::memcpy(block.data, &list, sizeof(list));
   CopyDeltas(data_deltas_, block.data + sizeof(list));
   uint64_t hash;
-  HashBlock(spill_, &hash);
+  HashBlock(spill_, spill_is_run, &hash);
   spilled_count_ = static_cast<uint32_t>(data_deltas_.size());
   data_deltas_.clear();
   return absl::OkStatus();
@@ -233,7 +246,7 @@ absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   char* at = CopyDeltas(data_deltas_, block.data + sizeof(record));
   CopyDeltas(catalog_deltas_, at);
   uint64_t hash;
-  HashBlock(block.offset, &hash);
+  HashBlock(block.offset, /*is_run=*/false, &hash);
   return block.offset;
 }
 
@@ -246,7 +259,10 @@ uint64_t Attempt::bytes_written() const {
 }
 
 void Attempt::Committed() {
+  // What is sealed now may be anybody's soon.
+  if (!writer_->HasOnlyActiveSegments()) DropStaged();
   writer_->Committed();
+  RestartStaging();
   data_retired_.Clear();
   catalog_retired_.Clear();
   in_catalog_ = false;
@@ -255,6 +271,7 @@ void Attempt::Committed() {
 
 void Attempt::RewindAll() {
   writer_->RewindAll();
+  RestartStaging();
   data_retired_.Clear();
   catalog_retired_.Clear();
   in_catalog_ = false;

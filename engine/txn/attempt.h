@@ -1,6 +1,12 @@
 // Attempt: the blocks born and the bytes retired in one run of a transaction,
 // and the commit record that it ends in.
 //
+// Blocks are stored through the write view; or, staged, built in private copies
+// of its pages and written to the file before the compare-and-swap. A mapped
+// store makes a whole 2-MiB folio dirty, a write only the 4-KiB blocks that it
+// touches, so a commit that is flushed alone is staged (but not its runs). What
+// is small lies in one stream then: each stretch costs the device a write.
+//
 // Blocks are written in the order data, catalog path, commit record (P9). A
 // lost compare-and-swap that needs no new run of the closure rewinds to the end
 // of the data and writes the last two again.
@@ -24,6 +30,7 @@
 #include "absl/status/statusor.h"
 #include "engine/alloc/segment_writer.h"
 #include "engine/collections/node_store.h"
+#include "engine/file/file.h"
 #include "engine/format/commit_record.h"
 
 namespace eve {
@@ -49,10 +56,32 @@ class RetireTally {
   absl::flat_hash_map<uint32_t, size_t> index_;  // used from kIndexFrom on
 };
 
+// Pages of a segment that have private copies, in units.
+struct StagedRange {
+  uint32_t segment;
+  uint64_t from;
+  uint64_t to;
+};
+
 class Attempt : public NodeStore {
  public:
   // `view` spans all that this process has mapped.
   Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt);
+
+  // Where blocks are built: a private, writable view of `file`. Null: there is
+  // none, and blocks are stored where they stay.
+  struct Staging {
+    char* base = nullptr;
+    const File* file = nullptr;
+  };
+  // REQUIRES: nothing is allocated. Before the writer gives its segments back:
+  // with null, because others will change what private copies would hide.
+  void SetStaging(const Staging& staging);
+  // What is staged is in the file after it. Before the compare-and-swap.
+  absl::Status WriteOut();
+  // For a bulk, whose private copies would take much memory: writes out what is
+  // staged and goes on without. REQUIRES: nobody holds a block to write to.
+  absl::Status StopStagingIfLarge();
 
   // NodeStore.
   absl::StatusOr<NewBlock> Allocate(Stream stream, uint64_t bytes) override;
@@ -85,16 +114,38 @@ class Attempt : public NodeStore {
   uint64_t bytes_written() const;
 
  private:
+  static constexpr uint64_t kOneStreamBytesMax = 64 << 10;
+  static constexpr uint64_t kStagedBytesMax = 4 << 20;
+  // Private copies that stay from commit to commit: making and dropping them
+  // interrupts all threads of the process.
+  static constexpr uint64_t kKeptBytesMax = 256 << 10;
+
+  char* Data(Offset offset, bool is_run) const {
+    return is_staging_ && !is_run ? staging_.base + offset.bytes()
+                                  : writer_->data(offset);
+  }
+  // The attempt is over; the next one begins as the domain wants it.
+  void RestartStaging();
+  void NoteStaged(Offset offset, uint64_t units);
+  // The private copies, which show what the file has from then on. The segments
+  // must still be the writer's.
+  void DropStaged();
+
   void CollectFills(bool after_data, std::vector<Delta>& out) const;
   static void CollectRetires(const RetireTally& tally, std::vector<Delta>& out);
   // Hashes the blocks of each fill, stores their checksums and sets the sums.
   // The block at `skip` is left out: it will hold these sums.
   void HashFills(std::vector<Delta>& fills, Offset skip);
-  void HashBlock(Offset offset, uint64_t* hash);
+  void HashBlock(Offset offset, bool is_run, uint64_t* hash);
   absl::Status SpillDeltas();
 
   SegmentWriter* writer_;
   const uint64_t salt_;
+  const BlockView mapped_view_;
+  Staging staging_;
+  bool is_staging_ = false;  // and view_ is that of staging_
+  uint64_t staged_bytes_ = 0;
+  std::vector<StagedRange> staged_;
   bool wrote_ = false;
   bool in_catalog_ = false;
   RetireTally data_retired_;

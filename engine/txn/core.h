@@ -40,7 +40,8 @@ struct Core {
 
   Mapping read_mapping;
   Mapping write_mapping;
-  BlockView view;  // all that is mapped
+  Mapping staging_mapping;  // see Attempt::Staging; may be missing
+  BlockView view;           // all that is mapped
   SharedRegion region;
   ForkGuard fork_guard;
 

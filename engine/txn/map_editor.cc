@@ -47,9 +47,11 @@ void MapEditor::Reset() {
 }
 
 absl::Status MapEditor::Flush() {
-  if (pending_.empty()) return absl::OkStatus();
-  absl::Status status =
-      ApplyTo(structure(), Context(), absl::MakeSpan(pending_), root_);
+  // Between two batches nobody holds a block to write to.
+  absl::Status status = transaction_->attempt().StopStagingIfLarge();
+  if (status.ok() && !pending_.empty()) {
+    status = ApplyTo(structure(), Context(), absl::MakeSpan(pending_), root_);
+  }
   pending_.clear();
   bytes_.Clear();
   transaction_->status_.Update(status);
@@ -69,7 +71,7 @@ absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
   EVE_RETURN_IF_ERROR(Flush());
-  const FindResult found = FindIn(structure(), transaction_->core().view,
+  const FindResult found = FindIn(structure(), transaction_->attempt().view(),
                                   transaction_->core().hasher, root_.slot, key);
   if (found.outcome == FindOutcome::kDamaged) {
     MarkDamaged();
@@ -152,7 +154,7 @@ absl::StatusOr<MapView> MapEditor::View() {
   EVE_RETURN_IF_ERROR(Flush());
   const Core& core = transaction_->core();
   MapView view;
-  view.base = core.view.base;
+  view.base = transaction_->attempt().view().base;
   view.limit_units = core.view.limit_units;
   view.seed = core.hasher.seed;
   view.mask = core.hasher.mask;

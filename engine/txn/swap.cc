@@ -91,6 +91,7 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
     EVE_ASSIGN_OR_RETURN(const Offset record, transaction.Stamp(newest));
     const uint64_t version = newest.version() + 1;
     const uint64_t folded = newest.record().folded_version;
+    EVE_RETURN_IF_ERROR(transaction.attempt().WriteOut());
     EVE_STEP("commit.before_cas");
     if (core.root->TryPublish(newest.offset(), record)) {
       EVE_STEP("commit.after_cas");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -100,8 +101,8 @@ std::vector<CommitSlot> ReadSlots(const File& file,
   }
   std::sort(valid.begin(), valid.end(),
             [](const CommitSlot& a, const CommitSlot& b) {
-              return std::pair(a.incarnation, a.version) >
-                     std::pair(b.incarnation, b.version);
+              return std::tuple(a.incarnation, a.version, b.extent_count) >
+                     std::tuple(b.incarnation, b.version, a.extent_count);
             });
   return valid;
 }
@@ -119,8 +120,8 @@ class Verification {
 
   void Run(const File& file) {
     CheckRestOfFirstPage(file, log_);
-    const std::vector<CommitSlot> slots =
-        ReadSlots(file, superblock_, log_, report_);
+    std::vector<CommitSlot> slots = ReadSlots(file, superblock_, log_, report_);
+    DropIncomplete(slots);
     Offset root = Offset::FromBytes(options_.record_offset);
     if (slots.empty()) {
       log_.Add(kCommitSlotsOffset, "no valid commit slot", "at least 1", "0");
@@ -148,6 +149,43 @@ class Verification {
   }
 
  private:
+  // The newest slot may list data that had not reached the disk when the power
+  // failed; recovery takes the next one then.
+  void DropIncomplete(std::vector<CommitSlot>& slots) {
+    while (slots.size() > 1 && !HasAllExtents(slots.front())) {
+      log_.Warn(CommitSlotPosition(slots.front().slot_index),
+                absl::StrCat("commit slot ", slots.front().slot_index,
+                             ": not all that it lists is on disk"),
+                "every extent's sum", "another");
+      slots.erase(slots.begin());
+    }
+  }
+
+  bool HasAllExtents(const CommitSlot& slot) {
+    VerifyReport scratch;
+    ErrorLog aside(&scratch, 1);
+    BlockReader reader(&reader_.file(), report_.file_bytes, reader_.salt(),
+                       &aside);
+    for (uint32_t i = 0; i < slot.extent_count; ++i) {
+      const CommitExtent& extent = slot.extents[i];
+      uint64_t sum = 0;
+      uint64_t at = extent.from_units;
+      while (at < extent.to_units) {
+        const Offset offset{SegmentOffset(extent.segment).units + at};
+        const uint64_t left = (extent.to_units - at) * kUnitBytes;
+        verify::LoadedBlock block;
+        if (!reader.LoadAny(offset, left, block) ||
+            ChecksumOf(block.hash) != block.header.checksum) {
+          return false;
+        }
+        sum += block.hash;
+        at += block.header.size_units;
+      }
+      if (sum != extent.sum) return false;
+    }
+    return true;
+  }
+
   void Describe(const verify::Chain& chain) {
     const CommitRecord& root = chain.root();
     report_.version = root.version;

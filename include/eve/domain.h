@@ -22,6 +22,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "eve/internal/map_access.h"
 #include "eve/options.h"
 #include "eve/snapshot.h"
@@ -74,9 +75,10 @@ class Domain {
   // published and that error is returned as is. OK means visible to all
   // processes; durable as options say.
   //
-  // Under kSync the commit is published before it is flushed: kUnavailable then
-  // says that it is visible but may not survive a power failure. Do not repeat
-  // it.
+  // Under kSync the commit is published before it is flushed: kUnavailable,
+  // "published and everybody can see it", then says that it may not survive a
+  // power failure. Do not repeat it. After a failed flush later ones are
+  // refused with kFailedPrecondition before they write anything.
   //
   // Lock-free, not wait-free: someone always progresses.
   //
@@ -96,6 +98,14 @@ class Domain {
   absl::Status Sync();
   // The newest version that survives a power failure.
   uint64_t durable_version() const;
+  // Waits until durable_version() >= version, for `timeout` at most; that of a
+  // transaction is Commit::version. The background thread is asked to make it
+  // durable at once; without one this call does it, and what the device takes
+  // for that comes on top.
+  //   kDeadlineExceeded    it is not durable yet, or not even published
+  //   kUnavailable         a flush has failed: it will not be
+  //   kFailedPrecondition  read-only, and nobody has it open for writing
+  absl::Status WaitDurable(uint64_t version, absl::Duration timeout) const;
 
   // Folds the accounting and frees what no pin and no durable root can see.
   // Normally done in the background.

@@ -158,7 +158,7 @@ absl::Status Write(const StormSetup& setup, Opened& opened, int index,
   EVE_ASSIGN_OR_RETURN(int64_t last, FindOwnCount(setup, opened, index));
   for (uint64_t i = 0; count == 0 || i < count; ++i) {
     const Durability durability =
-        random.OneIn(100) ? Durability::kSync : Durability::kCheckpoint;
+        random.OneIn(10) ? Durability::kSync : Durability::kCheckpoint;
     EVE_RETURN_IF_ERROR(CommitNext(setup, opened, index, ++last, durability));
     if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(setup, opened, random));
   }

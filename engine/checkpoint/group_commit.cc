@@ -1,0 +1,103 @@
+// Group commit: whoever flushes flushes for everybody, up to what is published
+// and so written, never up to what somebody is about to publish.
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/checkpoint/checkpointer.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/futex.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// Waiting for more commits: at most this share of a flush, and not longer than
+// it takes a thread that was woken to commit again.
+constexpr uint64_t kGatherShare = 4;
+constexpr uint64_t kGatherNanosMax = 100 * kNanosPerMicro;
+constexpr uint64_t kQuietNanos = 12 * kNanosPerMicro;
+
+// Of MonotonicNanos().
+uint64_t NanosAt(absl::Time until) {
+  if (until == absl::InfiniteFuture()) return UINT64_MAX;
+  const int64_t left = absl::ToInt64Nanoseconds(until - absl::Now());
+  return MonotonicNanos() + static_cast<uint64_t>(std::max<int64_t>(left, 0));
+}
+
+absl::Status NotYet(const Core& core, uint64_t version) {
+  return absl::DeadlineExceededError(
+      absl::StrCat(core.path, ": version ", version, " is not durable yet, ",
+                   ReadDurableVersion(core.region), " is"));
+}
+
+}  // namespace
+
+void Checkpointer::Gather() const {
+  const uint64_t begin = MonotonicNanos();
+  const uint64_t end =
+      begin + std::min(turn_.flush_nanos() / kGatherShare, kGatherNanosMax);
+  Offset newest = core_->root->Load();
+  uint64_t changed = begin;
+  for (uint64_t now = begin; now < end && now < changed + kQuietNanos;
+       now = MonotonicNanos()) {
+    ::sched_yield();
+    const Offset root = core_->root->Load();
+    if (root == newest) continue;
+    newest = root;
+    changed = now;
+  }
+}
+
+absl::Status Checkpointer::FlushForAll(uint64_t version, absl::Time until) {
+  EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot,
+                       slots_.Take(version, until));
+  if (!slot.has_value()) return absl::OkStatus();
+  absl::Cleanup release = [this, &slot] { slots_.Release(*slot); };
+  return WriteNewest(*slot, /*may_list=*/true);
+}
+
+absl::Status Checkpointer::Commit(uint64_t version, absl::Time until) {
+  const uint64_t deadline = NanosAt(until);
+  FlusherTurn::Patience patience;
+  bool has_waited = false;
+  while (true) {
+    const uint64_t beat = turn_.beat();
+    if (durable_version() >= version) return absl::OkStatus();
+    EVE_RETURN_IF_ERROR(CheckPoison(*core_));
+    uint64_t ticket = turn_.TryTake();
+    if (ticket == 0) {
+      if (MonotonicNanos() >= deadline) return NotYet(*core_, version);
+      ticket = turn_.WaitOrTakeOver(beat, deadline, patience);
+      has_waited = true;
+      if (ticket == 0) continue;
+    }
+    // Where several commit, one that has just been woken will commit again.
+    if (has_waited || group_.load(std::memory_order_relaxed) > 1) Gather();
+    const uint64_t begin = MonotonicNanos();
+    const absl::Status flushed = FlushForAll(version, until);
+    turn_.Release(ticket, MonotonicNanos() - begin);
+    EVE_RETURN_IF_ERROR(flushed);
+  }
+}
+
+absl::Status Checkpointer::Wait(uint64_t version, absl::Time until) const {
+  const uint64_t deadline = NanosAt(until);
+  while (true) {
+    const uint64_t beat = turn_.beat();
+    if (durable_version() >= version) return absl::OkStatus();
+    EVE_RETURN_IF_ERROR(CheckPoison(*core_));
+    const uint64_t now = MonotonicNanos();
+    if (now >= deadline) return NotYet(*core_, version);
+    EVE_STEP("durable.wait");
+    FutexWait(core_->region.words().beat, beat,
+              std::min(deadline - now, kNanosPerSecond));
+  }
+}
+
+}  // namespace eve

@@ -1,0 +1,134 @@
+#include "engine/checkpoint/slot_keeper.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/checkpoint/durable_state.h"
+#include "engine/file/file_lock.h"
+#include "engine/format/commit_slot.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+
+absl::StatusOr<bool> SlotKeeper::TryTakeThis(uint32_t slot) {
+  std::lock_guard lock(mutex_);
+  if (is_mine_[slot]) return false;
+  EVE_ASSIGN_OR_RETURN(is_mine_[slot], TryLockByte(core_->region.file(),
+                                                   kCommitSlotLockBase + slot,
+                                                   LockKind::kExclusive));
+  return is_mine_[slot];
+}
+
+void SlotKeeper::Release(uint32_t slot) {
+  std::lock_guard lock(mutex_);
+  UnlockByte(core_->region.file(), kCommitSlotLockBase + slot);
+  is_mine_[slot] = false;
+}
+
+absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
+  RegionWords& words = core_->region.words();
+  const uint64_t pending = words.pending[slot].load(std::memory_order_seq_cst);
+  if (pending == 0) return false;
+  CommitSlot page;
+  EVE_RETURN_IF_ERROR(
+      core_->file.ReadAt(CommitSlotPosition(slot), &page, sizeof(page)));
+  const bool is_written =
+      IsValidCommitSlot(page, slot, core_->superblock.uuid) &&
+      page.version == pending && page.incarnation == core_->incarnation;
+  if (!is_written) {
+    words.pending[slot].store(0, std::memory_order_seq_cst);
+    return false;
+  }
+  // It may be only in the page cache, and so may the data that it lists; until
+  // both are on disk it must neither count as durable nor lose its protection
+  // (P17).
+  EVE_RETURN_IF_ERROR(flush_());
+  EVE_STEP("checkpoint.finished_dead");
+  AcknowledgeSlot(*core_, slot, pending, page.extent_count == 0);
+  NoteFlushEnded(*core_);
+  return true;
+}
+
+// Slots that a dead owner announced would protect a version for ever if nobody
+// happened to choose them.
+absl::Status SlotKeeper::FinishDeadOwners() {
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    SharedWord& pending = core_->region.words().pending[slot];
+    if (pending.load(std::memory_order_seq_cst) == 0) continue;
+    EVE_ASSIGN_OR_RETURN(const bool taken, TryTakeThis(slot));
+    if (!taken) continue;  // its owner lives
+    const absl::StatusOr<bool> finished = FinishDeadOwner(slot);
+    Release(slot);
+    EVE_RETURN_IF_ERROR(finished.status());
+  }
+  return absl::OkStatus();
+}
+
+// It holds one of the two newest durable roots, or something that may land.
+bool SlotKeeper::IsNeeded(uint32_t slot) const {
+  RegionWords& words = core_->region.words();
+  const DurableCandidates durable = ReadDurableCandidates(core_->region);
+  const uint64_t version = words.durable[slot].load(std::memory_order_seq_cst);
+  return (version != 0 &&
+          (version == durable.newest || version == durable.second)) ||
+         words.pending[slot].load(std::memory_order_seq_cst) != 0;
+}
+
+absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
+  EVE_RETURN_IF_ERROR(FinishDeadOwners());
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    if (IsNeeded(slot)) continue;
+    EVE_ASSIGN_OR_RETURN(const bool taken, TryTakeThis(slot));
+    if (!taken) continue;
+    EVE_STEP("checkpoint.slot_taken");
+    // Chosen under the byte.
+    if (!IsNeeded(slot)) return slot;
+    Release(slot);
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
+                                                         absl::Time until) {
+  const auto announced = [this] {
+    const DurableCandidates found = ReadDurableCandidates(core_->region);
+    std::vector<uint64_t> versions = found.pending;
+    versions.push_back(found.newest);
+    return versions;
+  };
+  EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> first, TryTake());
+  if (first.has_value()) return first;
+  std::vector<uint64_t> seen = announced();
+  absl::Time got_on = absl::Now();
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, TryTake());
+    if (slot.has_value()) return slot;
+    EVE_STEP("checkpoint.slots_in_use");
+    if (ReadDurableVersion(core_->region) >= wanted) return std::nullopt;
+    EVE_RETURN_IF_ERROR(CheckPoison(*core_));
+    std::vector<uint64_t> now = announced();
+    if (now != seen) got_on = absl::Now();
+    seen = std::move(now);
+    if (absl::Now() >= until) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          core_->path, ": version ", wanted, " is not durable yet"));
+    }
+    if (absl::Now() - got_on >= patience_) {
+      return absl::UnavailableError(absl::StrCat(
+          core_->path, ": all ", kCommitSlotCount,
+          " commit slots are in use by other processes, which have not got on "
+          "for ",
+          absl::FormatDuration(patience_),
+          ". What was committed is there, but not yet on disk. Look for "
+          "stopped "
+          "processes with eve readers"));
+    }
+    // A checkpoint takes two flushes, so this is short.
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+}  // namespace eve

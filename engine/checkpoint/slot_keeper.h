@@ -1,0 +1,61 @@
+// SlotKeeper: which commit slot a checkpoint may write, and who writes it.
+//
+// A slot belongs to who holds its lock byte. Never taken are those of the two
+// newest durable versions and those that somebody has announced. What a dead
+// owner announced is finished first (P17).
+//
+// Threads:    any; a table of this process stands above the lock bytes, which
+//             do not exclude threads.
+// Processes:  any number. A death drops the byte and leaves the pending word.
+// Owns:       the slots that it gave out, until Release().
+// Lifetime:   shorter than the core's.
+// Errors:     kUnavailable: a flush failed, or no slot's owner has got on for
+//             the patience given; kDeadlineExceeded.
+// Cost:       two system calls; a flush to finish a dead owner's slot.
+#ifndef EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
+#define EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/txn/core.h"
+
+namespace eve {
+
+class SlotKeeper {
+ public:
+  // `flush` makes the file durable, or poisons the domain.
+  SlotKeeper(Core* core, absl::Duration patience,
+             std::function<absl::Status()> flush)
+      : core_(core), patience_(patience), flush_(std::move(flush)) {}
+
+  // A slot that may be written over. Nothing: somebody has made `wanted`
+  // durable meanwhile.
+  absl::StatusOr<std::optional<uint32_t>> Take(
+      uint64_t wanted, absl::Time until = absl::InfiniteFuture());
+  // This one, if nobody has it.
+  absl::StatusOr<bool> TryTakeThis(uint32_t slot);
+  void Release(uint32_t slot);
+  absl::Status FinishDeadOwners();
+
+ private:
+  bool IsNeeded(uint32_t slot) const;
+  // Nothing: all that may be written over are in use.
+  absl::StatusOr<std::optional<uint32_t>> TryTake();
+  absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
+
+  Core* core_;
+  const absl::Duration patience_;
+  const std::function<absl::Status()> flush_;
+  std::mutex mutex_;
+  bool is_mine_[kCommitSlotCount] = {};
+};
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_

@@ -1,0 +1,85 @@
+#include "engine/epoch/flusher_turn.h"
+
+#include <algorithm>
+
+#include "engine/epoch/ticket.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/futex.h"
+
+namespace eve {
+namespace {
+
+// How often one that waits looks whether the holder lives.
+constexpr uint64_t kLookNanos = 10 * kNanosPerMilli;
+
+}  // namespace
+
+uint64_t FlusherTurn::beat() const {
+  // acquire: what was durable at that beat is seen by loads after this one.
+  return region_->words().beat.load(std::memory_order_acquire);
+}
+
+uint64_t FlusherTurn::NewTicket() {
+  return MakeTicket(*slots_, serial_.fetch_add(1, std::memory_order_relaxed),
+                    flush_nanos());
+}
+
+uint64_t FlusherTurn::TryTake() {
+  SharedWord& word = region_->words().flusher;
+  uint64_t none = word.load(std::memory_order_relaxed);
+  // relaxed: nothing is published by the word; see docs/concurrency.md.
+  const uint64_t ticket = NewTicket();
+  if (none != 0 ||
+      !word.compare_exchange_strong(none, ticket, std::memory_order_relaxed)) {
+    return 0;
+  }
+  EVE_STEP("flusher.taken");
+  return ticket;
+}
+
+uint64_t FlusherTurn::WaitOrTakeOver(uint64_t seen, uint64_t until,
+                                     Patience& patience) {
+  RegionWords& words = region_->words();
+  EVE_STEP("flusher.wait");
+  for (uint64_t now = MonotonicNanos();; now = MonotonicNanos()) {
+    uint64_t holder = words.flusher.load(std::memory_order_relaxed);
+    if (holder == 0 || beat() != seen || now >= until) return 0;
+    if (holder != patience.ticket) {
+      patience.ticket = holder;
+      patience.end =
+          now + std::min(kFlushesWaited * NanosOfTicket(holder) + kGraceNanos,
+                         kWaitNanosMax);
+    }
+    const bool is_dead = IsTicketHolderDead(*region_, *slots_, holder);
+    if (is_dead || now >= patience.end) {
+      EVE_STEP(is_dead ? "flusher.dead" : "flusher.waited_in_vain");
+      const uint64_t next = NewTicket();
+      if (words.flusher.compare_exchange_strong(holder, next,
+                                                std::memory_order_relaxed)) {
+        EVE_STEP("flusher.taken_over");
+        return next;
+      }
+      continue;
+    }
+    FutexWait(words.beat, seen,
+              std::min({patience.end - now, until - now, kLookNanos}));
+  }
+}
+
+void FlusherTurn::Release(uint64_t ticket, uint64_t nanos) {
+  RegionWords& words = region_->words();
+  if (nanos > 0) {
+    // A device has its moments: half of the news counts.
+    flush_nanos_.store((flush_nanos() + nanos) / 2, std::memory_order_relaxed);
+  }
+  EVE_STEP("flusher.before_release");
+  // It may be another's by now, if this one was stopped.
+  words.flusher.compare_exchange_strong(ticket, 0, std::memory_order_relaxed);
+  EVE_STEP("flusher.released");
+  // release: pairs with beat().
+  words.beat.fetch_add(1, std::memory_order_release);
+  FutexWakeAll(words.beat);
+}
+
+}  // namespace eve
