@@ -87,7 +87,7 @@ class SegmentWriter {
   SegmentSource* source_;
   char* write_base_;
   int active_[kStreams] = {-1, -1, -1, -1};  // index in extents_
-  std::vector<WrittenExtent> extents_;  // first those of begin_
+  std::vector<WrittenExtent> extents_;       // first those of begin_
   absl::flat_hash_map<uint32_t, size_t> by_segment_;
   std::vector<WrittenExtent> spare_;  // claimed, left over from a rewind
   Mark begin_;

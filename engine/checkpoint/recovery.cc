@@ -49,7 +49,8 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
 }
 
 // The sum of block hashes over [from, to) of a segment; nothing if the bytes
-// are not whole blocks.
+// are not whole blocks, or not as they were stored: the sum may be of bytes
+// that reached the disk before the checksums in the headers did.
 std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
                                   uint32_t segment, uint32_t from,
                                   uint32_t to) {
@@ -62,7 +63,9 @@ std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
         header->size_units > context.view.limit_units - offset.units) {
       return std::nullopt;
     }
-    sum += BlockHash(header, offset, context.salt);
+    const uint64_t hash = BlockHash(header, offset, context.salt);
+    if (header->checksum != ChecksumOf(hash)) return std::nullopt;
+    sum += hash;
     at += header->size_units;
   }
   return sum;
@@ -82,7 +85,8 @@ bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
     const auto* header = context.view.As<BlockHeader>(offset);
     return header->size_units > kSegmentUnits &&
            header->size_units <= context.view.limit_units - offset.units &&
-           BlockHash(header, offset, context.salt) == live.sum;
+           BlockHash(header, offset, context.salt) == live.sum &&
+           header->checksum == ChecksumOf(live.sum);
   }
   uint32_t from = SegmentStartUnits(segment);
   uint64_t expected = live.sum;
@@ -91,6 +95,22 @@ bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
     expected -= durable.sum;
   }
   return SumBlocks(context, segment, from, live.fill_units) == expected;
+}
+
+// Versions are used again after a rollback, at the same offsets: of what the
+// rolled-back timeline wrote there, all sums may be right. But what was
+// published since the newest slot was published in the region's incarnation.
+bool IsOfTimeline(const RecoveryContext& context, Offset newest,
+                  const CommitSlot& newest_slot) {
+  const absl::StatusOr<std::vector<ChainRecord>> chain =
+      ReadChain(context.view, newest, context.salt);
+  return chain.ok() &&
+         std::all_of(chain->begin(), chain->end(),
+                     [&newest_slot](const ChainRecord& link) {
+                       return link.record->version <= newest_slot.version ||
+                              link.record->incarnation ==
+                                  newest_slot.incarnation;
+                     });
 }
 
 uint64_t DrawNonce() {
@@ -194,7 +214,10 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
   }
   const Offset record = RootSlot(&region).Load();
   absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
-  if (!live.ok() || live->version < durable.version) return std::nullopt;
+  if (!live.ok() || live->version < durable.version ||
+      !IsOfTimeline(context, record, newest_slot)) {
+    return std::nullopt;
+  }
   for (uint32_t i = 0; i < live->rows.size(); ++i) {
     const AccountingRow before =
         i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
