@@ -207,7 +207,14 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     WakeBackground();
   }
   if (durability == Durability::kSync) {
-    EVE_RETURN_IF_ERROR(checkpointer_->Run());
+    // Whatever failed, the commit is visible already: the caller must not take
+    // it for one that was not made.
+    if (absl::Status flushed = checkpointer_->Run(); !flushed.ok()) {
+      return absl::UnavailableError(
+          absl::StrCat("version ", result->commit.version,
+                       " is visible, but may not survive a power failure: ",
+                       std::string(flushed.message())));
+    }
   }
   return result->commit;
 }

@@ -111,9 +111,9 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "read", offset, size);
     if (n == 0) {
-      return absl::OutOfRangeError(
-          absl::StrCat(path_, ": the file ends at offset ", offset + done,
-                       ", expected ", size, " bytes at offset ", offset));
+      return absl::OutOfRangeError(absl::StrCat(
+          path_, ": the file ends at offset ", Size().value_or(offset + done),
+          ", expected ", size, " bytes at offset ", offset));
     }
     done += static_cast<uint64_t>(n);
   }

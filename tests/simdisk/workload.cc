@@ -182,8 +182,10 @@ std::string Workload::Commit(absl::FunctionRef<absl::Status()> operation,
   const uint64_t before = Newest();
   const absl::Status status = operation();
   const uint64_t now = Newest();
-  const bool fails_cleanly = absl::IsUnavailable(status) &&
-                             (poisoned_ || domain_.Stats().value().poisoned);
+  // Either it was published and is not durable, or it was refused before.
+  const bool fails_cleanly =
+      (absl::IsUnavailable(status) || absl::IsFailedPrecondition(status)) &&
+      (poisoned_ || domain_.Stats().value().poisoned);
   if (!status.ok() && !fails_cleanly) return status.ToString();
   if (now > before) {
     // Nobody else commits; what follows it is compaction, if anything.
