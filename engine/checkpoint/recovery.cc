@@ -1,6 +1,7 @@
 #include "engine/checkpoint/recovery.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -232,7 +233,17 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
 
 namespace {
 
+// A failure is final here too: the next opener must not believe the cache.
+absl::Status Flush(const RecoveryContext& context, const SharedRegion& region) {
+  absl::Status flushed = context.file->Datasync();
+  if (!flushed.ok()) {
+    region.header().poison.store(EIO, std::memory_order_release);
+  }
+  return flushed;
+}
+
 absl::Status WriteRecoverySlot(const RecoveryContext& context,
+                               const SharedRegion& region,
                                const RootCandidate& chosen,
                                uint64_t incarnation, uint32_t index) {
   const auto* record = context.view.As<CommitRecord>(chosen.record);
@@ -248,7 +259,7 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
   EVE_RETURN_IF_ERROR(
       context.file->WriteAt(CommitSlotPosition(index), &page, sizeof(page)));
   EVE_STEP("recover.slot_written");
-  return context.file->Datasync();
+  return Flush(context, region);
 }
 
 absl::Status ResetWords(const RecoveryContext& context,
@@ -313,10 +324,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   // The page cache is not the disk (P22). After a failed flush it is not even
   // what the disk will have.
   const bool belongs = RegionBelongs(region, context);
-  if (belongs && region.header().poison.load(std::memory_order_acquire) != 0) {
+  if (region.header().poison.load(std::memory_order_acquire) != 0) {
     context.file->DropCache();
   }
-  EVE_RETURN_IF_ERROR(context.file->Datasync());
+  EVE_RETURN_IF_ERROR(Flush(context, region));
   EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
                        ReadCommitSlots(*context.file, *context.superblock));
   if (slots.empty()) {
@@ -353,7 +364,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   EVE_STEP("recover.chosen");
   const uint32_t spare = PickSpareSlot(slots, durable_slot);
   EVE_RETURN_IF_ERROR(
-      WriteRecoverySlot(context, chosen, result.incarnation, spare));
+      WriteRecoverySlot(context, region, chosen, result.incarnation, spare));
   EVE_STEP("recover.checkpointed");
   region.header().ready.store(0, std::memory_order_release);
   EVE_RETURN_IF_ERROR(ResetWords(context, region, chosen));

@@ -304,6 +304,8 @@ std::string Workload::Reopen() {
 // was open in it is closed there, and its lock bytes go with the parent.
 std::string Workload::Die() {
   samples_ = false;
+  // The first flush of the next opener, with all that nobody has flushed.
+  if (traits_.flushes_fail && random_.OneIn(2)) recorder_->FailFlush(1);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   EVE_CHECK(child >= 0, "fork works");
