@@ -1,6 +1,7 @@
 #include "engine/checkpoint/recovery.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <tuple>
 
@@ -110,7 +111,8 @@ bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
     const auto* header = context.view.As<BlockHeader>(offset);
     return header->size_units > kSegmentUnits &&
            header->size_units <= context.view.limit_units - offset.units &&
-           BlockHash(header, offset, context.salt) == live.sum;
+           BlockHash(header, offset, context.salt) == live.sum &&
+           header->checksum == ChecksumOf(live.sum);
   }
   uint32_t from = SegmentStartUnits(segment);
   uint64_t expected = live.sum;
@@ -119,6 +121,22 @@ bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
     expected -= durable.sum;
   }
   return SumBlocks(context, segment, from, live.fill_units) == expected;
+}
+
+// Versions are used again after a rollback, at the same offsets: of what the
+// rolled-back timeline wrote there, all sums may be right. But what was
+// published since the newest slot was published in the region's incarnation.
+bool IsOfTimeline(const RecoveryContext& context, Offset newest,
+                  const CommitSlot& newest_slot) {
+  const absl::StatusOr<std::vector<ChainRecord>> chain =
+      ReadChain(context.view, newest, context.salt);
+  return chain.ok() &&
+         std::all_of(chain->begin(), chain->end(),
+                     [&newest_slot](const ChainRecord& link) {
+                       return link.record->version <= newest_slot.version ||
+                              link.record->incarnation ==
+                                  newest_slot.incarnation;
+                     });
 }
 
 uint64_t DrawNonce() {
@@ -232,7 +250,10 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
   }
   const Offset record = RootSlot(&region).Load();
   absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
-  if (!live.ok() || live->version < durable.version) return std::nullopt;
+  if (!live.ok() || live->version < durable.version ||
+      !IsOfTimeline(context, record, newest_slot)) {
+    return std::nullopt;
+  }
   for (uint32_t i = 0; i < live->rows.size(); ++i) {
     const AccountingRow before =
         i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
@@ -247,7 +268,17 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
 
 namespace {
 
+// A failure is final here too: the next opener must not believe the cache.
+absl::Status Flush(const RecoveryContext& context, const SharedRegion& region) {
+  absl::Status flushed = context.file->Datasync();
+  if (!flushed.ok()) {
+    region.header().poison.store(EIO, std::memory_order_release);
+  }
+  return flushed;
+}
+
 absl::Status WriteRecoverySlot(const RecoveryContext& context,
+                               const SharedRegion& region,
                                const RootCandidate& chosen,
                                uint64_t incarnation, uint32_t index) {
   const auto* record = context.view.As<CommitRecord>(chosen.record);
@@ -263,7 +294,7 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
   EVE_RETURN_IF_ERROR(
       context.file->WriteAt(CommitSlotPosition(index), &page, sizeof(page)));
   EVE_STEP("recover.slot_written");
-  return context.file->Datasync();
+  return Flush(context, region);
 }
 
 // After a failed flush the cache may show slots, and what they list, that are
@@ -343,9 +374,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   // what the disk will have.
   const bool belongs = RegionBelongs(region, context);
   const bool is_poisoned =
-      belongs && region.header().poison.load(std::memory_order_acquire) != 0;
+      region.header().poison.load(std::memory_order_acquire) != 0;
   if (is_poisoned) context.file->DropCache();
-  EVE_RETURN_IF_ERROR(context.file->Datasync());
+  EVE_RETURN_IF_ERROR(Flush(context, region));
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(*context.file, *context.superblock));
   if (slots.empty()) {
@@ -362,7 +393,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
     result.incarnation =
         std::max(result.incarnation, region.header().incarnation + 1);
   }
-  if (is_poisoned) DropUnacknowledged(region, slots);
+  if (belongs && is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
   const uint32_t durable_slot = chosen.slot;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
@@ -383,7 +414,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   EVE_STEP("recover.chosen");
   const uint32_t spare = PickSpareSlot(slots, durable_slot);
   EVE_RETURN_IF_ERROR(
-      WriteRecoverySlot(context, chosen, result.incarnation, spare));
+      WriteRecoverySlot(context, region, chosen, result.incarnation, spare));
   EVE_STEP("recover.checkpointed");
   region.header().ready.store(0, std::memory_order_release);
   EVE_RETURN_IF_ERROR(ResetWords(context, region, chosen));

@@ -257,9 +257,14 @@ absl::Status AttachReadOnly(Core& core) {
 // All views, of one size.
 absl::Status MapViews(Core& core, bool in_memory) {
   EVE_ASSIGN_OR_RETURN(const uint64_t size, core.file.Size());
-  EVE_ASSIGN_OR_RETURN(core.read_mapping,
-                       Mapping::Map(core.file, ViewReserveBytes(), size,
-                                    Mapping::Access::kReadOnly));
+  // A mapping keeps the open file that it was made of, and so the lock bytes
+  // taken through that. A forked child inherits the read view and may outlive
+  // its parent, so the view is made of an open file without locks.
+  const absl::StatusOr<File> unlocked = core.file.OpenAgain();
+  const File& file = unlocked.ok() ? *unlocked : core.file;
+  EVE_ASSIGN_OR_RETURN(
+      core.read_mapping,
+      Mapping::Map(file, ViewReserveBytes(), size, Mapping::Access::kReadOnly));
   const uint64_t granted = core.read_mapping.bytes();
   if (granted < ViewReserveBytes()) {
     // Addresses are short (ulimit -v) and this may be nearly all of them. The
@@ -267,7 +272,7 @@ absl::Status MapViews(Core& core, bool in_memory) {
     core.read_mapping = Mapping();
     EVE_ASSIGN_OR_RETURN(
         core.read_mapping,
-        Mapping::Map(core.file, granted / 4, size, Mapping::Access::kReadOnly));
+        Mapping::Map(file, granted / 4, size, Mapping::Access::kReadOnly));
   }
   core.view = BlockView{core.read_mapping.data(),
                         core.read_mapping.bytes() / kUnitBytes};

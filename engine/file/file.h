@@ -39,6 +39,9 @@ class File {
   // `flags` as in open(2); O_CLOEXEC is added. Never returns descriptors 0 to
   // 2: a stray print to a closed stderr must not reach a domain.
   static absl::StatusOr<File> Open(const std::string& path, int flags);
+  // The same file opened once more, for reading: it has no part in the lock
+  // bytes taken through this one. Fails where /proc is missing.
+  absl::StatusOr<File> OpenAgain() const;
   // An anonymous file in memory (memfd).
   static absl::StatusOr<File> CreateMemory(const std::string& name);
 

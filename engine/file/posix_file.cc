@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
+#include "engine/file/file_observer.h"
 #include "util/failpoint.h"
 
 namespace eve {
@@ -78,6 +79,13 @@ absl::StatusOr<File> File::Open(const std::string& path, int flags) {
   return File(fd, path);
 }
 
+absl::StatusOr<File> File::OpenAgain() const {
+  const std::string link = absl::StrCat("/proc/self/fd/", fd_);
+  absl::StatusOr<File> again = Open(link, O_RDONLY);
+  if (again.ok()) again->path_ = path_;
+  return again;
+}
+
 absl::StatusOr<File> File::CreateMemory(const std::string& name) {
   const int fd = AboveStandardStreams(
       static_cast<int>(::memfd_create(name.c_str(), MFD_CLOEXEC)));
@@ -103,9 +111,9 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "read", offset, size);
     if (n == 0) {
-      return absl::OutOfRangeError(
-          absl::StrCat(path_, ": the file ends at offset ", offset + done,
-                       ", expected ", size, " bytes at offset ", offset));
+      return absl::OutOfRangeError(absl::StrCat(
+          path_, ": the file ends at offset ", Size().value_or(offset + done),
+          ", expected ", size, " bytes at offset ", offset));
     }
     done += static_cast<uint64_t>(n);
   }
@@ -114,75 +122,88 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
 
 absl::Status File::WriteAt(uint64_t offset, const void* data,
                            uint64_t size) const {
-  if (int error = EVE_FAULT("file.write"); error != 0) {
-    return Error(error, "write", offset, size);
-  }
-  const char* from = static_cast<const char*>(data);
-  uint64_t done = 0;
-  while (done < size) {
-    const ssize_t n = ::pwrite(fd_, from + done, size - done,
-                               static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error(errno, "write", offset, size);
-    done += static_cast<uint64_t>(n);
-  }
+  const auto write = [&] {
+    const char* from = static_cast<const char*>(data);
+    uint64_t done = 0;
+    while (done < size) {
+      const ssize_t n = ::pwrite(fd_, from + done, size - done,
+                                 static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return errno;
+      done += static_cast<uint64_t>(n);
+    }
+    return 0;
+  };
+  const int error = Observed({FileOp::kWrite, fd_, path_, offset, size},
+                             EVE_FAULT("file.write"), write);
+  if (error != 0) return Error(error, "write", offset, size);
   return absl::OkStatus();
 }
 
+namespace {
+
+// The result of a call that is made again while signals interrupt it.
+template <class MakeCall>
+int Uninterrupted(MakeCall make_call) {
+  while (make_call() != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+}  // namespace
+
 absl::Status File::Allocate(uint64_t offset, uint64_t size) const {
-  if (int error = EVE_FAULT("file.allocate"); error != 0) {
-    return Error(error, "fallocate", offset, size);
-  }
-  while (::fallocate(fd_, 0, static_cast<off_t>(offset),
-                     static_cast<off_t>(size)) != 0) {
-    if (errno == EINTR) continue;
-    return Error(errno, "fallocate", offset, size);
-  }
+  const auto allocate = [&] {
+    return Uninterrupted([&] {
+      return ::fallocate(fd_, 0, static_cast<off_t>(offset),
+                         static_cast<off_t>(size));
+    });
+  };
+  const int error = Observed({FileOp::kAllocate, fd_, path_, offset, size},
+                             EVE_FAULT("file.allocate"), allocate);
+  if (error != 0) return Error(error, "fallocate", offset, size);
   return absl::OkStatus();
 }
 
 absl::Status File::PunchHole(uint64_t offset, uint64_t size) const {
-  if (int error = EVE_FAULT("file.punch"); error != 0) {
-    return Error(error, "punch", offset, size);
-  }
-  while (::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                     static_cast<off_t>(offset),
-                     static_cast<off_t>(size)) != 0) {
-    if (errno == EINTR) continue;
-    return Error(errno, "punch", offset, size);
-  }
+  const auto punch = [&] {
+    return Uninterrupted([&] {
+      return ::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         static_cast<off_t>(offset), static_cast<off_t>(size));
+    });
+  };
+  const int error = Observed({FileOp::kPunch, fd_, path_, offset, size},
+                             EVE_FAULT("file.punch"), punch);
+  if (error != 0) return Error(error, "punch", offset, size);
   return absl::OkStatus();
 }
 
 absl::Status File::Truncate(uint64_t size) const {
-  if (int error = EVE_FAULT("file.truncate"); error != 0) {
-    return Error(error, "ftruncate", size, 0);
-  }
-  while (::ftruncate(fd_, static_cast<off_t>(size)) != 0) {
-    if (errno == EINTR) continue;
-    return Error(errno, "ftruncate", size, 0);
-  }
+  const auto truncate = [&] {
+    return Uninterrupted(
+        [&] { return ::ftruncate(fd_, static_cast<off_t>(size)); });
+  };
+  const int error = Observed({FileOp::kTruncate, fd_, path_, size},
+                             EVE_FAULT("file.truncate"), truncate);
+  if (error != 0) return Error(error, "ftruncate", size, 0);
   return absl::OkStatus();
 }
 
 absl::Status File::Datasync() const {
-  if (int error = EVE_FAULT("file.datasync"); error != 0) {
-    return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));
-  }
-  if (::fdatasync(fd_) != 0) {
-    return ErrnoStatus(errno, absl::StrCat(path_, ": fdatasync"));
-  }
-  return absl::OkStatus();
+  const auto sync = [&] { return ::fdatasync(fd_) == 0 ? 0 : errno; };
+  const int error = Observed({FileOp::kDatasync, fd_, path_},
+                             EVE_FAULT("file.datasync"), sync);
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));
 }
 
 absl::Status File::Sync() const {
-  if (int error = EVE_FAULT("file.sync"); error != 0) {
-    return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
-  }
-  if (::fsync(fd_) != 0) {
-    return ErrnoStatus(errno, absl::StrCat(path_, ": fsync"));
-  }
-  return absl::OkStatus();
+  const auto sync = [&] { return ::fsync(fd_) == 0 ? 0 : errno; };
+  const int error =
+      Observed({FileOp::kSync, fd_, path_}, EVE_FAULT("file.sync"), sync);
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
 }
 
 absl::StatusOr<uint64_t> File::Size() const {
@@ -211,7 +232,8 @@ absl::StatusOr<FileIdentity> File::Identity() const {
 
 void File::DropCache() const {
   // Advice only: a failure leaves the cache as it was.
-  (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+  Observed({FileOp::kDropCache, fd_, path_}, 0,
+           [&] { return ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); });
 }
 
 absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path) {

@@ -1,0 +1,145 @@
+// What the first opener after the death of all takes for the newest version:
+// only what is whole and of the timeline that the lock file knows (P23).
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "engine/file/file.h"
+#include "engine/format/block.h"
+#include "engine/format/node_layout.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::Quiet;
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+
+class AdoptionTest : public ::testing::Test {
+ protected:
+  // In a child that is killed then.
+  void DoAndDie(const std::function<bool(Domain&, Strings&)>& work) {
+    ChildProcess child([&] {
+      auto domain = Domain::Open(path_, Quiet());
+      if (!domain.ok()) return 1;
+      auto map = domain->Collection<Strings>("m");
+      if (!map.ok() || !work(*domain, *map)) return 2;
+      ::kill(::getpid(), SIGKILL);
+      return 3;
+    });
+    ASSERT_EQ(child.Wait(), -SIGKILL);
+  }
+  std::string ReadFile() {
+    const File file = File::Open(path_, O_RDONLY).value();
+    std::string bytes(file.Size().value(), '\0');
+    EXPECT_OK(file.ReadAt(0, bytes.data(), bytes.size()));
+    return bytes;
+  }
+  // The block of a value that is alone in it, with a key of one byte, reached
+  // the disk before its checksum was stored.
+  void LoseChecksumOf(const std::string& value) {
+    const size_t at = ReadFile().find(value);
+    ASSERT_NE(at, std::string::npos);
+    const uint64_t header = at - 1 - sizeof(RecordBlock);
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    BlockHeader block;
+    ASSERT_OK(file.ReadAt(header, &block, sizeof(block)));
+    ASSERT_EQ(block.type, static_cast<uint8_t>(BlockType::kRecord));
+    ASSERT_NE(block.checksum, 0u);
+    block.checksum = 0;
+    ASSERT_OK(file.WriteAt(header, &block, sizeof(block)));
+  }
+  void ExpectRolledBack() {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    EXPECT_CODE(map.Get("k"), absl::StatusCode::kNotFound);
+    testing::ExpectCleanCheck(path_, domain);
+  }
+
+  TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+};
+
+TEST_F(AdoptionTest, BlockWithoutItsChecksumIsNotAdopted) {
+  const std::string value(600, 'v');
+  DoAndDie([&](Domain& domain, Strings& map) {
+    return domain.Sync().ok() && map.Put("k", value).ok();
+  });
+  ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
+  ExpectRolledBack();
+}
+
+TEST_F(AdoptionTest, RunWithoutItsChecksumIsNotAdopted) {
+  const std::string value(3 << 20, 'v');
+  DoAndDie([&](Domain& domain, Strings& map) {
+    return domain.Sync().ok() && map.Put("k", value).ok();
+  });
+  ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
+  ExpectRolledBack();
+}
+
+// After a rollback the same versions are written again, to the same offsets.
+// The lock file names the second timeline's newest record by its offset; if the
+// disk has the first one's there, with all that it needs, that is not it.
+TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
+  DoAndDie([](Domain& domain, Strings& map) {
+    return map.Put("n", "durable").ok() && domain.Sync().ok() &&
+           map.Put("n", "first  ").ok();
+  });
+  const std::string first = ReadFile();
+  std::filesystem::remove(path_ + "-lock");
+  DoAndDie([](Domain&, Strings& map) {
+    return map.Get("n").value() == "durable" && map.Put("n", "second ").ok();
+  });
+  std::string second = ReadFile();
+  ASSERT_EQ(first.size(), second.size());
+  // All but the commit slots.
+  std::copy(first.begin() + kFirstBlockOffset, first.end(),
+            second.begin() + kFirstBlockOffset);
+  {
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK(file.WriteAt(0, second.data(), second.size()));
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("n").value(), "durable");
+  testing::ExpectCleanCheck(path_, domain);
+}
+
+// A child that was forked while the domain was open, and that outlives its
+// killed parent, holds nothing of it.
+TEST_F(AdoptionTest, OrphanOfAKilledProcessIsNotInTheWay) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  DoAndDie([&](Domain&, Strings& map) {
+    if (!map.Put("k", "v").ok()) return false;
+    const pid_t orphan = ::fork();
+    if (orphan != 0) return orphan > 0;
+    ::close(ends[1]);
+    char none;
+    static_cast<void>(::read(ends[0], &none, 1));  // until the test lets it go
+    ::_exit(0);
+  });
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("k").value(), "v");
+  ::close(ends[1]);
+  ::close(ends[0]);
+}
+
+}  // namespace
+}  // namespace eve

@@ -1,0 +1,126 @@
+// A device that runs full under a flush, as thin storage does: the kernel loses
+// what it had promised room for. The image of an ext4 is sparse, and the tmpfs
+// that it lies on is full.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "engine/file/file.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/disks/loop_disk.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+
+namespace eve::disks {
+namespace {
+
+using testing::ChildProcess;
+using testing::Quiet;
+using Strings = Map<std::string, std::string>;
+
+void FillUp(const std::string& path) {
+  ASSERT_OK_AND_ASSIGN(const File ballast, File::Open(path, O_CREAT | O_RDWR));
+  uint64_t size = 0;
+  for (uint64_t step = 1 << 20; step >= 4096;) {
+    if (ballast.Allocate(size, step).ok()) {
+      size += step;
+    } else {
+      step /= 2;
+    }
+  }
+}
+
+// Into segments that are new: the loop device (Linux 6.18) takes a write that
+// begins where the image has space, and is cut short, for a whole one.
+absl::Status WriteMuch(Domain& domain, const Strings& map) {
+  return domain
+      .Swap([&](Transaction& transaction) {
+        auto writer = map.In(transaction);
+        EXPECT_OK(writer.Put("n", "2"));
+        for (int i = 0; i < 1500; ++i) {
+          EXPECT_OK(
+              writer.Put("fill" + std::to_string(i), std::string(5000, 'f')));
+        }
+        return absl::OkStatus();
+      })
+      .status();
+}
+
+int64_t Written(Domain& domain) {
+  auto map = domain.Collection<Strings>("m");
+  return map.ok() ? std::stoll(map->Get("n").value_or("-1")) : -2;
+}
+
+TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
+  LoopDisk disk;
+  const std::string why =
+      disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+  if (!why.empty()) GTEST_SKIP() << why;
+  const std::string path = disk.path() + "/d.eve";
+  int to_child[2];
+  int to_parent[2];
+  ASSERT_EQ(::pipe(to_child), 0);
+  ASSERT_EQ(::pipe(to_parent), 0);
+  const auto is_refused = [](Domain& domain) {
+    return domain.Sync().code() == absl::StatusCode::kUnavailable;
+  };
+  // Attached before the failure.
+  ChildProcess other([&] {
+    char byte;
+    if (::read(to_child[0], &byte, 1) != 1) return 1;
+    auto domain = Domain::Open(path, Quiet());
+    if (!domain.ok() || ::write(to_parent[1], "o", 1) != 1) return 2;
+    if (::read(to_child[0], &byte, 1) != 1) return 3;
+    return is_refused(*domain) && Written(*domain) == 2 ? 0 : 4;
+  });
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    ASSERT_OK(map.Put("n", "1"));
+    ASSERT_OK(domain.Sync());
+    ASSERT_EQ(::write(to_child[1], "o", 1), 1);
+    char byte;
+    ASSERT_EQ(::read(to_parent[0], &byte, 1), 1);
+    const uint64_t durable = domain.durable_version();
+    ASSERT_NO_FATAL_FAILURE(FillUp(disk.BesideImage("ballast")));
+    // There is room in the file system.
+    ASSERT_OK(WriteMuch(domain, map));
+    EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(domain.durable_version(), durable);
+    std::filesystem::remove(disk.BesideImage("ballast"));
+    // There is room again, and a retry would be told that all is well.
+    EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(domain.durable_version(), durable);
+    EXPECT_EQ(Written(domain), 2);  // reading goes on
+    ASSERT_OK(map.Put("after", "x"));
+    ASSERT_EQ(::write(to_child[1], "g", 1), 1);
+    EXPECT_EQ(other.Wait(), 0);
+    // And one that has never seen an error of its own.
+    ChildProcess later([&] {
+      auto joined = Domain::Open(path, Quiet());
+      return joined.ok() && is_refused(*joined) ? 0 : 1;
+    });
+    EXPECT_EQ(later.Wait(), 0);
+    EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+  }
+  for (const bool is_remounted : {false, true}) {
+    if (is_remounted) {
+      disk.Unmount();
+      disk.Mount();
+    }
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    EXPECT_EQ(Written(domain), 1);
+    testing::ExpectCleanCheck(path, domain);
+    ASSERT_OK(domain.Sync());
+    ASSERT_OK(domain.Close());
+  }
+}
+
+}  // namespace
+}  // namespace eve::disks

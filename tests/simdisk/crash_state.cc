@@ -1,0 +1,348 @@
+#include "tests/simdisk/crash_state.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "engine/file/file.h"
+#include "engine/format/commit_slot.h"
+#include "engine/format/superblock.h"
+#include "util/check.h"
+#include "util/random.h"
+
+namespace eve::simdisk {
+namespace {
+
+constexpr uint32_t kSingles = 24;  // pages tried one by one
+constexpr uint32_t kTornSlotsMax = 4;
+constexpr uint32_t kPrefixes = 8;
+constexpr uint32_t kRandoms = 24;
+
+bool IsSlotPage(uint64_t page) {
+  const uint64_t at = page * kPageBytes;
+  return at >= kCommitSlotsOffset &&
+         at < kCommitSlotsOffset + kCommitSlotCount * kPageBytes;
+}
+
+uint64_t HashAt(uint64_t page, uint64_t content) {
+  uint64_t state = content ^ (page * 0x9e3779b97f4a7c15);
+  return content == 0 ? 0 : SplitMix64(state);
+}
+
+const char* BytesOf(const PageRef& page) {
+  static const Page kZeroes{};
+  return page == nullptr ? kZeroes.data() : page->data();
+}
+
+// What the medium may do to one page. The hash is of another state then.
+void LoseNewestSlot(CrashState& state) {
+  Superblock superblock;
+  std::memcpy(&superblock, BytesOf(state.pages[0]), sizeof(superblock));
+  std::pair<uint64_t, uint64_t> newest{0, 0};
+  uint64_t lost = 0;
+  for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+    const uint64_t page = CommitSlotPosition(i) / kPageBytes;
+    CommitSlot slot;
+    std::memcpy(&slot, BytesOf(state.pages[page]), sizeof(slot));
+    if (!IsValidCommitSlot(slot, i, superblock.uuid)) continue;
+    const std::pair<uint64_t, uint64_t> age{slot.incarnation, slot.version};
+    if (age < newest) continue;
+    newest = age;
+    lost = page;
+  }
+  if (lost == 0) return;
+  state.hash += lost;
+  state.pages[lost] = nullptr;
+}
+
+// Chooses the pages of one state.
+class Chooser {
+ public:
+  Chooser(const DiskHistory& history, const CrashPoint& point, StateId id,
+          uint64_t seed)
+      : history_(history),
+        point_(point),
+        id_(id),
+        random_(seed ^ (uint64_t{id.event} << 32) ^
+                (uint64_t{static_cast<uint8_t>(id.family)} << 24) ^ id.index) {}
+
+  CrashState Make();
+
+ private:
+  const InFlight& At(size_t i) const { return point_.in_flight[i]; }
+  PageRef Low(const InFlight& p) const {
+    return history_.version(p.page, p.low).bytes;
+  }
+  PageRef High(const InFlight& p) const {
+    return history_.version(p.page, p.high).bytes;
+  }
+  PageRef Any(const InFlight& p) {
+    const auto version =
+        static_cast<uint32_t>(p.low + random_.Uniform(p.high - p.low + 1));
+    return history_.version(p.page, version).bytes;
+  }
+  PageRef Mixed(const InFlight& p, bool has_garbage);
+  PageRef Torn(const InFlight& p, uint32_t first_new, uint32_t end_new);
+  PageRef Choose(size_t i);
+  PageRef ChooseOther(size_t i);
+  uint64_t ChooseSize();
+
+  const DiskHistory& history_;
+  const CrashPoint& point_;
+  const StateId id_;
+  Random random_;
+  uint64_t threshold_ = 0;  // of the families that have one
+};
+
+// Each sector of another version; with garbage where versions differ.
+PageRef Chooser::Mixed(const InFlight& p, bool has_garbage) {
+  auto mixed = std::make_shared<Page>();
+  const char* low = BytesOf(Low(p));
+  const char* high = BytesOf(High(p));
+  for (uint64_t at = 0; at < kPageBytes; at += kSectorBytes) {
+    const PageRef source = Any(p);
+    std::memcpy(mixed->data() + at, BytesOf(source) + at, kSectorBytes);
+    if (!has_garbage || !random_.OneIn(2)) continue;
+    // Of a page that is written again with what it had, that is safe. A commit
+    // slot is written for itself.
+    uint64_t first = at;
+    uint64_t end = at + kSectorBytes;
+    if (!IsSlotPage(p.page)) {
+      while (first < end && low[first] == high[first]) ++first;
+      while (end > first && low[end - 1] == high[end - 1]) --end;
+    }
+    for (uint64_t i = first; i < end; ++i) {
+      (*mixed)[i] = static_cast<char>(random_.Next());
+    }
+  }
+  return mixed;
+}
+
+PageRef Chooser::Torn(const InFlight& p, uint32_t first_new, uint32_t end_new) {
+  auto torn = std::make_shared<Page>();
+  std::memcpy(torn->data(), BytesOf(Low(p)), kPageBytes);
+  std::memcpy(torn->data() + first_new * kSectorBytes,
+              BytesOf(High(p)) + first_new * kSectorBytes,
+              (end_new - first_new) * kSectorBytes);
+  return torn;
+}
+
+PageRef Chooser::ChooseOther(size_t i) {
+  const InFlight& p = At(i);
+  switch (id_.family) {
+    case Family::kSize:
+      return id_.index % 3 == 0   ? High(p)
+             : id_.index % 3 == 1 ? Low(p)
+                                  : Any(p);
+    case Family::kRange: {
+      const RangeChange& range = point_.open_ranges[id_.index / 2];
+      const bool inside = p.page >= range.first_page && p.page < range.end_page;
+      return inside == (id_.index % 2 == 0) ? Low(p) : High(p);
+    }
+    case Family::kRandomTorn:
+      return random_.OneIn(3) ? Any(p) : Mixed(p, false);
+    case Family::kGarbage:
+      return random_.OneIn(3) ? Any(p) : Mixed(p, true);
+    case Family::kExhaustive:
+      return (id_.index >> i & 1) != 0 ? High(p) : Low(p);
+    default:
+      return Any(p);
+  }
+}
+
+PageRef Chooser::Choose(size_t i) {
+  const InFlight& p = At(i);
+  switch (id_.family) {
+    case Family::kAllOld:
+    case Family::kRegionOld:
+      return Low(p);
+    case Family::kAllNew:
+    case Family::kRegionNew:
+    case Family::kRotten:
+      return High(p);
+    case Family::kOneNew:
+      return i == threshold_ ? High(p) : Low(p);
+    case Family::kOneOld:
+      return i == threshold_ ? Low(p) : High(p);
+    case Family::kSlotsNew:
+      return IsSlotPage(p.page) ? High(p) : Low(p);
+    case Family::kBlocksNew:
+      return IsSlotPage(p.page) ? Low(p) : High(p);
+    case Family::kTornSlot: {
+      const uint32_t cut = 1 + id_.index % 16 / 2 % 7;
+      if (i != threshold_) return High(p);
+      return id_.index % 2 == 0 ? Torn(p, 0, cut) : Torn(p, cut, kSectors);
+    }
+    case Family::kOffsetPrefix:
+      return (i < threshold_) == (id_.index % 2 == 0) ? High(p) : Low(p);
+    case Family::kTimePrefix: {
+      uint32_t version = p.low;
+      while (version < p.high &&
+             history_.version(p.page, version + 1).event <= threshold_) {
+        ++version;
+      }
+      return history_.version(p.page, version).bytes;
+    }
+    default:
+      return ChooseOther(i);
+  }
+}
+
+uint64_t Chooser::ChooseSize() {
+  const std::vector<uint64_t>& sizes = point_.sizes;
+  switch (id_.family) {
+    case Family::kAllOld:
+    case Family::kRegionOld:
+    case Family::kOneNew:
+      return sizes.front();
+    case Family::kSize:
+      return sizes[id_.index / 3 % sizes.size()];
+    case Family::kRandom:
+    case Family::kRandomTorn:
+    case Family::kGarbage:
+    case Family::kRegionRandom:
+      return sizes[random_.Uniform(sizes.size())];
+    default:
+      return sizes.back();
+  }
+}
+
+CrashState Chooser::Make() {
+  const uint64_t count = point_.in_flight.size();
+  if (count > 0) {
+    if (id_.family == Family::kTornSlot) {
+      // The slot of that number among those in flight.
+      uint32_t slot = id_.index / 16;
+      while (!IsSlotPage(At(threshold_).page) || slot-- > 0) ++threshold_;
+    } else if (id_.family == Family::kTimePrefix) {
+      const InFlight& some = At(random_.Uniform(count));
+      threshold_ = history_
+                       .version(some.page,
+                                static_cast<uint32_t>(
+                                    some.low +
+                                    random_.Uniform(some.high - some.low + 1)))
+                       .event;
+    } else if (id_.family == Family::kOneNew || id_.family == Family::kOneOld) {
+      threshold_ = count <= kSingles ? id_.index : random_.Uniform(count);
+    } else {
+      threshold_ = random_.Uniform(count + 1);
+    }
+  }
+  CrashState state;
+  state.id = id_;
+  state.has_region =
+      id_.family >= Family::kRegionNew && id_.family <= Family::kRegionRandom;
+  state.is_rotten = id_.family == Family::kRotten;
+  state.size = ChooseSize();
+  state.pages.resize((state.size + kPageBytes - 1) / kPageBytes);
+  state.hash = HashAt(1, state.size) + (state.has_region ? 1 : 0);
+  const uint64_t pages = std::min(state.pages.size(), point_.settled.size());
+  size_t next = 0;
+  for (uint64_t i = 0; i < pages; ++i) {
+    if (next < count && At(next).page == i) {
+      state.pages[i] = Choose(next++);
+      state.hash += HashAt(i, HashPage(state.pages[i]));
+    } else {
+      const PageVersion& version = history_.version(i, point_.settled[i]);
+      state.pages[i] = version.bytes;
+      state.hash += HashAt(i, version.hash);
+    }
+  }
+  if (state.is_rotten) LoseNewestSlot(state);
+  return state;
+}
+
+}  // namespace
+
+std::string StateId::ToString() const {
+  return absl::StrCat(event, ".", static_cast<int>(family), ".", index);
+}
+
+bool StateId::Parse(const std::string& text, StateId* id) {
+  const std::vector<std::string> parts = absl::StrSplit(text, '.');
+  uint32_t family = 0;
+  if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &id->event) ||
+      !absl::SimpleAtoi(parts[1], &family) ||
+      !absl::SimpleAtoi(parts[2], &id->index) || family >= kFamilies) {
+    return false;
+  }
+  id->family = static_cast<Family>(family);
+  return true;
+}
+
+std::vector<StateId> ListStates(const CrashPoint& point,
+                                uint64_t exhaustive_max, bool has_region) {
+  std::vector<StateId> ids;
+  const auto add = [&](Family family, uint64_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      ids.push_back(StateId{point.event, family, i});
+    }
+  };
+  const uint64_t pages = point.in_flight.size();
+  const auto slots = static_cast<uint64_t>(
+      std::count_if(point.in_flight.begin(), point.in_flight.end(),
+                    [](const InFlight& p) { return IsSlotPage(p.page); }));
+  add(Family::kAllOld, 1);
+  if (point.sizes.size() > 1) add(Family::kSize, 3 * point.sizes.size());
+  if (has_region) add(Family::kRegionNew, 1);
+  add(Family::kRotten, 1);
+  if (pages == 0) return ids;
+  add(Family::kAllNew, 1);
+  add(Family::kOneNew, std::min<uint64_t>(pages, kSingles));
+  add(Family::kOneOld, std::min<uint64_t>(pages, kSingles));
+  if (slots > 0) add(Family::kSlotsNew, 1);
+  if (slots > 0) add(Family::kBlocksNew, 1);
+  add(Family::kTornSlot, 16 * std::min<uint64_t>(slots, kTornSlotsMax));
+  add(Family::kOffsetPrefix, kPrefixes);
+  add(Family::kTimePrefix, kPrefixes);
+  add(Family::kRange, 2 * std::min<uint64_t>(point.open_ranges.size(), 8));
+  add(Family::kRandom, kRandoms);
+  add(Family::kRandomTorn, kRandoms);
+  add(Family::kGarbage, kRandoms / 2);
+  if (pages < 32 && (uint64_t{1} << pages) <= exhaustive_max) {
+    add(Family::kExhaustive, uint64_t{1} << pages);
+  }
+  if (has_region) {
+    add(Family::kRegionOld, 1);
+    add(Family::kRegionRandom, 3);
+  }
+  return ids;
+}
+
+CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
+                     StateId id, uint64_t seed) {
+  return Chooser(history, point, id, seed).Make();
+}
+
+void WriteState(const CrashState& state, const std::string& path) {
+  ::unlink(path.c_str());
+  absl::StatusOr<File> file = File::Open(path, O_RDWR | O_CREAT | O_EXCL);
+  EVE_CHECK(file.ok(), "a new file");
+  EVE_CHECK(::ftruncate(file->fd(), static_cast<off_t>(state.size)) == 0,
+            "a size");
+  // Pages of zeroes are left as holes, which read the same.
+  std::vector<iovec> run;
+  for (uint64_t i = 0; i <= state.pages.size(); ++i) {
+    const bool has_page = i < state.pages.size() && state.pages[i] != nullptr;
+    if (has_page) {
+      run.push_back({const_cast<char*>(state.pages[i]->data()), kPageBytes});
+    }
+    if (run.empty() || (has_page && run.size() < 512)) continue;
+    const uint64_t first = i + (has_page ? 1 : 0) - run.size();
+    EVE_CHECK(::pwritev(file->fd(), run.data(), static_cast<int>(run.size()),
+                        static_cast<off_t>(first * kPageBytes)) ==
+                  static_cast<ssize_t>(run.size() * kPageBytes),
+              "room in memory");
+    run.clear();
+  }
+}
+
+}  // namespace eve::simdisk

@@ -1,0 +1,76 @@
+// Crash states: one choice each of what the disk may have had.
+//
+// Threads:    any.
+// Processes:  none.
+// Owns:       the pages that are mixed from sectors of others.
+// Lifetime:   a state may outlive its history.
+// Errors:     none.
+// Cost:       a state costs the pages in flight; writing it, the whole file.
+#ifndef EVE_TESTS_SIMDISK_CRASH_STATE_H_
+#define EVE_TESTS_SIMDISK_CRASH_STATE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/simdisk/disk_history.h"
+
+namespace eve::simdisk {
+
+enum class Family : uint8_t {
+  kAllOld,
+  kAllNew,
+  kOneNew,        // index: which page in flight
+  kOneOld,        // likewise
+  kSlotsNew,      // commit slots new, blocks old
+  kBlocksNew,     // and the other way round
+  kTornSlot,      // index: slot in flight, sector, which half is new
+  kOffsetPrefix,  // pages below a random one are new; odd index: old
+  kTimePrefix,    // all as they were at an earlier event
+  kSize,          // index: which size; pages new, old or random
+  kRange,         // pages of one allocation or hole old, the rest new; odd:
+                  // the other way round
+  kRandom,        // each page any version
+  kRandomTorn,    // each sector of each page any version
+  kGarbage,       // as kRandomTorn, and bytes in flight are garbage
+  kExhaustive,    // index: the product of old and new
+  kRegionNew,     // as kAllNew, kAllOld and kRandom, in the same boot: the
+  kRegionOld,     // lock file is there (an image put back, a file system
+  kRegionRandom,  // rolled back)
+  kRotten,        // as kAllNew, and the newest valid slot is unreadable
+};
+constexpr int kFamilies = 19;
+
+struct StateId {
+  uint32_t event = 0;
+  Family family = Family::kAllOld;
+  uint32_t index = 0;
+
+  std::string ToString() const;
+  static bool Parse(const std::string& text, StateId* id);
+};
+
+struct CrashState {
+  StateId id;
+  std::vector<PageRef> pages;  // all of the file
+  uint64_t size = 0;
+  uint64_t hash = 0;  // of pages and size
+  bool has_region = false;
+  bool is_rotten = false;
+};
+
+// All choices that are tried at a crash point. `exhaustive_max`: products up to
+// this size are tried whole.
+std::vector<StateId> ListStates(const CrashPoint& point,
+                                uint64_t exhaustive_max, bool has_region);
+
+// The same id and seed give the same state.
+CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
+                     StateId id, uint64_t seed);
+
+// Writes it to a new file, which is another inode than the domain was.
+void WriteState(const CrashState& state, const std::string& path);
+
+}  // namespace eve::simdisk
+
+#endif  // EVE_TESTS_SIMDISK_CRASH_STATE_H_

@@ -1,0 +1,265 @@
+#include "tests/simdisk/explorer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/format/shared_layout.h"
+#include "eve/eve.h"
+#include "tests/simdisk/content.h"
+#include "tests/simdisk/workload.h"
+#include "util/check.h"
+
+namespace eve::simdisk {
+namespace {
+
+DomainOptions Quiet() {
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  options.create = false;
+  return options;
+}
+
+uint64_t Mix(uint64_t a, uint64_t b) {
+  uint64_t state = a ^ (b * 0x9e3779b97f4a7c15);
+  return SplitMix64(state);
+}
+
+void CopyText(const std::string& text, char* to, size_t size) {
+  const size_t length = std::min(text.size(), size - 1);
+  std::memcpy(to, text.data(), length);
+  to[length] = '\0';
+}
+
+// The lock file as it was, as if it belonged to the file that was put there.
+void WriteRegion(const RegionImage& image, const std::string& path) {
+  const FileIdentity identity = IdentityOfPath(path).value();
+  RegionImage bytes = image;
+  std::memcpy(bytes.data() + offsetof(RegionHeader, data_device),
+              &identity.device, 8);
+  std::memcpy(bytes.data() + offsetof(RegionHeader, data_inode),
+              &identity.inode, 8);
+  absl::StatusOr<File> file =
+      File::Open(path + "-lock", O_RDWR | O_CREAT | O_EXCL);
+  EVE_CHECK(file.ok(), "a new lock file");
+  EVE_CHECK(file->WriteAt(0, bytes.data(), kProcessSlotsOffset).ok() &&
+                file->WriteAt(kSegmentStatesOffset,
+                              bytes.data() + kProcessSlotsOffset,
+                              bytes.size() - kProcessSlotsOffset)
+                    .ok(),
+            "room in memory");
+}
+
+// Two durable roots are kept, in case the medium loses one.
+uint64_t PromisedOf(const CrashState& state, const Timeline& timeline) {
+  return state.is_rotten ? timeline.SecondAcknowledgedAt(state.id.event).value()
+                         : timeline.AcknowledgedAt(state.id.event);
+}
+
+}  // namespace
+
+void Report::Fail(const std::string& what) {
+  CopyText(what, failure, sizeof(failure));
+}
+
+bool Explorer::Fail(const std::string& what) {
+  report_->Fail(what);
+  return false;
+}
+
+std::vector<StateId> Explorer::Choose(const Recorder& recorder,
+                                      const Timeline& timeline, int depth) {
+  if (!options_.only.empty()) {
+    return {options_.only[static_cast<size_t>(depth) - 1]};
+  }
+  const DiskHistory& history = recorder.history();
+  std::vector<StateId> ids;
+  for (uint32_t event = 0; event <= history.last_event(); ++event) {
+    if (!history.IsEventful(event) && !timeline.IsEventful(event)) continue;
+    ++report_->events;
+    const bool has_region = !recorder.region(event).empty();
+    for (const StateId id :
+         ListStates(history.At(event), options_.exhaustive_max, has_region)) {
+      ids.push_back(id);
+    }
+  }
+  // A random part of them, by event; fewer when each costs more.
+  const uint64_t share =
+      1 + history.CountPages() * kPageBytes / options_.bytes_at_full_rate;
+  const uint64_t wanted =
+      (depth == 1 ? options_.states_max : options_.inner_states_max) / share;
+  Random random(Mix(options_.seed, static_cast<uint64_t>(depth)));
+  for (size_t i = 0; i < ids.size() && i < wanted; ++i) {
+    std::swap(ids[i], ids[i + random.Uniform(ids.size() - i)]);
+  }
+  if (ids.size() > wanted) ids.resize(wanted);
+  std::stable_sort(
+      ids.begin(), ids.end(),
+      [](const StateId& a, const StateId& b) { return a.event < b.event; });
+  return ids;
+}
+
+bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
+                       int depth, const std::string& prefix) {
+  // The same bytes may be a legal state of many events. Opened once, only what
+  // was promised until then is another question.
+  std::unordered_map<uint64_t, Verdict> seen;
+  CrashPoint point;
+  point.event = UINT32_MAX;
+  for (const StateId id : Choose(recorder, timeline, depth)) {
+    if (point.event != id.event) point = recorder.history().At(id.event);
+    const CrashState state =
+        MakeState(recorder.history(), point, id, options_.seed);
+    const std::string name = absl::StrCat(prefix, id.ToString());
+    CopyText(name, report_->at, sizeof(report_->at));
+    const size_t epoch = timeline.EpochAt(id.event);
+    if (state.is_rotten &&
+        !timeline.SecondAcknowledgedAt(id.event).has_value()) {
+      continue;
+    }
+    const auto known = seen.find(state.hash);
+    if (known != seen.end() && known->second.epoch == epoch) {
+      ++report_->repeated;
+      const uint64_t promised = PromisedOf(state, timeline);
+      if (known->second.version >= promised) continue;
+      return Fail(absl::StrCat("opens at version ", known->second.version,
+                               ", promised was ", promised));
+    }
+    if (!Judge(state, recorder, timeline, depth, name)) return false;
+    seen[state.hash] = Verdict{version_, epoch};
+  }
+  return true;
+}
+
+void Explorer::Lay(const CrashState& state, const Recorder& recorder,
+                   const std::string& path) {
+  ::unlink((path + "-lock").c_str());
+  WriteState(state, path);
+  if (state.has_region) WriteRegion(recorder.region(state.id.event), path);
+}
+
+bool Explorer::Judge(const CrashState& state, const Recorder& recorder,
+                     const Timeline& timeline, int depth,
+                     const std::string& name) {
+  const Epoch& epoch = timeline.epoch(timeline.EpochAt(state.id.event));
+  const uint64_t promised = PromisedOf(state, timeline);
+  const std::string path =
+      absl::StrCat(options_.folder, "/state", depth, ".eve");
+  Random random(Mix(options_.seed, state.hash));
+  Lay(state, recorder, path);
+  const bool writes = random.OneIn(options_.written_one_in);
+  const std::string wrong = Examine(path, epoch, promised, writes, &version_);
+  ++report_->states;
+  if (depth > 1) ++report_->inner_states;
+  if (!wrong.empty()) return Fail(wrong);
+  report_->digest += Mix(state.hash, version_);
+  const bool replays = options_.only.size() > static_cast<size_t>(depth);
+  const bool is_chosen = options_.only.empty() && depth < options_.depth &&
+                         random.OneIn(options_.inner_one_in);
+  if (!replays && !is_chosen) return true;
+  const uint64_t version = version_;
+  Lay(state, recorder, path);
+  const bool passed = ExploreRecovery(state, epoch, promised, depth, name);
+  version_ = version;
+  return passed;
+}
+
+std::string Explorer::Examine(const std::string& path, const Epoch& epoch,
+                              uint64_t promised, bool writes,
+                              uint64_t* version) {
+  absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+  if (!domain.ok()) return domain.status().ToString();
+  Content content;
+  {
+    const absl::StatusOr<Snapshot> now = domain->Now();
+    if (!now.ok()) return now.status().ToString();
+    *version = now->version();
+    const Content* expected = epoch.At(*version);
+    if (*version < promised || expected == nullptr) {
+      return absl::StrCat("opens at version ", *version, " of ", epoch.base(),
+                          " to ", epoch.newest(), ", promised was ", promised,
+                          " (", domain->Stats().value().recovery, ")");
+    }
+    content = *expected;
+    std::string wrong = CheckSnapshot(path, *now);
+    if (wrong.empty()) wrong = CompareContent(*domain, *now, content);
+    if (!wrong.empty()) {
+      return absl::StrCat("at version ", *version, " (",
+                          domain->Stats().value().recovery, "): ", wrong);
+    }
+  }
+  if (domain->durable_version() < *version) {
+    return absl::StrCat("opened at version ", *version, ", which is not yet ",
+                        "durable");
+  }
+  const absl::Status closed = domain->Close();
+  if (!closed.ok()) return closed.ToString();
+  if (!writes) return "";
+  ++report_->written;
+  const std::string wrong = WriteAndReopen(path, content);
+  return wrong.empty() ? "" : absl::StrCat("after recovery: ", wrong);
+}
+
+std::string Explorer::WriteAndReopen(const std::string& path,
+                                     const Content& content) {
+  Content after = content;
+  auto model = std::make_shared<CollectionModel>();
+  after["after"] = model;
+  for (const bool is_reopened : {false, true}) {
+    absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+    if (!domain.ok()) return domain.status().ToString();
+    absl::StatusOr<HashCollection> collection =
+        domain->Collection<HashCollection>("after");
+    if (!collection.ok()) return collection.status().ToString();
+    for (uint64_t i = 0; i < 8; ++i) {
+      const ValueModel value{i + (is_reopened ? 100 : 0),
+                             static_cast<uint32_t>(100 * i)};
+      const std::string key = absl::StrCat("after", i);
+      const absl::Status put = collection->Put(key, ValueBytes(value));
+      if (!put.ok()) return put.ToString();
+      model->records[key] = value;
+      if (i % 4 != 3) continue;
+      const absl::Status synced = domain->Sync();
+      if (!synced.ok()) return synced.ToString();
+    }
+    const absl::Status reclaimed = domain->Reclaim();
+    if (!reclaimed.ok()) return reclaimed.ToString();
+    const Snapshot now = domain->Now().value();
+    std::string wrong = CheckSnapshot(path, now);
+    if (wrong.empty()) wrong = CompareContent(*domain, now, after);
+    if (!wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+// Recovery, some writing and closing as a history of their own.
+bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
+                               uint64_t promised, int depth,
+                               const std::string& name) {
+  const uint64_t version = version_;  // that it opens at
+  const std::string path =
+      absl::StrCat(options_.folder, "/state", depth, ".eve");
+  Recorder recorder(path, Mix(options_.seed, state.hash));
+  Timeline timeline;
+  timeline.Begin(epoch.UpTo(version));
+  // What only the lock file knows of is not on the disk yet.
+  timeline.Acknowledge(0, state.has_region ? promised : version);
+  WorkloadTraits traits;
+  traits.operations = 5;
+  traits.dies = false;
+  if (state.hash % 2 == 0) traits.durability = Durability::kSync;
+  Workload workload(path, &recorder, &timeline, Mix(state.hash, 2), traits);
+  std::string wrong = workload.Open();
+  if (wrong.empty()) wrong = workload.Run();
+  workload.Abandon();
+  recorder.Stop();
+  if (!wrong.empty()) return Fail(absl::StrCat("recovering: ", wrong));
+  return Explore(recorder, timeline, depth + 1, absl::StrCat(name, "/"));
+}
+
+}  // namespace eve::simdisk

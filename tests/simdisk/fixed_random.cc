@@ -1,0 +1,28 @@
+#include "tests/simdisk/fixed_random.h"
+
+#include <sys/types.h>
+
+#include <cstddef>
+
+#include "util/random.h"
+
+namespace {
+
+uint64_t state = 0;
+
+}  // namespace
+
+// Instead of the C library's: the program's own definition comes first.
+extern "C" ssize_t getrandom(void* bytes, size_t size, unsigned) {
+  char* to = static_cast<char*>(bytes);
+  for (size_t i = 0; i < size; ++i) {
+    to[i] = static_cast<char>(eve::SplitMix64(state));
+  }
+  return static_cast<ssize_t>(size);
+}
+
+namespace eve::simdisk {
+
+void SeedSystemRandom(uint64_t seed) { state = seed; }
+
+}  // namespace eve::simdisk

@@ -1,0 +1,126 @@
+#include "tests/simdisk/rig.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/simdisk/fixed_random.h"
+#include "tests/simdisk/recorder.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/temp_dir.h"
+#include "util/check.h"
+
+namespace eve::simdisk {
+namespace {
+
+uint64_t SeedOf(uint64_t seed, uint64_t history, uint64_t use) {
+  uint64_t state = seed * 1'000'003 + history * 101 + use;
+  return SplitMix64(state);
+}
+
+// Bugs of reuse show where segments die and are used again.
+void SuitTo(PlantedBug bug, WorkloadTraits* traits) {
+  switch (bug) {
+    case PlantedBug::kReusedOneEarly:
+    case PlantedBug::kReusedUnderDurable:
+    case PlantedBug::kPunchedUnderDurable:
+    case PlantedBug::kPendingIgnored:
+      MakeChurn(traits);
+      traits->punches_at_once = bug == PlantedBug::kPunchedUnderDurable;
+      traits->flushes_fail = bug == PlantedBug::kPendingIgnored;
+      return;
+    default:
+      return;
+  }
+}
+
+// In a process of its own.
+void RunHistory(const RigOptions& options, uint64_t history,
+                const std::string& folder, Report* report) {
+  SeedSystemRandom(SeedOf(options.seed, history, 1));
+  const std::string path = folder + "/domain.eve";
+  {
+    // Creating is not part of it: this is all on the disk.
+    const absl::StatusOr<Domain> created = Domain::Open(path);
+    EVE_CHECK(created.ok(), "a new domain");
+  }
+  ::unlink((path + "-lock").c_str());
+  Timeline timeline;
+  timeline.OpenEpoch(0, 1, Content{});
+  timeline.Acknowledge(0, 1);
+  Recorder recorder(path, SeedOf(options.seed, history, 2));
+  recorder.KeepRegions();
+  Plant(options.bug, path, &recorder);
+  WorkloadTraits traits = RandomTraits(SeedOf(options.seed, history, 3));
+  SuitTo(options.bug, &traits);
+  Workload workload(path, &recorder, &timeline,
+                    SeedOf(options.seed, history, 4), traits);
+  std::string wrong = workload.Open();
+  if (wrong.empty()) wrong = workload.Run();
+  workload.Abandon();
+  recorder.Stop();
+  if (!wrong.empty()) {
+    report->Fail(absl::StrCat("while writing: ", wrong));
+  } else {
+    ExploreOptions explore = options.explore;
+    explore.folder = folder;
+    explore.seed = SeedOf(options.seed, history, 5);
+    Explorer(explore, report).Explore(recorder, timeline);
+  }
+  report->done = true;
+}
+
+std::string FailureOf(const Report& report, int ended) {
+  if (report.failed()) return report.failure;
+  return report.done
+             ? ""
+             : absl::StrCat("a process of it crashed (the first ended with ",
+                            ended, ")");
+}
+
+}  // namespace
+
+RigResult RunRig(const RigOptions& options,
+                 const std::function<bool(const RigResult&)>& go_on) {
+  RigResult result;
+  for (uint64_t history = options.first_history; go_on(result); ++history) {
+    testing::TempDir folder("/dev/shm");
+    auto report = std::make_unique<testing::SharedValue<Report>>();
+    int ends[2];
+    EVE_CHECK(::pipe(ends) == 0, "a pipe");
+    testing::ChildProcess child([&] {
+      ::close(ends[0]);
+      RunHistory(options, history, folder.path(), &**report);
+      return 0;
+    });
+    ::close(ends[1]);
+    // A history goes on in other processes when one dies; the last one to go
+    // closes its end.
+    char none;
+    while (::read(ends[0], &none, 1) < 0) {
+    }
+    ::close(ends[0]);
+    const int ended = child.Wait();
+    ++result.histories;
+    result.events += (*report)->events;
+    result.states += (*report)->states;
+    result.repeated += (*report)->repeated;
+    result.inner_states += (*report)->inner_states;
+    result.written += (*report)->written;
+    result.digest += (*report)->digest;
+    const std::string failure = FailureOf(**report, ended);
+    if (failure.empty()) continue;
+    result.failure =
+        absl::StrCat("--seed=", options.seed, " --history=", history,
+                     (*report)->at[0] == '\0' ? "" : " --state=", (*report)->at,
+                     ": ", failure);
+    return result;
+  }
+  return result;
+}
+
+}  // namespace eve::simdisk
