@@ -184,44 +184,57 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
   return slots;
 }
 
+absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
+                                        const CommitSlot& slot) {
+  if (slot.file_bytes > context.file_bytes) {
+    return absl::DataLossError(
+        absl::StrCat("the file is truncated: it had ", slot.file_bytes,
+                     " bytes, now it has ", context.file_bytes));
+  }
+  EVE_RETURN_IF_ERROR(VerifyExtents(context, slot));
+  EVE_ASSIGN_OR_RETURN(RootCandidate candidate,
+                       VerifyRoot(context, slot.record));
+  if (candidate.version != slot.version ||
+      BlockHash(context.view.At(slot.record), slot.record, context.salt) !=
+          slot.record_hash) {
+    return absl::DataLossError("its record was overwritten");
+  }
+  candidate.slot = slot.slot_index;
+  return candidate;
+}
+
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
   std::string reasons;
   size_t rejected = 0;
   bool is_rot = false;
   for (const CommitSlot& slot : slots) {
-    absl::Status why = absl::OkStatus();
-    if (slot.file_bytes > context.file_bytes) {
-      why = absl::DataLossError(
-          absl::StrCat("the file is truncated: it had ", slot.file_bytes,
-                       " bytes, now it has ", context.file_bytes));
-    } else {
-      why = VerifyExtents(context, slot);
-    }
-    if (why.ok()) {
-      absl::StatusOr<RootCandidate> candidate =
-          VerifyRoot(context, slot.record);
-      why = candidate.status();
-      if (candidate.ok() && candidate->version == slot.version &&
-          BlockHash(context.view.At(slot.record), slot.record, context.salt) ==
-              slot.record_hash) {
-        candidate->note = reasons;
-        candidate->slot = slot.slot_index;
-        candidate->needs_verification = is_rot || rejected > 1;
-        return candidate;
-      }
+    absl::StatusOr<RootCandidate> candidate = JudgeSlot(context, slot);
+    if (candidate.ok()) {
+      candidate->note = reasons;
+      candidate->needs_verification = is_rot || rejected > 1;
+      return candidate;
     }
     // One commit that was under way when the power failed is no damage. What
     // had been on disk before its slot is.
     ++rejected;
     is_rot |= slot.extent_count == 0;
-    absl::StrAppend(
-        &reasons, "; slot ", slot.slot_index, " (version ", slot.version, "): ",
-        why.ok() ? "its record was overwritten" : std::string(why.message()));
+    absl::StrAppend(&reasons, "; slot ", slot.slot_index, " (version ",
+                    slot.version,
+                    "): ", std::string(candidate.status().message()));
   }
   return absl::DataLossError(
       absl::StrCat(context.file->path(), ": none of ", slots.size(),
                    " valid commit slots leads to an intact root", reasons));
+}
+
+void DropUnacknowledged(const SharedRegion& region,
+                        std::vector<CommitSlot>& slots) {
+  std::erase_if(slots, [&region](const CommitSlot& slot) {
+    return slot.incarnation == region.header().incarnation &&
+           region.words().durable[slot.slot_index].load(
+               std::memory_order_seq_cst) != slot.version;
+  });
 }
 
 bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context) {
@@ -295,17 +308,6 @@ absl::Status WriteRecoverySlot(const RecoveryContext& context,
       context.file->WriteAt(CommitSlotPosition(index), &page, sizeof(page)));
   EVE_STEP("recover.slot_written");
   return Flush(context, region);
-}
-
-// After a failed flush the cache may show slots, and what they list, that are
-// not on disk: only those count that were acknowledged.
-void DropUnacknowledged(const SharedRegion& region,
-                        std::vector<CommitSlot>& slots) {
-  std::erase_if(slots, [&region](const CommitSlot& slot) {
-    return slot.incarnation == region.header().incarnation &&
-           region.words().durable[slot.slot_index].load(
-               std::memory_order_seq_cst) != slot.version;
-  });
 }
 
 absl::Status ResetWords(const RecoveryContext& context,

@@ -62,6 +62,11 @@ struct RootCandidate {
 absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
     const File& file, const Superblock& superblock);
 
+// The root that the slot names, if its record, chain and accounting verify, all
+// that the slot lists is there, and its segments lie inside the file.
+absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
+                                        const CommitSlot& slot);
+
 // The newest slot whose list, record, chain and accounting verify and whose
 // segments lie inside the file.
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
@@ -72,6 +77,12 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
                                               const SharedRegion& region,
                                               const CommitSlot& newest_slot,
                                               const RootCandidate& durable);
+
+// After a failed flush the cache may show slots, and what they list, that are
+// not on disk: leaves those that were acknowledged. REQUIRES: the region is of
+// this file and boot.
+void DropUnacknowledged(const SharedRegion& region,
+                        std::vector<CommitSlot>& slots);
 
 // Whether the region was written for this file, in this boot.
 bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context);

@@ -44,6 +44,7 @@ const Verb& StatVerb();
 const Verb& ReadersVerb();
 const Verb& TopVerb();
 const Verb& CheckVerb();
+const Verb& RecoverVerb();
 const Verb& CompactVerb();
 const Verb& CompletionVerb();
 const Verb& HelpVerb();

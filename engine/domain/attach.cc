@@ -11,7 +11,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "engine/checkpoint/recovery.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/checksum.h"
@@ -141,6 +140,8 @@ absl::Status Join(Core& core, bool in_memory) {
   return absl::OkStatus();
 }
 
+}  // namespace
+
 absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
   RecoveryContext context;
   context.file = &core.file;
@@ -164,6 +165,8 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
       std::min(core.view.limit_units, context.file_bytes / kUnitBytes)};
   return context;
 }
+
+namespace {
 
 // Joins the region or, when nobody is attached, rebuilds it.
 absl::Status JoinOrRecover(Core& core, bool in_memory) {

@@ -19,6 +19,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/checkpoint/recovery.h"
 #include "engine/txn/core.h"
 #include "eve/options.h"
 
@@ -30,6 +32,9 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
 
 // Opens the lock file, joins or rebuilds the region, claims a process slot.
 absl::Status AttachRegion(const DomainOptions& options, Core& core);
+
+// What recovery looks at, of a domain whose data file is open.
+absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core);
 
 // Gives the process slot back. The files stay open.
 void DetachRegion(Core& core);

@@ -1,0 +1,78 @@
+#include "engine/domain/recovery_preview.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "engine/checkpoint/recovery.h"
+#include "engine/domain/attach.h"
+#include "engine/epoch/process_slots.h"
+#include "engine/file/shared_region.h"
+#include "engine/root/root_slot.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+using Region = RecoveryPreview::Region;
+
+// The lock file, for looking; not mapped if there is none of this form.
+absl::StatusOr<SharedRegion> LookAtRegion(const Core& core) {
+  EVE_ASSIGN_OR_RETURN(File file, File::Open(core.path + "-lock", O_RDONLY));
+  EVE_ASSIGN_OR_RETURN(const uint64_t size, file.Size());
+  if (size < kSegmentStatesOffset) {
+    return absl::NotFoundError("shorter than a lock file");
+  }
+  return SharedRegion::Map(std::move(file), /*writable=*/false);
+}
+
+bool IsPoisoned(const SharedRegion& region) {
+  return region.header().poison.load(std::memory_order_acquire) != 0;
+}
+
+}  // namespace
+
+absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
+  Core core;
+  DomainOptions options;
+  options.read_only = true;
+  EVE_RETURN_IF_ERROR(OpenDataFile(path, options, core));
+  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
+                       MakeRecoveryContext(core));
+  RecoveryPreview preview;
+  const absl::StatusOr<SharedRegion> region = LookAtRegion(core);
+  if (region.ok()) {
+    EVE_ASSIGN_OR_RETURN(preview.attached,
+                         ProcessSlots::AnyAttached(region->file()));
+  }
+  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
+                       ReadCommitSlots(core.file, core.superblock));
+  for (const CommitSlot& slot : slots) {
+    preview.slots.push_back({slot.slot_index, slot.incarnation, slot.version,
+                             slot.extent_count,
+                             JudgeSlot(context, slot).status()});
+  }
+  const bool belongs = region.ok() && RegionBelongs(*region, context);
+  if (region.ok() && IsPoisoned(*region)) {
+    preview.region = Region::kPoisoned;
+    if (belongs) DropUnacknowledged(*region, slots);
+  }
+  const absl::StatusOr<RootCandidate> durable =
+      ChooseDurableRoot(context, slots);
+  if (!durable.ok()) return preview;
+  preview.chosen_version = durable->version;
+  preview.chosen_slot = durable->slot;
+  preview.needs_whole_check = durable->needs_verification;
+  if (!belongs || preview.region == Region::kPoisoned) return preview;
+  const std::optional<RootCandidate> live =
+      TryAdoptLiveRoot(context, *region, slots.front(), *durable);
+  preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
+  if (live.has_value() && live->version > durable->version) {
+    preview.chosen_version = live->version;
+    preview.chosen_slot.reset();
+    preview.needs_whole_check = false;
+  }
+  return preview;
+}
+
+}  // namespace eve
