@@ -1,6 +1,7 @@
 #include "engine/checkpoint/dirty_extents.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "util/status_macros.h"
 
@@ -67,17 +68,20 @@ absl::Status DirtyExtents::ReadRecords(const PinnedRoot& root, uint64_t after) {
 
 absl::Status DirtyExtents::UpdateRows(const PinnedRoot& root) {
   const uint64_t from = version_;
-  version_ = 0;  // until all is applied
+  // Until all is applied there are none.
+  std::vector<AccountingRow> rows = std::exchange(rows_, {});
+  version_ = 0;
   if (from < root.record().folded_version ||
       records_.front().record->version > from + 1) {
     EVE_ASSIGN_OR_RETURN(
-        rows_, ReadExactRows(core_->view, root.offset(), core_->salt));
+        rows, ReadExactRows(core_->view, root.offset(), core_->salt));
   } else {
     for (const ChainRecord& record : records_) {
       if (record.record->version <= from) continue;
-      EVE_RETURN_IF_ERROR(ApplyRecord(core_->view, record, core_->salt, rows_));
+      EVE_RETURN_IF_ERROR(ApplyRecord(core_->view, record, core_->salt, rows));
     }
   }
+  rows_ = std::move(rows);
   version_ = root.version();
   return absl::OkStatus();
 }
@@ -132,7 +136,10 @@ std::optional<std::vector<CommitExtent>> DirtyExtents::Collect(
     list[kept++] = extent;
   }
   list.resize(kept);
-  if (kept > kCommitExtentsMax || bytes > kBytesMax) return std::nullopt;
+  // An empty list would say that the data was flushed before.
+  if (kept == 0 || kept > kCommitExtentsMax || bytes > kBytesMax) {
+    return std::nullopt;
+  }
   return list;
 }
 

@@ -145,16 +145,22 @@ uint64_t DrawNonce() {
   return nonce | 1;
 }
 
-// A slot that neither the two newest roots nor the chosen one need.
+// A slot that neither the chosen root needs nor the newest of another version
+// behind it (I10). Those in front of it were rejected.
 uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots, uint32_t chosen) {
+  const auto first = std::find_if(
+      slots.begin(), slots.end(),
+      [chosen](const CommitSlot& slot) { return slot.slot_index == chosen; });
+  const auto second =
+      std::find_if(first, slots.end(), [first](const CommitSlot& slot) {
+        return slot.version != first->version;
+      });
   for (uint32_t index = 0; index < kCommitSlotCount; ++index) {
-    bool is_needed = index == chosen;
-    for (size_t i = 0; i < slots.size() && i < 2; ++i) {
-      is_needed |= slots[i].slot_index == index;
-    }
+    const bool is_needed = index == chosen || (second != slots.end() &&
+                                               second->slot_index == index);
     if (!is_needed) return index;
   }
-  return 0;  // unreachable: sixteen slots, three needed
+  return 0;  // unreachable: sixteen slots, two needed
 }
 
 }  // namespace
@@ -377,7 +383,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   const bool belongs = RegionBelongs(region, context);
   const bool is_poisoned =
       region.header().poison.load(std::memory_order_acquire) != 0;
-  if (is_poisoned) context.file->DropCache();
+  // Without a region of this file and boot nobody knows whether one has failed:
+  // a slot and what it lists may be in the cache and never reach the disk.
+  if (is_poisoned || !belongs) context.file->DropCache();
   EVE_RETURN_IF_ERROR(Flush(context, region));
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(*context.file, *context.superblock));
@@ -398,6 +406,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   if (belongs && is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
   const uint32_t durable_slot = chosen.slot;
+  const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   if (std::optional<RootCandidate> live =
           TryAdoptLiveRoot(context, region, slots.front(), chosen)) {
@@ -423,11 +432,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   region.header().nonce = DrawNonce();
   RegionWords& words = region.words();
   words.durable[spare].store(chosen.version, std::memory_order_seq_cst);
-  // The former newest stays a candidate, unless it was rolled back.
-  if (slots.front().version <= chosen.version) {
-    words.durable[slots.front().slot_index].store(slots.front().version,
-                                                  std::memory_order_seq_cst);
-  }
+  // The one that it stands on stays a candidate.
+  words.durable[durable_slot].store(durable_version, std::memory_order_seq_cst);
   EVE_RETURN_IF_ERROR(
       WriteIdentity(context, region, result.incarnation, chosen.record));
   return result;

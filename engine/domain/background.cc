@@ -126,12 +126,16 @@ void DomainImpl::WakeBackground() {
   if (!options_.background) return;
   // One wake-up at a time: a burst of claims is one reason to look.
   if (wake_.exchange(true)) return;
+  // It either has not looked yet or sleeps: no notice falls in between.
+  { std::lock_guard lock(background_mutex_); }
   background_wake_.notify_one();
 }
 
 void DomainImpl::BackgroundTick(bool is_due) {
   while (core_.source->PrepareOne()) {
   }
+  // Before the root is looked at: what is asked for later has a tick to come.
+  const bool is_durability_wanted = is_durability_wanted_.exchange(false);
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
@@ -143,10 +147,8 @@ void DomainImpl::BackgroundTick(bool is_due) {
   const uint64_t version = root->version();
   const uint64_t unfolded = version - root->record().folded_version;
   root->Reset();
-  // First: somebody waits for it.
-  if (is_durability_wanted_.exchange(false)) {
-    checkpointer_->Commit(version).IgnoreError();
-  }
+  // First: somebody waits for it, and asks again if this fails.
+  if (is_durability_wanted) checkpointer_->Commit(version).IgnoreError();
   GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   const uint64_t claims = core_.source->claims();

@@ -25,6 +25,8 @@ constexpr uint64_t kFoldAgain = 256;
 // With more than this a domain whose accounting cannot be read takes no more
 // commits: a file with a chain of kChainMax could not be opened again.
 constexpr uint64_t kUnfoldedMax = 1 << 16;
+// Who waits for the background thread's flush.
+constexpr absl::Duration kAskAgain = absl::Seconds(1);
 
 absl::Status CheckName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax ||
@@ -348,10 +350,13 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   if (checkpointer_ == nullptr) {
     return Checkpointer(&core_).Wait(version, until);
   }
-  if (options_.background) {
+  // Asked again and again: a flush may fail for a reason that passes.
+  while (options_.background) {
     is_durability_wanted_ = true;
     WakeBackground();
-    return checkpointer_->Wait(version, until);
+    const absl::Time slice = std::min(until, absl::Now() + kAskAgain);
+    const absl::Status done = checkpointer_->Wait(version, slice);
+    if (!absl::IsDeadlineExceeded(done) || absl::Now() >= until) return done;
   }
   EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
   return version <= newest ? checkpointer_->Commit(version, until)

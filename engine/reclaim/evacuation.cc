@@ -61,7 +61,33 @@ void Evacuation::Refresh(const std::vector<AccountingRow>& rows) {
     if (victim.live_units == 0 && !is_walking) empty.push_back(victim.segment);
   }
   live_left_.Set(live_units * int64_t{kUnitBytes});
-  for (const uint32_t segment : empty) Forget(segment);
+  if (empty.empty()) return;
+  DropTargetsOf(empty);
+  for (const uint32_t segment : empty) {
+    // A slice that is out looks at blocks in here; it ends the victim.
+    if (Find(segment)->targets_left == 0) Forget(segment);
+  }
+}
+
+void Evacuation::DropTargetsOf(const std::vector<uint32_t>& segments) {
+  const auto is_gone = [&](const MoveTarget& target) {
+    const uint32_t segment = target.offset.segment();
+    if (std::find(segments.begin(), segments.end(), segment) ==
+        segments.end()) {
+      return false;
+    }
+    --Find(segment)->targets_left;
+    targets_.Add(-1);
+    return true;
+  };
+  for (auto at = ready_.begin(); at != ready_.end();) {
+    for (std::vector<MoveTarget>& batch : at->second) {
+      std::erase_if(batch, is_gone);
+    }
+    std::erase_if(at->second, [](const auto& batch) { return batch.empty(); });
+    const auto here = at++;
+    if (here->second.empty()) ready_.erase(here);
+  }
 }
 
 bool Evacuation::NextVictim(Which which) {

@@ -133,6 +133,7 @@ class Evacuation {
   };
 
   bool NextVictim(Which which);
+  void DropTargetsOf(const std::vector<uint32_t>& segments);
   void WalkSome(size_t blocks_max);
   absl::Status KeepLive();
   absl::Status KeepLiveOf(const CommitRecord& root, uint32_t id,

@@ -102,6 +102,7 @@ class Domain {
   // transaction is Commit::version. The background thread is asked to make it
   // durable at once; without one this call does it, and what the device takes
   // for that comes on top.
+  // A read-only handle asks nobody: it waits for what writers do by themselves.
   //   kDeadlineExceeded    it is not durable yet, or not even published
   //   kUnavailable         a flush has failed: it will not be
   //   kFailedPrecondition  read-only, and nobody has it open for writing

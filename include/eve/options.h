@@ -79,7 +79,8 @@ struct SwapOptions {
   std::optional<Durability> durability;
   // Runs of the closure before Swap gives up with kAborted; 0: no limit.
   int max_attempts = 0;
-  // When Swap gives up with kDeadlineExceeded.
+  // When Swap gives up with kDeadlineExceeded. Bounds the way to being
+  // published, not the flush of a commit under kSync that is.
   absl::Time deadline = absl::InfiniteFuture();
 };
 

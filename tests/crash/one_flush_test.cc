@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/checkpoint/recovery.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
 #include "engine/format/checksum.h"
@@ -302,12 +303,20 @@ TEST_F(OneFlushTest, SettledSlotsNeedNoList) {
 TEST_F(OneFlushTest, ClosingSettles) {
   Write(1);
   Write(2);
-  const std::string copy = dir_.File("closed.eve");
+  EXPECT_GT(NewestSlot().extent_count, 0u);
+  const Superblock superblock = impl_->core().superblock;
   impl_.reset();
   ASSERT_OK(domain_.Close());
+  {
+    // Before the next opener writes a slot of its own.
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDONLY));
+    ASSERT_OK_AND_ASSIGN(const std::vector<CommitSlot> slots,
+                         ReadCommitSlots(file, superblock));
+    EXPECT_EQ(slots.front().extent_count, 0u);
+    EXPECT_EQ(slots[1].version, slots.front().version);
+  }
   ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Synchronous()));
   ASSERT_OK_AND_ASSIGN(impl_, internal::OpenInstance(path_, Synchronous()));
-  EXPECT_EQ(NewestSlot().extent_count, 0u);
   EXPECT_EQ(Read(domain_), 2);
 }
 
