@@ -95,7 +95,7 @@ class Checkpointer {
                              absl::Span<const CommitExtent> extents);
   absl::StatusOr<CommitSlot> MakePage(uint32_t slot, const PinnedRoot& root,
                                       absl::Span<const CommitExtent> extents);
-  // Writes a copy of `page`, which is durable, without its list.
+  // Writes a copy of `page`, which is durable, without its list. Not flushed.
   absl::Status CopySlot(uint32_t to, const CommitSlot& page,
                         uint64_t file_bytes);
   absl::StatusOr<CommitSlot> ReadDurableSlot(uint32_t slot,

@@ -28,7 +28,8 @@ absl::StatusOr<CommitSlot> Checkpointer::ReadDurableSlot(
   return page;
 }
 
-// What the slot lists was flushed before, so it needs no list any more.
+// What the slot lists was flushed before, so it needs no list any more. The
+// caller flushes the copy.
 absl::Status Checkpointer::CopySlot(uint32_t to, const CommitSlot& page,
                                     uint64_t file_bytes) {
   CommitSlotFields fields;
@@ -47,8 +48,6 @@ absl::Status Checkpointer::CopySlot(uint32_t to, const CommitSlot& page,
       core_->file.WriteAt(CommitSlotPosition(to), &copy, sizeof(copy));
   if (!written.ok()) return PoisonDomain(*core_, written);
   EVE_STEP("copy_slot.written");
-  EVE_RETURN_IF_ERROR(FlushFile());
-  EVE_STEP("copy_slot.flushed");
   return absl::OkStatus();
 }
 
@@ -75,6 +74,9 @@ absl::Status Checkpointer::Settle() {
   const absl::StatusOr<CommitSlot> page = ReadDurableSlot(from, version);
   if (!page.ok()) return absl::OkStatus();  // written over meanwhile: as above
   EVE_RETURN_IF_ERROR(CopySlot(*to, *page, page->file_bytes));
+  EVE_STEP("settle.copied");
+  EVE_RETURN_IF_ERROR(FlushFile());
+  EVE_STEP("settle.flushed");
   // The word of the old slot stays as it is: a scan that had passed the new one
   // before would miss the version if it were lowered (P6).
   AcknowledgeSlot(*core_, *to, version, /*is_settled=*/true);
@@ -131,6 +133,9 @@ absl::Status Checkpointer::ShortenSlots(uint64_t file_bytes) {
     absl::Cleanup release = [this, &to] { slots_.Release(*to); };
     // At every point the version is in a durable or in a pending word.
     EVE_RETURN_IF_ERROR(CopySlot(*to, page, file_bytes));
+    EVE_STEP("shorten.copied");
+    EVE_RETURN_IF_ERROR(FlushFile());
+    EVE_STEP("shorten.flushed");
     words.durable[slot].store(0, std::memory_order_seq_cst);
     AcknowledgeSlot(*core_, *to, version, /*is_settled=*/true);
     moved.push_back(slot);
