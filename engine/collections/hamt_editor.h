@@ -46,7 +46,7 @@ class NodeEditor {
   }
 
   const NodeSlot* slots() const { return node_->slots; }
-  // Whether a change has been made, or could be without a copy.
+  // Whether a change has been made.
   bool is_writable() const { return writable_ != nullptr; }
   NodeSlot slot() const { return NodeSlot::Make(SlotKind::kNode, offset_, 0); }
   void Retire() { writer_.Retire(offset_, sizeof(TrieNode)); }
