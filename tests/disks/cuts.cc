@@ -73,6 +73,18 @@ struct Ledger {
   std::atomic<uint64_t> begun;
   std::atomic<uint64_t> acknowledged;
   std::atomic<bool> is_lost;  // the child found something wrong
+  std::atomic<bool> is_cut;   // the power is failing
+
+  // Commit n is durable. What is said while the power fails does not count: the
+  // shutdown of ext4 aborts its journal, and an fdatasync that then finds its
+  // transaction gone returns 0 although the extents that it wrote to are still
+  // unwritten ones after the mount (seen on Linux 6.18 with nothing but pwrite
+  // and fdatasync into fallocated space, 45 times in 1,500 cuts, and not once
+  // with this rule). A flush that ended before the flag is read ended before
+  // the shutdown began, so it has nothing to excuse it.
+  void Acknowledge(uint64_t n) {
+    if (!is_cut && n > acknowledged) acknowledged = n;
+  }
 };
 
 // Says that all is on the disk.
@@ -151,17 +163,16 @@ absl::Status Work(const std::string& path, uint64_t seed, uint64_t life,
     const uint64_t n = ledger.begun + 1;
     ledger.begun = n;
     EVE_RETURN_IF_ERROR(CommitOne(domain, map, seed, n, &content));
-    if (options.durability == Durability::kSync) ledger.acknowledged = n;
+    if (options.durability == Durability::kSync) ledger.Acknowledge(n);
     numbers[domain.Now().value().version()] = n;
     // Folds come after; what is durable covers the commits up to there.
     const auto durable = numbers.upper_bound(domain.durable_version());
     if (durable != numbers.begin()) {
-      const uint64_t known = std::prev(durable)->second;
-      if (known > ledger.acknowledged) ledger.acknowledged = known;
+      ledger.Acknowledge(std::prev(durable)->second);
     }
     if (random.OneIn(12)) {
       EVE_RETURN_IF_ERROR(domain.Sync());
-      ledger.acknowledged = n;
+      ledger.Acknowledge(n);
     }
     if (random.OneIn(15)) EVE_RETURN_IF_ERROR(domain.Reclaim());
     if (random.OneIn(60)) EVE_RETURN_IF_ERROR(domain.Compact());
@@ -230,6 +241,7 @@ class Cuts {
     }
     const uint64_t first = ledger_->begun;
     const uint64_t life = random_.Next();
+    ledger_->is_cut = false;
     {
       testing::ChildProcess child([&]() -> int {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -249,6 +261,7 @@ class Cuts {
       }
       // Anywhere in what it is doing then.
       for (uint64_t i = random_.Uniform(3000); i > 0; --i) ::sched_yield();
+      ledger_->is_cut = true;
       disk_->Cut();
     }
     commits_ += ledger_->begun - first;
