@@ -89,14 +89,14 @@ absl::Status DomainImpl::AdvanceDurableRoots() {
 }
 
 bool DomainImpl::HoldsMuch(const SpaceUse& use) {
-  return use.held_bytes >
+  return use.durable_held_bytes >
          std::max(kHeldBytesMin, use.live_bytes / kHeldShareOfLive);
 }
 
 // While writers are busy a newer durable root soon holds as much as lives, and
 // so does the one before it: moving on gains space only above that.
 bool DomainImpl::HoldsMoreThanLives(const SpaceUse& use) {
-  return use.held_bytes > std::max(kHeldBytesMin, use.live_bytes);
+  return use.durable_held_bytes > std::max(kHeldBytesMin, use.live_bytes);
 }
 
 absl::Status DomainImpl::RestStep() {
@@ -123,11 +123,11 @@ absl::Status DomainImpl::RestStep() {
   }
   const bool is_done = !is_loose && !compactor_->has_victims();
   const bool advance =
-      is_done ? use.held_bytes > kHeldBytesAtRest : HoldsMuch(use);
-  if (!advance || use.held_bytes >= held_when_advanced_) {
+      is_done ? use.durable_held_bytes > kHeldBytesAtRest : HoldsMuch(use);
+  if (!advance || use.durable_held_bytes >= held_when_advanced_) {
     return absl::OkStatus();
   }
-  held_when_advanced_ = use.held_bytes;
+  held_when_advanced_ = use.durable_held_bytes;
   return AdvanceDurableRoots();
 }
 

@@ -51,9 +51,11 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
         (kShareRelaxed - share) / (kShareRelaxed - kShareTight), 0.0, 2.0);
   }
   if (urgent_) pressure = std::max(pressure, 1.0);
-  const uint64_t commits = ReadCounter(core_->slots->own().commits);
-  is_writing_ = commits != planned_commits_;
-  planned_commits_ = commits;
+  // Within a long transaction there are plans and no commits, but claims.
+  const uint64_t writes =
+      ReadCounter(core_->slots->own().commits) + core_->source->claims();
+  is_writing_ = writes != planned_writes_;
+  planned_writes_ = writes;
   if (pressure == 0) {
     rate_.Set(0);
     Forgive();

@@ -99,7 +99,7 @@ class Compactor {
   // No room or no use: what is owed is forgiven.
   void Forgive() { debt_.Set(0); }
 
-  // Whether this process committed anything between the last two plans.
+  // Whether this process wrote anything between the last two plans.
   bool is_writing() const { return is_writing_; }
   void GiveBackVictims() { evacuation_.ReleaseAll(); }
   bool has_victims() const { return victims() > 0; }
@@ -131,7 +131,8 @@ class Compactor {
   // What this process may owe before its writers look for more than what lies
   // beside their writes.
   Gauge patience_;
-  uint64_t planned_commits_ = 0;  // of this process, at the last Plan()
+  // Commits and claims of this process, at the last Plan().
+  uint64_t planned_writes_ = 0;
   std::atomic<bool> is_writing_{false};
   std::atomic<bool> urgent_{false};
   std::mutex mutex_;

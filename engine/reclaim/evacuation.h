@@ -118,10 +118,14 @@ class Evacuation {
     bool is_walked = false;
 
     bool is_nearly_empty() const {
-      return live_units <= live_units_when_claimed / kNearlyEmptyShare;
+      return live_units <=
+             std::max(live_units_when_claimed / kNearlyEmptyShare, kFewUnits);
     }
   };
   static constexpr uint32_t kNearlyEmptyShare = 6;
+  // A segment is cheap at this price. Above, edits should take along what they
+  // come by first: what has few neighbours is left to the end.
+  static constexpr uint32_t kFewUnits = kSegmentUnits / 12;
   // The victim that is being walked, and what was found.
   struct Walk {
     uint32_t segment = 0;

@@ -32,6 +32,9 @@ struct Protectors {
 
 bool MayReuse(const AccountingRow& row, const Protectors& protectors);
 
+// Whether a durable candidate alone would keep it.
+bool IsDurablyHeld(const AccountingRow& row, const Protectors& protectors);
+
 }  // namespace eve
 
 #endif  // EVE_ENGINE_RECLAIM_REUSE_RULE_H_

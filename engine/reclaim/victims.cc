@@ -51,6 +51,9 @@ SpaceUse MeasureSpace(const SegmentSurvey& survey) {
                survey.words[i].state() == SegmentState::kSealed &&
                !MayReuse(row, survey.protectors)) {
       use.held_bytes += kSegmentBytes;
+      if (IsDurablyHeld(row, survey.protectors)) {
+        use.durable_held_bytes += kSegmentBytes;
+      }
     }
   }
   return use;

@@ -46,7 +46,10 @@ struct SpaceUse {
   uint64_t live_bytes = 0;
   uint64_t used_bytes = 0;    // segments that are not free
   uint64_t pinned_bytes = 0;  // of them: a reader's pin keeps them from reuse
-  uint64_t held_bytes = 0;    // dead, kept by a durable root or a checkpoint
+  uint64_t held_bytes = 0;    // dead, and not to be reused yet
+  // Of them, what durable roots and pending checkpoints keep, whoever else
+  // does: a newer checkpoint would free it, if nobody does.
+  uint64_t durable_held_bytes = 0;
   uint64_t pinned_live_bytes = 0;  // alive, in segments that are pinned
 
   // Live share of the space that moving blocks could free.
