@@ -46,6 +46,7 @@ const Verb& TopVerb();
 const Verb& CheckVerb();
 const Verb& RecoverVerb();
 const Verb& CompactVerb();
+const Verb& CopyVerb();
 const Verb& CompletionVerb();
 const Verb& HelpVerb();
 const Verb& VersionVerb();

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -28,12 +29,14 @@ static_assert(sizeof(FirstRecord) % kUnitBytes == 0);
 
 // What the first 192 KiB hold: superblock, one commit slot, version 1 with no
 // collections.
-std::vector<char> MakeImage(uint64_t hash_mask) {
+std::vector<char> MakeImage(uint64_t hash_mask,
+                            std::optional<uint64_t> hash_seed) {
   std::vector<char> image(kInitialFileBytes, 0);
   uint8_t uuid[16];
   uint64_t seed;
   FillRandom(uuid, sizeof(uuid));
   FillRandom(&seed, sizeof(seed));
+  seed = hash_seed.value_or(seed);
   const Superblock superblock = MakeSuperblock(uuid, seed, hash_mask);
   std::memcpy(image.data(), &superblock, sizeof(superblock));
 
@@ -61,8 +64,9 @@ std::vector<char> MakeImage(uint64_t hash_mask) {
   return image;
 }
 
-absl::Status WriteImage(const File& file, uint64_t hash_mask) {
-  const std::vector<char> image = MakeImage(hash_mask);
+absl::Status WriteImage(const File& file, uint64_t hash_mask,
+                        std::optional<uint64_t> hash_seed) {
+  const std::vector<char> image = MakeImage(hash_mask, hash_seed);
   // The slots and the first blocks; between the superblock and the slots a hole
   // stays. The last page of the segment gives the file its length: a damaged
   // offset inside the segment then reads zeroes instead of faulting.
@@ -97,12 +101,13 @@ absl::Status LinkInPlace(const std::string& from, const std::string& path,
 
 }  // namespace
 
-absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask) {
+absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
+                              std::optional<uint64_t> hash_seed) {
   // An unnamed file leaves nothing behind when its creator dies.
   absl::StatusOr<File> unnamed =
       File::Open(DirectoryOf(path), O_TMPFILE | O_RDWR);
   if (unnamed.ok()) {
-    EVE_RETURN_IF_ERROR(WriteImage(*unnamed, hash_mask));
+    EVE_RETURN_IF_ERROR(WriteImage(*unnamed, hash_mask, hash_seed));
     return LinkInPlace(absl::StrCat("/proc/self/fd/", unnamed->fd()), path,
                        AT_SYMLINK_FOLLOW);
   }
@@ -117,7 +122,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask) {
       absl::StrCat(path, ".new-", absl::Hex(unique, absl::kZeroPad16));
   EVE_ASSIGN_OR_RETURN(const File named,
                        File::Open(temporary, O_CREAT | O_EXCL | O_RDWR));
-  absl::Status status = WriteImage(named, hash_mask);
+  absl::Status status = WriteImage(named, hash_mask, hash_seed);
   if (status.ok()) status = LinkInPlace(temporary, path, 0);
   ::unlink(temporary.c_str());
   return status;
@@ -126,7 +131,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask) {
 absl::StatusOr<File> CreateMemoryDomain(const std::string& name,
                                         uint64_t hash_mask) {
   EVE_ASSIGN_OR_RETURN(File file, File::CreateMemory(name));
-  EVE_RETURN_IF_ERROR(WriteImage(file, hash_mask));
+  EVE_RETURN_IF_ERROR(WriteImage(file, hash_mask, /*hash_seed=*/{}));
   return file;
 }
 

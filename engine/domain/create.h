@@ -9,6 +9,7 @@
 #ifndef EVE_ENGINE_DOMAIN_CREATE_H_
 #define EVE_ENGINE_DOMAIN_CREATE_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,8 +18,10 @@
 
 namespace eve {
 
-// `hash_mask` is all ones but in tests that force collisions.
-absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask);
+// `hash_mask` is all ones but in tests that force collisions. Without a seed of
+// its hashes one is drawn.
+absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
+                              std::optional<uint64_t> hash_seed = {});
 absl::StatusOr<File> CreateMemoryDomain(const std::string& name,
                                         uint64_t hash_mask);
 

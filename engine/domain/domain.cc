@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/domain/backup.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/domain/registry.h"
 #include "util/status_macros.h"
@@ -16,10 +17,15 @@ absl::Status NotOpen() {
   return absl::FailedPreconditionError("the domain handle is closed");
 }
 
-absl::Status CheckOptions(std::string_view path, const DomainOptions& options) {
+absl::Status CheckPath(std::string_view path) {
   if (path.empty() || path.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError("path: empty, or holds a zero byte");
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOptions(std::string_view path, const DomainOptions& options) {
+  EVE_RETURN_IF_ERROR(CheckPath(path));
   if (options.checkpoint_every < absl::Milliseconds(1)) {
     return absl::InvalidArgumentError(
         "DomainOptions::checkpoint_every: at least one millisecond");
@@ -112,6 +118,21 @@ absl::Status Domain::Compact(const CompactOptions& options) {
 absl::Status Domain::Reclaim() {
   if (impl_ == nullptr) return NotOpen();
   return impl_->Reclaim();
+}
+
+absl::StatusOr<BackupResult> Domain::Backup(
+    std::string_view path, const BackupOptions& options) const {
+  if (impl_ == nullptr) return NotOpen();
+  EVE_RETURN_IF_ERROR(CheckPath(path));
+  EVE_ASSIGN_OR_RETURN(const auto snapshot, impl_->Now());
+  return internal::BackupToPath(*snapshot, std::string(path), options);
+}
+
+absl::StatusOr<BackupResult> Domain::BackupTo(
+    int descriptor, const BackupOptions& options) const {
+  if (impl_ == nullptr) return NotOpen();
+  EVE_ASSIGN_OR_RETURN(const auto snapshot, impl_->Now());
+  return internal::BackupToStream(*snapshot, descriptor, options);
 }
 
 absl::StatusOr<DomainStats> Domain::Stats() const {

@@ -118,6 +118,24 @@ class Domain {
   //   kCancelled  the progress callback said so; what was done stays done
   absl::Status Compact(const CompactOptions& options = {});
 
+  // Writes the newest version to a file, while others read and write: a domain
+  // that can be opened. It gets its name when all of it is on disk and has been
+  // verified, block by block; whatever fails leaves nothing. What is copied is
+  // pinned meanwhile, as by a snapshot.
+  //   kAlreadyExists       `path` exists, and options.overwrite is false
+  //   kFailedPrecondition  somebody has it open
+  //   kInvalidArgument     it is this domain
+  //   kDataLoss            this domain is damaged, or the copy is
+  //   kResourceExhausted   full disk
+  //   kCancelled           the progress callback said so
+  absl::StatusOr<BackupResult> Backup(std::string_view path,
+                                      const BackupOptions& options = {}) const;
+  // The same bytes to a pipe or socket, without gaps: holes are zeroes. What is
+  // read is verified on the way; that all has arrived is for the other end to
+  // see (eve check). Not with options.compact.
+  absl::StatusOr<BackupResult> BackupTo(
+      int descriptor, const BackupOptions& options = {}) const;
+
   absl::StatusOr<DomainStats> Stats() const;
   // Every attached process with its pins and what they hold, by slot; then, if
   // there are such, an entry for other readers without a slot and one for this

@@ -101,6 +101,34 @@ struct CompactOptions {
   std::function<bool(const CompactProgress&)> progress;
 };
 
+// How far Domain::Backup() has come.
+struct BackupProgress {
+  bool is_verifying = false;  // all is written, and read again
+  uint64_t done = 0;          // bytes of the source; packing, records
+  uint64_t total = 0;
+};
+
+struct BackupOptions {
+  // A new domain with the same collections, packed: with an identity and
+  // versions of its own. Else the same domain at that version, every block
+  // where it is; what is free stays a hole. Segments with anything live are
+  // copied with what is dead in them, because their sums are over all of it.
+  bool compact = false;
+  // Replace a file of that name, once the copy is whole. Not one that somebody
+  // has open.
+  bool overwrite = false;
+  // Called now and then from the calling thread; false stops with kCancelled,
+  // and leaves nothing.
+  std::function<bool(const BackupProgress&)> progress;
+};
+
+// What Domain::Backup() wrote.
+struct BackupResult {
+  uint64_t version = 0;        // of the source that it holds
+  uint64_t file_bytes = 0;     // of the copy
+  uint64_t written_bytes = 0;  // of it, without what is a hole
+};
+
 // What a successful Swap did.
 struct Commit {
   uint64_t version = 0;  // of the published root; the base's if nothing changed

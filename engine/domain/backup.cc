@@ -1,0 +1,358 @@
+#include "engine/domain/backup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "engine/checkpoint/boot_id.h"
+#include "engine/domain/copy_sink.h"
+#include "engine/file/file_lock.h"
+#include "engine/format/checksum.h"
+#include "engine/format/commit_slot.h"
+#include "engine/format/shared_layout.h"
+#include "engine/root/accounting.h"
+#include "engine/verify/verifier.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+// More first openers than a domain ever has in one boot: no lock file of the
+// source names the incarnation of a copy.
+constexpr uint64_t kIncarnationStep = uint64_t{1} << 20;
+
+absl::Status DamagedSegment(const Core& core, uint32_t segment,
+                            uint64_t offset) {
+  return absl::DataLossError(absl::StrCat(
+      core.path, ": damaged at offset ", offset, ", in segment ", segment,
+      ": the blocks there are not those that were committed. eve check says "
+      "more; eve dump --rescue saves what is intact"));
+}
+
+// Copies the blocks of a version as they are, and checks them on the way.
+class PlainCopy {
+ public:
+  PlainCopy(const SnapshotImpl& snapshot, CopySink* sink,
+            const BackupOptions& options)
+      : snapshot_(snapshot),
+        core_(snapshot.core()),
+        sink_(sink),
+        options_(options),
+        buffer_(kSegmentBytes) {}
+
+  absl::StatusOr<BackupResult> Run() {
+    // The pin protects the chain, and every segment with something live: what
+    // is below its fill is written by nobody any more.
+    EVE_ASSIGN_OR_RETURN(
+        rows_,
+        ReadExactRows(core_.view, snapshot_.record_offset(), core_.salt));
+    Measure();
+    EVE_RETURN_IF_ERROR(CopyHead());
+    for (uint32_t segment = 0; segment < rows_.size(); ++segment) {
+      if (rows_[segment].live_units == 0) continue;
+      if (rows_[segment].run_index > 0) continue;  // with its head
+      EVE_RETURN_IF_ERROR(rows_[segment].run_length > 1 ? CopyRun(segment)
+                                                        : CopySegment(segment));
+    }
+    EVE_RETURN_IF_ERROR(sink_->End(result_.file_bytes));
+    return result_;
+  }
+
+ private:
+  void Measure() {
+    result_.version = snapshot_.record().version;
+    result_.file_bytes = kSegmentBytes;
+    for (uint32_t segment = 0; segment < rows_.size(); ++segment) {
+      if (rows_[segment].live_units == 0) continue;
+      result_.file_bytes = (segment + uint64_t{1}) * kSegmentBytes;
+      progress_.total += BytesOf(segment);
+    }
+  }
+
+  uint64_t BytesOf(uint32_t segment) const {
+    return (rows_[segment].fill_units - SegmentStartUnits(segment)) *
+           kUnitBytes;
+  }
+
+  absl::Status CopyHead() {
+    char page[kPageBytes] = {};
+    std::memcpy(page, &core_.superblock, sizeof(core_.superblock));
+    EVE_RETURN_IF_ERROR(sink_->Write(0, page, sizeof(page)));
+    const CommitRecord& record = snapshot_.record();
+    uint32_t dice = 0;
+    FillRandom(&dice, sizeof(dice));
+    CommitSlotFields fields;
+    fields.incarnation =
+        record.incarnation + kIncarnationStep + dice % kIncarnationStep;
+    fields.version = record.version;
+    fields.record = snapshot_.record_offset();
+    fields.record_hash = BlockHash(&record, fields.record, core_.salt);
+    fields.segment_count = record.segment_count;
+    fields.file_bytes = result_.file_bytes;
+    const CommitSlot slot = MakeCommitSlot(0, fields, core_.superblock.uuid);
+    result_.written_bytes += sizeof(page) + sizeof(slot);
+    return sink_->Write(CommitSlotPosition(0), &slot, sizeof(slot));
+  }
+
+  // Reads [offset, offset + size) and passes it on.
+  absl::Status Pass(uint64_t offset, uint64_t size) {
+    EVE_RETURN_IF_ERROR(core_.file.ReadAt(offset, buffer_.data(), size));
+    EVE_RETURN_IF_ERROR(sink_->Write(offset, buffer_.data(), size));
+    result_.written_bytes += size;
+    progress_.done += size;
+    return ReportProgress(options_, progress_);
+  }
+
+  absl::Status CopySegment(uint32_t segment) {
+    const AccountingRow& row = rows_[segment];
+    const uint32_t start = SegmentStartUnits(segment);
+    const Offset begin{SegmentOffset(segment).units + start};
+    if (row.fill_units < start || row.fill_units > kSegmentUnits) {
+      return DamagedSegment(core_, segment, begin.bytes());
+    }
+    EVE_RETURN_IF_ERROR(Pass(begin.bytes(), BytesOf(segment)));
+    const uint64_t units = row.fill_units - start;
+    uint64_t sum = 0;
+    for (uint64_t at = 0; at < units;) {
+      const char* block = buffer_.data() + at * kUnitBytes;
+      const Offset offset{begin.units + at};
+      BlockHeader header;
+      std::memcpy(&header, block, sizeof(header));
+      if (header.size_units == 0 || header.size_units > units - at) {
+        return DamagedSegment(core_, segment, offset.bytes());
+      }
+      const uint64_t hash = BlockHash(block, offset, core_.salt);
+      if (ChecksumOf(hash) != header.checksum) {
+        return DamagedSegment(core_, segment, offset.bytes());
+      }
+      sum += hash;
+      at += header.size_units;
+    }
+    if (sum != row.sum) return DamagedSegment(core_, segment, begin.bytes());
+    return absl::OkStatus();
+  }
+
+  // One block that fills several segments.
+  absl::Status CopyRun(uint32_t segment) {
+    const Offset begin = SegmentOffset(segment);
+    const uint64_t end = uint64_t{segment} + rows_[segment].run_length;
+    if (end > rows_.size()) {
+      return DamagedSegment(core_, segment, begin.bytes());
+    }
+    for (uint32_t part = segment; part < end; ++part) {
+      const uint64_t size = BytesOf(part);
+      if (size > kSegmentBytes) {
+        return DamagedSegment(core_, segment, begin.bytes());
+      }
+      EVE_RETURN_IF_ERROR(Pass(SegmentOffset(part).bytes(), size));
+    }
+    // In one piece in the view, and it has just been read.
+    const auto* header = core_.view.As<BlockHeader>(begin);
+    const uint64_t room = (end - segment) * kSegmentUnits;
+    if (header->size_units <= kSegmentUnits || header->size_units > room) {
+      return DamagedSegment(core_, segment, begin.bytes());
+    }
+    const uint64_t hash = BlockHash(header, begin, core_.salt);
+    if (hash != rows_[segment].sum || ChecksumOf(hash) != header->checksum) {
+      return DamagedSegment(core_, segment, begin.bytes());
+    }
+    return absl::OkStatus();
+  }
+
+  const SnapshotImpl& snapshot_;
+  const Core& core_;
+  CopySink* sink_;
+  const BackupOptions& options_;
+  std::vector<char> buffer_;
+  std::vector<AccountingRow> rows_;
+  BackupResult result_;
+  BackupProgress progress_;
+};
+
+// A file that gets its name when it is whole.
+class TemporaryCopy {
+ public:
+  explicit TemporaryCopy(const std::string& path) : path_(path) {
+    uint32_t unique;
+    FillRandom(&unique, sizeof(unique));
+    temporary_ =
+        absl::StrCat(path, ".copy-", absl::Hex(unique, absl::kZeroPad8));
+  }
+  ~TemporaryCopy() {
+    if (!is_named_) ::unlink(temporary_.c_str());
+    ::unlink((temporary_ + "-lock").c_str());
+  }
+  TemporaryCopy(const TemporaryCopy&) = delete;
+  TemporaryCopy& operator=(const TemporaryCopy&) = delete;
+
+  const std::string& temporary() const { return temporary_; }
+
+  absl::Status TakeName(bool overwrite) {
+    EVE_STEP("backup.before_rename");
+    int error = EVE_FAULT("backup.rename");
+    if (error == 0 && overwrite) {
+      if (::rename(temporary_.c_str(), path_.c_str()) != 0) error = errno;
+      is_named_ = error == 0;
+    } else if (error == 0) {
+      // rename(2) would replace what has come there meanwhile.
+      if (::link(temporary_.c_str(), path_.c_str()) != 0) error = errno;
+    }
+    if (error == EEXIST) {
+      return absl::AlreadyExistsError(absl::StrCat(path_, ": exists"));
+    }
+    if (error != 0)
+      return ErrnoStatus(error, absl::StrCat("rename to ", path_));
+    EVE_STEP("backup.renamed");
+    return SyncDirectoryOf(path_);
+  }
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  bool is_named_ = false;  // renamed, so there is nothing to remove
+};
+
+absl::Status CheckDestination(const Core& source, const std::string& path,
+                              bool overwrite) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return absl::OkStatus();
+    return ErrnoStatus(errno, absl::StrCat("stat ", path));
+  }
+  // Nor is a device replaced.
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": not a regular file"));
+  }
+  const absl::StatusOr<File> there = File::Open(path, O_RDONLY);
+  if (there.ok()) {
+    EVE_ASSIGN_OR_RETURN(const FileIdentity its, there->Identity());
+    EVE_ASSIGN_OR_RETURN(const FileIdentity own, source.file.Identity());
+    if (its == own) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": is the domain itself; name another file"));
+    }
+  }
+  if (!overwrite) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        path, ": exists; name another file, or say that it may go"));
+  }
+  EVE_RETURN_IF_ERROR(there.status());
+  // Those who have it open would go on with a file that has no name.
+  EVE_ASSIGN_OR_RETURN(const bool is_open,
+                       IsRangeLockedByOther(*there, kUnpinnedReadersLockByte,
+                                            kRegionLockRange + 1));
+  if (is_open) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": somebody has it open; close it there first"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DamageOf(const std::string& path, const VerifyReport& report) {
+  if (report.ok()) return absl::OkStatus();
+  const VerifyError& first = report.errors.front();
+  return absl::DataLossError(absl::StrCat(
+      path, ": ", report.error_count, " errors, the first at offset ",
+      first.offset, ": ", first.what, ", expected ", first.expected, ", found ",
+      first.found));
+}
+
+// From the device, not from what is left in memory of writing it.
+absl::Status VerifyCopy(const std::string& temporary, uint64_t version,
+                        bool compact) {
+  EVE_ASSIGN_OR_RETURN(const File file, File::Open(temporary, O_RDONLY));
+  file.DropCache();
+  EVE_ASSIGN_OR_RETURN(const VerifyReport report, VerifyDomain(file));
+  EVE_RETURN_IF_ERROR(DamageOf("the copy", report));
+  if (!compact && report.version != version) {
+    return absl::DataLossError(absl::StrCat("the copy has version ",
+                                            report.version, ", not ", version));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BackupResult> WritePlain(const SnapshotImpl& snapshot,
+                                        const std::string& path,
+                                        const BackupOptions& options) {
+  EVE_ASSIGN_OR_RETURN(const File file,
+                       File::Open(path, O_CREAT | O_EXCL | O_RDWR));
+  FileSink sink(&file);
+  EVE_ASSIGN_OR_RETURN(const BackupResult result,
+                       PlainCopy(snapshot, &sink, options).Run());
+  EVE_STEP("backup.written");
+  EVE_RETURN_IF_ERROR(file.Sync());
+  return result;
+}
+
+// What is copied record by record is not copied with its checksums: so that rot
+// does not become right, all of it is verified first.
+absl::StatusOr<BackupResult> WriteChecked(const SnapshotImpl& snapshot,
+                                          const std::string& path,
+                                          const BackupOptions& options) {
+  VerifyOptions at;
+  at.record_offset = snapshot.record_offset().bytes();
+  EVE_ASSIGN_OR_RETURN(const VerifyReport report,
+                       VerifyDomain(snapshot.core().file, at));
+  EVE_RETURN_IF_ERROR(DamageOf(snapshot.core().path, report));
+  EVE_RETURN_IF_ERROR(WritePacked(snapshot, path, options));
+  EVE_STEP("backup.written");
+  EVE_ASSIGN_OR_RETURN(const File file, File::Open(path, O_RDONLY));
+  EVE_RETURN_IF_ERROR(file.Sync());
+  BackupResult result;
+  result.version = snapshot.record().version;
+  EVE_ASSIGN_OR_RETURN(result.file_bytes, file.Size());
+  EVE_ASSIGN_OR_RETURN(result.written_bytes, file.DiskBytes());
+  return result;
+}
+
+}  // namespace
+
+absl::Status ReportProgress(const BackupOptions& options,
+                            const BackupProgress& now) {
+  if (!options.progress || options.progress(now)) return absl::OkStatus();
+  return absl::CancelledError("stopped by the progress callback");
+}
+
+absl::StatusOr<BackupResult> BackupToPath(const SnapshotImpl& snapshot,
+                                          const std::string& path,
+                                          const BackupOptions& options) {
+  const Core& core = snapshot.core();
+  EVE_RETURN_IF_ERROR(core.CheckUsable());
+  EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
+  TemporaryCopy copy(path);
+  EVE_ASSIGN_OR_RETURN(const BackupResult result,
+                       options.compact
+                           ? WriteChecked(snapshot, copy.temporary(), options)
+                           : WritePlain(snapshot, copy.temporary(), options));
+  EVE_RETURN_IF_ERROR(ReportProgress(
+      options,
+      BackupProgress{true, result.written_bytes, result.written_bytes}));
+  EVE_RETURN_IF_ERROR(
+      VerifyCopy(copy.temporary(), result.version, options.compact));
+  EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
+  EVE_RETURN_IF_ERROR(copy.TakeName(options.overwrite));
+  return result;
+}
+
+absl::StatusOr<BackupResult> BackupToStream(const SnapshotImpl& snapshot,
+                                            int descriptor,
+                                            const BackupOptions& options) {
+  EVE_RETURN_IF_ERROR(snapshot.core().CheckUsable());
+  if (options.compact) {
+    return absl::InvalidArgumentError(
+        "BackupOptions::compact: packing needs a file; name one");
+  }
+  StreamSink sink(descriptor);
+  return PlainCopy(snapshot, &sink, options).Run();
+}
+
+}  // namespace eve::internal

@@ -1,0 +1,48 @@
+// Backup: one version of a domain as another file, while others write.
+//
+// The plain copy has every block where the source has it, so all pointers, sums
+// and checksums hold as they are, and it is the same domain (uuid). Its only
+// commit slot is of a far higher incarnation than any of the source, so that no
+// lock file of the source, whichever file it comes to lie beside, is taken for
+// one of the copy. A packed copy is a new domain.
+//
+// Threads:    any; a snapshot may be copied several times at once.
+// Processes:  any number read and write the source; the copy is nobody's until
+//             it has its name.
+// Owns:       the temporary file, until it is renamed. One that is killed
+//             leaves it: PATH.copy- and eight hexadecimal digits.
+// Lifetime:   the snapshot outlives the call.
+// Errors:     see Domain::Backup.
+// Cost:       reads what is live once (twice to pack), writes it, and reads the
+//             copy twice from the device.
+#ifndef EVE_ENGINE_DOMAIN_BACKUP_H_
+#define EVE_ENGINE_DOMAIN_BACKUP_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/txn/snapshot_impl.h"
+#include "eve/options.h"
+
+namespace eve::internal {
+
+absl::StatusOr<BackupResult> BackupToPath(const SnapshotImpl& snapshot,
+                                          const std::string& path,
+                                          const BackupOptions& options);
+absl::StatusOr<BackupResult> BackupToStream(const SnapshotImpl& snapshot,
+                                            int descriptor,
+                                            const BackupOptions& options);
+
+// Makes a new domain at `path` with what the snapshot shows. Leaves it closed,
+// without its lock file; whatever fails, the caller removes both.
+absl::Status WritePacked(const SnapshotImpl& snapshot, const std::string& path,
+                         const BackupOptions& options);
+
+// kCancelled if the callback says so.
+absl::Status ReportProgress(const BackupOptions& options,
+                            const BackupProgress& now);
+
+}  // namespace eve::internal
+
+#endif  // EVE_ENGINE_DOMAIN_BACKUP_H_

@@ -1,0 +1,133 @@
+// A packed copy: every collection is written anew, in the order of its leaves,
+// so that each batch is beside the one before.
+
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+#include "engine/domain/backup.h"
+#include "engine/domain/create.h"
+#include "engine/domain/domain_impl.h"
+#include "engine/domain/registry.h"
+#include "eve/internal/ordered_access.h"
+#include "util/status_macros.h"
+
+namespace eve::internal {
+namespace {
+
+// Bounds the memory of a transaction, and what of it is dead with the next.
+constexpr uint64_t kBatchRecords = 65'536;
+constexpr uint64_t kBatchBytes = 16 << 20;
+
+// A collection of a snapshot, from its first record to its last.
+class SourceCursor {
+ public:
+  explicit SourceCursor(const MapView& map) {
+    if (map.ordered) {
+      tree_ = NewCursor(map);
+      SeekCursor(*tree_, SeekTo::kFirst, Bytes());
+    } else {
+      trie_ = MapCursor(map);
+    }
+  }
+  bool AtEnd() const { return tree_ ? !tree_->valid : trie_.AtEnd(); }
+  Bytes key() const { return tree_ ? tree_->key : trie_.key(); }
+  Bytes value() const { return tree_ ? tree_->value : trie_.value(); }
+  void Next() {
+    if (tree_) {
+      StepForward(*tree_);
+    } else {
+      trie_.Next();
+    }
+  }
+
+ private:
+  CursorPtr tree_;
+  MapCursor trie_;
+};
+
+class Packer {
+ public:
+  Packer(const SnapshotImpl& snapshot, DomainImpl* to,
+         const BackupOptions& options)
+      : snapshot_(snapshot), to_(to), options_(options) {}
+
+  absl::Status Run() {
+    EVE_ASSIGN_OR_RETURN(const std::vector<CollectionView> collections,
+                         ListCollections(snapshot_));
+    for (const CollectionView& one : collections) {
+      records_total_ += one.info.count;
+    }
+    for (const CollectionView& one : collections) {
+      EVE_RETURN_IF_ERROR(CopyCollection(one));
+    }
+    return snapshot_.status();
+  }
+
+ private:
+  absl::Status CopyCollection(const CollectionView& from) {
+    EVE_ASSIGN_OR_RETURN(
+        const CollectionRef ref,
+        to_->OpenCollection(from.info.name, from.info.kind, from.info.key_type,
+                            from.info.value_type));
+    for (SourceCursor at(from.map); !at.AtEnd();) {
+      // Nobody else writes there, so the closure runs once.
+      absl::StatusOr<Commit> done = to_->Swap(
+          [&](TransactionImpl& transaction) {
+            return CopyBatch(at, EditMap(transaction, ref));
+          },
+          {});
+      if (!done.ok()) return done.status();
+      EVE_RETURN_IF_ERROR(ReportProgress(
+          options_, BackupProgress{false, records_, records_total_}));
+    }
+    return snapshot_.status();
+  }
+
+  absl::Status CopyBatch(SourceCursor& at, MapEditor* editor) {
+    uint64_t bytes = 0;
+    for (uint64_t n = 0;
+         n < kBatchRecords && bytes < kBatchBytes && !at.AtEnd();
+         ++n, at.Next()) {
+      EVE_RETURN_IF_ERROR(PutInMap(editor, at.key(), at.value()));
+      bytes += at.key().size() + at.value().size();
+      ++records_;
+    }
+    return absl::OkStatus();
+  }
+
+  const SnapshotImpl& snapshot_;
+  DomainImpl* to_;
+  const BackupOptions& options_;
+  uint64_t records_ = 0;
+  uint64_t records_total_ = 0;
+};
+
+}  // namespace
+
+absl::Status WritePacked(const SnapshotImpl& snapshot, const std::string& path,
+                         const BackupOptions& options) {
+  const Superblock& source = snapshot.core().superblock;
+  // With the seed of the source its tries come in the order of the copy's.
+  EVE_RETURN_IF_ERROR(
+      CreateDomainFile(path, source.hash_mask, source.hash_seed));
+  DomainOptions quiet;
+  quiet.create = false;
+  quiet.background = false;
+  quiet.durability = Durability::kNone;
+  EVE_ASSIGN_OR_RETURN(std::shared_ptr<DomainImpl> to,
+                       OpenInstance(path, quiet));
+  EVE_RETURN_IF_ERROR(Packer(snapshot, to.get(), options).Run());
+  CompactOptions compact;
+  compact.progress = [&options](const CompactProgress& now) {
+    const BackupProgress same{false, now.live_bytes, now.used_bytes};
+    return ReportProgress(options, same).ok();
+  };
+  EVE_RETURN_IF_ERROR(to->Compact(compact));
+  EVE_RETURN_IF_ERROR(to->Sync());
+  EVE_RETURN_IF_ERROR(to->CutTail().status());
+  return absl::OkStatus();
+}
+
+}  // namespace eve::internal

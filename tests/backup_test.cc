@@ -1,0 +1,456 @@
+// Copies of a domain: exactly one version, beside writers; whole, or not there.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/domain/registry.h"
+#include "engine/file/file.h"
+#include "engine/format/commit_slot.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::Quiet;
+using testing::SignalSelfAt;
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+using Ordered = OrderedMap<std::string, std::string>;
+using Pairs = MultiMap<std::string, int64_t>;
+
+class BackupTest : public ::testing::TestWithParam<bool> {
+ protected:
+  void TearDown() override {
+    ClearStepHook();
+    ClearFaultHook();
+  }
+
+  BackupOptions Options() const {
+    BackupOptions options;
+    options.compact = GetParam();
+    return options;
+  }
+
+  // All kinds, large values, garbage, and segments that are free.
+  void Fill() {
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
+    ASSERT_OK_AND_ASSIGN(Ordered tree, domain_.Collection<Ordered>("tree"));
+    ASSERT_OK_AND_ASSIGN(Pairs pairs, domain_.Collection<Pairs>("pairs"));
+    ASSERT_OK(domain_.Collection<SortedSet<std::string>>("empty"));
+    for (int round = 0; round < 3; ++round) {
+      ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+        for (int i = 0; i < 3000; ++i) {
+          const std::string key = absl::StrCat("key", i * 7919 % 3000);
+          const std::string value(i % 300, static_cast<char>('a' + round));
+          absl::Status put = map.In(txn).Put(key, value);
+          if (put.ok()) put = tree.In(txn).Put(key, value);
+          if (!put.ok()) return put;
+        }
+        return absl::OkStatus();
+      }));
+      ASSERT_OK(map.Put("run", std::string(5 << 20, static_cast<char>(round))));
+      ASSERT_OK(map.Put("block", std::string(90'000, 'b')));
+      ASSERT_OK(tree.Put(std::string(60'000, 'k'), "long key"));
+      ASSERT_OK(pairs.Add("twice", round));
+    }
+    ASSERT_OK(map.Erase("key5").status());
+    ASSERT_OK(domain_.Sync());
+    ASSERT_OK(domain_.Reclaim());
+  }
+
+  static void ExpectSame(Domain& domain, Domain& copy) {
+    ASSERT_OK_AND_ASSIGN(const Snapshot a, domain.Now());
+    ASSERT_OK_AND_ASSIGN(const Snapshot b, copy.Now());
+    ASSERT_OK_AND_ASSIGN(const auto infos, domain.Collections());
+    ASSERT_OK_AND_ASSIGN(const auto copied, copy.Collections());
+    ASSERT_EQ(infos.size(), copied.size());
+    for (size_t i = 0; i < infos.size(); ++i) {
+      EXPECT_EQ(infos[i].name, copied[i].name);
+      EXPECT_EQ(infos[i].kind, copied[i].kind);
+      EXPECT_EQ(infos[i].key_type, copied[i].key_type);
+      EXPECT_EQ(infos[i].value_type, copied[i].value_type);
+      EXPECT_EQ(infos[i].count, copied[i].count);
+    }
+    EXPECT_EQ(ContentOf<Strings>(domain, a, "map"),
+              ContentOf<Strings>(copy, b, "map"));
+    EXPECT_EQ(ContentOf<Ordered>(domain, a, "tree"),
+              ContentOf<Ordered>(copy, b, "tree"));
+    ASSERT_OK_AND_ASSIGN(const Pairs pairs, copy.Collection<Pairs>("pairs"));
+    EXPECT_TRUE(pairs.At(b).Contains("twice", 2));
+  }
+  template <class C>
+  static std::map<std::string, std::string> ContentOf(Domain& domain,
+                                                      const Snapshot& at,
+                                                      const char* name) {
+    std::map<std::string, std::string> content;
+    const absl::StatusOr<C> opened = domain.Collection<C>(name);
+    EXPECT_OK(opened);
+    if (!opened.ok()) return content;
+    for (const auto& [key, value] : opened->At(at)) {
+      content[std::string(key)] = std::string(value);
+    }
+    EXPECT_OK(at.status());
+    return content;
+  }
+
+  // Nothing but the source is there.
+  void ExpectNothingLeft() {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
+      const std::string name = entry.path().filename();
+      if (name != "d.eve" && name != "d.eve-lock") names.push_back(name);
+    }
+    EXPECT_TRUE(names.empty()) << names.front();
+  }
+
+  TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  const std::string to_ = dir_.File("copy.eve");
+  Domain domain_;
+};
+
+TEST_P(BackupTest, HasEverythingAndOpens) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  ASSERT_OK_AND_ASSIGN(const BackupResult result,
+                       domain_.Backup(to_, Options()));
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain_.Stats());
+  EXPECT_EQ(result.version, stats.version);
+  EXPECT_EQ(result.file_bytes, std::filesystem::file_size(to_));
+  EXPECT_FALSE(std::filesystem::exists(to_ + "-lock"));
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
+  testing::ExpectCleanCheck(to_, copy);
+  // They go their own ways.
+  ASSERT_OK_AND_ASSIGN(Strings there, copy.Collection<Strings>("map"));
+  ASSERT_OK_AND_ASSIGN(Strings here, domain_.Collection<Strings>("map"));
+  ASSERT_OK(there.Put("key1", "copy"));
+  ASSERT_OK(here.Put("key1", "source"));
+  EXPECT_EQ(there.Get("key1").value(), "copy");
+  EXPECT_EQ(here.Get("key1").value(), "source");
+  ASSERT_OK(copy.Close());
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+TEST_P(BackupTest, FreeSpaceStaysAHole) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  ASSERT_OK(domain_.Backup(to_, Options()));
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain_.Stats());
+  ASSERT_OK_AND_ASSIGN(const File file, File::Open(to_, O_RDONLY));
+  ASSERT_OK_AND_ASSIGN(const uint64_t disk_bytes, file.DiskBytes());
+  EXPECT_LT(disk_bytes + (uint64_t{6} << 20), stats.disk_bytes);
+  // Packed, there are half-filled segments; plain, what is dead beside what
+  // lives.
+  EXPECT_LT(disk_bytes, GetParam() ? stats.live_bytes + (uint64_t{6} << 20)
+                                   : stats.fill_bytes + (uint64_t{2} << 20));
+}
+
+// Half of a sum moves from one collection to another, and back, meanwhile.
+TEST_P(BackupTest, HoldsOneVersionBesideWriters) {
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
+  ASSERT_OK_AND_ASSIGN(Ordered tree, domain_.Collection<Ordered>("tree"));
+  const auto write = [&](int version) {
+    return domain_
+        .Swap([&](Transaction& txn) -> absl::Status {
+          for (int i = 0; i < 50; ++i) {
+            const std::string key = absl::StrCat("k", i);
+            const std::string value =
+                absl::StrCat(version, std::string(version * i % 900, 'v'));
+            absl::Status put = map.In(txn).Put(key, value);
+            if (put.ok()) put = tree.In(txn).Put(key, value);
+            if (!put.ok()) return put;
+          }
+          return absl::OkStatus();
+        })
+        .status();
+  };
+  ASSERT_OK(write(1));
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int version = 2; !stop; ++version) EXPECT_OK(write(version));
+  });
+  for (int n = 0; n < 12; ++n) {
+    BackupOptions options = Options();
+    options.overwrite = true;
+    ASSERT_OK_AND_ASSIGN(const BackupResult result,
+                         domain_.Backup(to_, options));
+    EXPECT_GT(result.version, 1u);
+    ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(const Snapshot now, copy.Now());
+    if (!GetParam()) {
+      EXPECT_EQ(now.version(), result.version);
+    }
+    const auto in_map = ContentOf<Strings>(copy, now, "map");
+    EXPECT_EQ(in_map.size(), 50u);
+    EXPECT_EQ(in_map, ContentOf<Ordered>(copy, now, "tree"));
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST_P(BackupTest, ADomainInMemoryAndAnEmptyOneAreCopied) {
+  DomainOptions options = Quiet();
+  options.in_memory = true;
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open("backup", options));
+  ASSERT_OK(domain_.Backup(dir_.File("empty.eve"), Options()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
+  ASSERT_OK(map.Put("k", "v"));
+  ASSERT_OK(domain_.Backup(to_, Options()));
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(map, copy.Collection<Strings>("map"));
+  EXPECT_EQ(map.Get("k").value(), "v");
+  ASSERT_OK_AND_ASSIGN(Domain empty, Domain::Open(dir_.File("empty.eve")));
+  EXPECT_TRUE(empty.Collections().value().empty());
+}
+
+TEST_P(BackupTest, WhatIsThereIsReplacedOnlyOnRequest) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  BackupOptions overwrite = Options();
+  overwrite.overwrite = true;
+  EXPECT_CODE(domain_.Backup(path_, overwrite),
+              absl::StatusCode::kInvalidArgument);
+  EXPECT_CODE(domain_.Backup("/dev/null", overwrite),
+              absl::StatusCode::kInvalidArgument);
+  EXPECT_CODE(domain_.Backup("", overwrite),
+              absl::StatusCode::kInvalidArgument);
+  EXPECT_CODE(domain_.Backup(dir_.File("no/such"), overwrite),
+              absl::StatusCode::kNotFound);
+  ExpectNothingLeft();
+  {
+    ASSERT_OK_AND_ASSIGN(Domain other, Domain::Open(to_, Quiet()));
+    EXPECT_CODE(domain_.Backup(to_, Options()),
+                absl::StatusCode::kAlreadyExists);
+    EXPECT_CODE(domain_.Backup(to_, overwrite),
+                absl::StatusCode::kFailedPrecondition);
+    ASSERT_OK_AND_ASSIGN(Strings map, other.Collection<Strings>("map"));
+    ASSERT_OK(map.Put("k", "not replaced"));
+  }
+  EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kAlreadyExists);
+  ASSERT_OK(domain_.Backup(to_, overwrite));
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
+}
+
+// A name that is taken while the copy is written is not taken away.
+TEST_P(BackupTest, WhatComesMeanwhileIsNotReplaced) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  SetStepHook([this](std::string_view step) {
+    if (step != "backup.before_rename") return;
+    EXPECT_OK(File::Open(to_, O_CREAT | O_EXCL | O_RDWR));
+  });
+  EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kAlreadyExists);
+  ClearStepHook();
+  EXPECT_EQ(std::filesystem::file_size(to_), 0u);
+}
+
+TEST_P(BackupTest, EveryFailingCallLeavesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  int nth = 0;
+  int calls = 0;
+  int failures = 0;
+  do {
+    ++nth;
+    calls = 0;
+    int reads = 0;
+    SetFaultHook([&](std::string_view point) {
+      // Of the many reads some.
+      if (point == "file.read") ++reads;
+      if (point == "file.read" && (reads & (reads - 1)) != 0) return 0;
+      const bool counts =
+          point.substr(0, 5) == "file." || point.substr(0, 7) == "backup.";
+      return counts && ++calls == nth ? ENOSPC : 0;
+    });
+    const absl::Status status = domain_.Backup(to_, Options()).status();
+    ClearFaultHook();
+    SCOPED_TRACE(absl::StrCat("call ", nth, ": ", status.ToString()));
+    if (!status.ok()) {
+      ++failures;
+      // Flushing the folder comes after the name.
+      if (std::filesystem::exists(to_)) {
+        EXPECT_EQ(nth, calls);
+      } else {
+        ExpectNothingLeft();
+      }
+    }
+    std::filesystem::remove(to_);
+    ASSERT_FALSE(HasFailure());
+  } while (calls >= nth);
+  EXPECT_GT(failures, 10);
+}
+
+TEST_P(BackupTest, StoppedLeavesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  int reports = 0;
+  uint64_t done = 0;
+  BackupOptions options = Options();
+  options.progress = [&](const BackupProgress& now) {
+    EXPECT_LE(now.done, now.total);
+    if (!now.is_verifying) done = now.done;
+    ++reports;
+    return true;
+  };
+  ASSERT_OK(domain_.Backup(to_, options));
+  EXPECT_GT(reports, 2);
+  EXPECT_GT(done, 0u);
+  std::filesystem::remove(to_);
+  const int all = reports;
+  for (int last = 1; last <= all; ++last) {
+    reports = 0;
+    options.progress = [&](const BackupProgress&) { return ++reports < last; };
+    EXPECT_CODE(domain_.Backup(to_, options), absl::StatusCode::kCancelled);
+    ExpectNothingLeft();
+  }
+}
+
+// Neither damage in the source nor in what was written of it goes unseen.
+TEST_P(BackupTest, DamageIsFound) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  SetStepHook([this](std::string_view step) {
+    if (step != "backup.written") return;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
+      if (entry.path().filename().string().find(".copy-") ==
+          std::string::npos) {
+        continue;
+      }
+      const absl::StatusOr<File> file = File::Open(entry.path(), O_RDWR);
+      EXPECT_OK(file);
+      if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
+    }
+  });
+  EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kDataLoss);
+  ClearStepHook();
+  ExpectNothingLeft();
+
+  // In a value, which no reader checks.
+  const std::string needle(90'000, 'b');
+  ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+  std::string bytes(std::filesystem::file_size(path_), '\0');
+  ASSERT_OK(file.ReadAt(0, bytes.data(), bytes.size()));
+  int found = 0;
+  for (size_t at = bytes.find(needle); at != std::string::npos;
+       at = bytes.find(needle, at + needle.size())) {
+    ASSERT_OK(file.WriteAt(at + 1000, "x", 1));
+    ++found;
+  }
+  ASSERT_GT(found, 0);
+  EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kDataLoss);
+  ExpectNothingLeft();
+}
+
+// Whoever dies anywhere leaves the name to a whole copy, or to nothing.
+TEST_P(BackupTest, ADeathLeavesNoHalfCopy) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  for (const std::string_view step :
+       {"backup.written", "backup.before_rename", "backup.renamed"}) {
+    ChildProcess child([&] {
+      absl::StatusOr<Domain> mine = Domain::Open(path_, Quiet());
+      SignalSelfAt(1, SIGKILL, step);
+      return mine.ok() && mine->Backup(to_, Options()).ok() ? 1 : 2;
+    });
+    ASSERT_EQ(child.Wait(), -SIGKILL) << step;
+    EXPECT_EQ(std::filesystem::exists(to_), step == "backup.renamed");
+  }
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, BackupTest, ::testing::Bool(),
+                         [](const ::testing::TestParamInfo<bool>& info) {
+                           return info.param ? "Packed" : "Plain";
+                         });
+
+class PlainBackupTest : public BackupTest {};
+
+TEST_P(PlainBackupTest, AStreamIsTheSameDomain) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  ASSERT_OK_AND_ASSIGN(const File file,
+                       File::Open(to_, O_CREAT | O_EXCL | O_RDWR));
+  ASSERT_OK_AND_ASSIGN(const BackupResult result, domain_.BackupTo(file.fd()));
+  EXPECT_EQ(file.Size().value(), result.file_bytes);
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
+  testing::ExpectCleanCheck(to_, copy);
+  BackupOptions packed;
+  packed.compact = true;
+  EXPECT_CODE(domain_.BackupTo(file.fd(), packed),
+              absl::StatusCode::kInvalidArgument);
+}
+
+TEST_P(PlainBackupTest, AStreamThatEndsEarlyDoesNotOpen) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  ASSERT_OK_AND_ASSIGN(const File file,
+                       File::Open(to_, O_CREAT | O_EXCL | O_RDWR));
+  ASSERT_OK(domain_.BackupTo(file.fd()));
+  ASSERT_OK_AND_ASSIGN(const uint64_t size, file.Size());
+  for (const uint64_t part :
+       {size - 1, size / 2, kFirstBlockOffset, uint64_t{}}) {
+    ASSERT_OK(file.Truncate(part));
+    EXPECT_FALSE(Domain::Open(to_, Quiet()).ok()) << part;
+  }
+}
+
+TEST_P(PlainBackupTest, NobodyReadsTheStreamAnyMore) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  const absl::Status status = domain_.BackupTo(ends[1]).status();
+  ::signal(SIGPIPE, before);
+  ::close(ends[1]);
+  EXPECT_NE(status.message().find("writing the copy"), std::string::npos)
+      << status;
+}
+
+// Put in the source's place, byte by byte: its lock file has a newer root, and
+// says that a flush has failed, but that is not of the copy.
+TEST_P(PlainBackupTest, RestoredInPlaceItIsNotTakenForTheSource) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
+  ASSERT_OK(domain_.Backup(to_));
+  ASSERT_OK(map.Put("key1", "newer"));
+  ASSERT_OK(domain_.Sync());
+  ASSERT_OK(map.Put("key1", "newest"));
+  SetFaultHook(
+      [](std::string_view at) { return at == "file.datasync" ? EIO : 0; });
+  EXPECT_CODE(domain_.Sync(), absl::StatusCode::kUnavailable);
+  ClearFaultHook();
+  map = Strings(internal::CollectionRef{});
+  domain_ = Domain();
+  std::string bytes(std::filesystem::file_size(to_), '\0');
+  {
+    ASSERT_OK_AND_ASSIGN(const File copy, File::Open(to_, O_RDONLY));
+    ASSERT_OK(copy.ReadAt(0, bytes.data(), bytes.size()));
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK(file.WriteAt(0, bytes.data(), bytes.size()));
+    ASSERT_OK(file.Truncate(bytes.size()));
+  }
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, PlainBackupTest, ::testing::Values(false));
+
+}  // namespace
+}  // namespace eve
