@@ -10,11 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/cli/dump_rescue.h"
 #include "engine/cli/dump_writer.h"
 #include "engine/cli/open.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
-#include "engine/cli/stored_type.h"
+#include "engine/cli/section_emitter.h"
 #include "engine/cli/verbs.h"
 #include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
@@ -35,17 +36,12 @@ constexpr OptionSpec kFileOption = {"-f", "FILE", "as -o"};
 constexpr OptionSpec kListOption = {"-l", "", "only list the names"};
 constexpr OptionSpec kUnnamedOption = {
     "--unnamed", "", "without the name, for LMDB's unnamed database"};
+constexpr OptionSpec kRescueOption = {"--rescue", "",
+                                      "save what is intact of a damaged file"};
 constexpr OptionSpec kStoredOption = {
     "--stored", "", "uint32 and uint64 as Eve stores them, not as LMDB does"};
 
-constexpr std::string_view kMultiMap = "multi_map";
 constexpr uint64_t kRecordsBetweenLooks = 4096;
-// Keys, and the values of databases with several for a key.
-constexpr size_t kLmdbKeyBytesMax = 511;
-
-bool FitsLmdb(Bytes bytes) {
-  return !bytes.empty() && bytes.size() <= kLmdbKeyBytesMax;
-}
 
 using internal::CollectionView;
 
@@ -95,62 +91,19 @@ struct Meter {
   }
 };
 
-absl::Status NotAnInteger(const std::string& name) {
-  return absl::DataLossError(
-      absl::StrCat("collection '", Escaped(name),
-                   "': a stored integer has another size; run eve check"));
-}
-
-// As LMDB has integers of `type` on a machine like this one. False: it is none.
-bool MakeNative(std::string_view type, Bytes* bytes, std::string* room) {
-  if (bytes->size() != LmdbIntegerBytes(type)) return false;
-  room->assign(bytes->data(), bytes->size());
-  std::reverse(room->begin(), room->end());
-  *bytes = Bytes(*room);
-  return true;
-}
-
-absl::Status NotAPair(const std::string& name) {
-  return absl::DataLossError(
-      absl::StrCat("collection '", Escaped(name),
-                   "': a stored pair has no key of its type; run eve check"));
-}
-
 absl::Status DumpRecords(const Snapshot& now, const CollectionView& collection,
-                         const DumpSection& section,
-                         const std::optional<StoredType>& pair_key,
-                         DumpWriter& writer, Meter& meter) {
-  uint64_t records = 0;
-  std::string room;
-  std::string key_room;
-  std::string value_room;
+                         SectionEmitter& emitter, Meter& meter) {
   for (AnyCursor at(collection.map); !at.AtEnd(); at.Next()) {
-    Bytes key = at.key();
-    Bytes value = at.value();
-    if (pair_key.has_value() &&
-        !pair_key->Split(at.key(), &room, &key, &value)) {
-      return NotAPair(section.info.name);
-    }
-    if (!FitsLmdb(key) || (pair_key.has_value() && !FitsLmdb(value))) {
-      ++meter.not_for_lmdb;
-    }
-    if (section.has_native_keys &&
-        !MakeNative(section.info.key_type, &key, &key_room)) {
-      return NotAnInteger(section.info.name);
-    }
-    if (section.has_native_values &&
-        !MakeNative(section.info.value_type, &value, &value_room)) {
-      return NotAnInteger(section.info.name);
-    }
-    EVE_RETURN_IF_ERROR(writer.Write(key, value));
-    ++records;
+    EVE_RETURN_IF_ERROR(emitter.Put(at.key(), at.value()));
     if (++meter.done % kRecordsBetweenLooks == 0) meter.Show();
   }
   EVE_RETURN_IF_ERROR(now.status());
-  if (records == section.info.count) return absl::OkStatus();
+  meter.not_for_lmdb += emitter.not_for_lmdb();
+  const CollectionInfo& info = emitter.section().info;
+  if (emitter.records() == info.count) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(
-      "collection '", Escaped(section.info.name), "' has ", records,
-      " records and should have ", section.info.count, "; run eve check"));
+      "collection '", Escaped(info.name), "' has ", emitter.records(),
+      " records and should have ", info.count, "; run eve check"));
 }
 
 // Address space and a sparse file, not disk: enough for the worst that LMDB's
@@ -241,26 +194,10 @@ absl::Status DumpOne(const Snapshot& now, const CollectionView& collection,
                      DumpSection section, bool has_native_integers,
                      DumpWriter& writer, Meter& meter) {
   section.info = collection.info;
-  std::optional<StoredType> pair_key;
-  if (section.info.kind == kMultiMap) {
-    pair_key = StoredType::Parse(section.info.key_type);
-    section.is_joined = !pair_key.has_value();
-  }
-  if (!section.is_joined) {
-    section.has_native_keys =
-        has_native_integers && IsLmdbInteger(section.info.key_type);
-  }
-  if (pair_key.has_value()) {
-    const std::optional<StoredType> value =
-        StoredType::Parse(section.info.value_type);
-    section.has_fixed_values = value.has_value() && value->IsFixedSize();
-    section.has_native_values =
-        has_native_integers && IsLmdbInteger(section.info.value_type);
-  }
-  EVE_RETURN_IF_ERROR(writer.Begin(section));
-  EVE_RETURN_IF_ERROR(
-      DumpRecords(now, collection, section, pair_key, writer, meter));
-  return writer.End(section);
+  SectionEmitter emitter(std::move(section), has_native_integers, &writer);
+  EVE_RETURN_IF_ERROR(emitter.Begin());
+  EVE_RETURN_IF_ERROR(DumpRecords(now, collection, emitter, meter));
+  return emitter.End();
 }
 
 // False: there is no such collection.
@@ -307,6 +244,18 @@ absl::StatusOr<bool> Dump(const Domain& domain, const DumpRequest& request) {
 int RunDump(const CommandLine& line) {
   const absl::StatusOr<DumpRequest> request = RequestOf(line);
   if (!request.ok()) return UsageError(kVerbName, request.status().message());
+  if (line.Count(kRescueOption.name) > 0) {
+    if (request->lists || request->is_unnamed) {
+      return UsageError(kVerbName,
+                        "--rescue goes with neither -l nor --unnamed");
+    }
+    return DumpRescue({.path = line.words()[0],
+                       .names = request->names,
+                       .output = request->output,
+                       .format = request->format,
+                       .has_native_integers = request->has_native_integers,
+                       .is_quiet = request->is_quiet});
+  }
   const absl::StatusOr<Domain> domain = OpenToRead(line.words()[0]);
   if (!domain.ok()) return Fail(domain.status());
   const absl::StatusOr<bool> found = Dump(*domain, *request);
@@ -334,8 +283,8 @@ const Verb& DumpVerb() {
       .words_max = kWordsMax,
       .options = {kAllOption, kOneOption, kPrintOption, kFormatOption,
                   kJsonOption, kOutputOption, kFileOption, kListOption,
-                  kUnnamedOption, kStoredOption, kProgressOption, kQuietOption,
-                  kShortQuietOption},
+                  kUnnamedOption, kStoredOption, kRescueOption, kProgressOption,
+                  kQuietOption, kShortQuietOption},
       .run = RunDump};
   return *kVerb;
 }
