@@ -8,12 +8,16 @@
 //   1 slot's lock byte taken   the kernel releases it
 //   2 newest root pinned       the pin is ignored
 //   3 pending[slot] announced  honoured until somebody takes the slot over
-//   4 data flushed             as 3; left out with a list
-//   5 slot page written        as 3; it may reach the disk at any later time,
+//   4 write-back begun         as 3; left out with a list, and so is 5
+//   5 data flushed             as 3
+//   6 slot page written        as 3; it may reach the disk at any later time,
 //                              so whoever takes the slot finishes it (P17)
-//   6 slot flushed             as 5
-//   7 durable[slot] raised     as 5: finishing again changes nothing
-//   8 pending cleared, byte released
+//   7 slot flushed             as 6
+//   8 durable[slot] raised     as 6: finishing again changes nothing
+//   9 pending cleared, byte released
+//
+// Steps 4 to 7 go through io_uring where that is allowed (write_back.h). What
+// has one flush makes plain calls: two are quicker than the ring.
 //
 // Threads:    any method may be called concurrently.
 // Processes:  any number checkpoint at once, in different slots.
@@ -33,14 +37,17 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/checkpoint/dirty_extents.h"
+#include "engine/checkpoint/dirty_ranges.h"
 #include "engine/checkpoint/durable_state.h"
 #include "engine/checkpoint/slot_keeper.h"
 #include "engine/epoch/flusher_turn.h"
+#include "engine/file/write_back.h"
 #include "engine/format/commit_slot.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/core.h"
@@ -54,7 +61,8 @@ class Checkpointer {
   explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
       : core_(core),
         slots_(core, patience, [this] { return FlushFile(); }),
-        turn_(&core->region, core->slots.get()) {}
+        turn_(&core->region, core->slots.get()),
+        write_back_(&core->file) {}
 
   // Makes everything durable that was committed before the call, with two
   // flushes. One thread at a time works, and the others find that their version
@@ -81,15 +89,26 @@ class Checkpointer {
   absl::Status ShortenSlots(uint64_t file_bytes);
 
   uint64_t durable_version() const { return ReadDurableVersion(core_->region); }
+  // Whether this process has the slot's byte: the kernel does not say so of
+  // one's own.
+  bool HasSlot(uint32_t slot) { return slots_.IsMine(slot); }
+  // Lets go of what would keep the parent's resources in a forked child.
+  void AbandonInChild() { write_back_.CloseInChild(); }
 
  private:
   absl::Status FlushFile();
-  absl::Status FlushForAll(uint64_t version, absl::Time until);
+  // The steps of a checkpoint, each of which poisons the domain if it fails.
+  absl::Status StepOfCheckpoint(absl::FunctionRef<absl::Status()> step);
+  absl::Status FlushData(const std::vector<ByteRange>& ranges);
+  absl::Status WriteSlotAndFlush(uint32_t slot, const CommitSlot& page);
+  // False: somebody else has done it.
+  absl::StatusOr<bool> FlushForAll(uint64_t version, uint64_t deadline);
   // Lets those publish who are about to: what comes a little later would wait
   // for a whole flush more.
   void Gather() const;
-  // Of the newest root, in a slot that the caller has taken.
-  absl::Status WriteNewest(uint32_t slot, bool may_list);
+  // Of the newest root, in a slot that the caller has taken. False: it was
+  // durable already.
+  absl::StatusOr<bool> WriteNewest(uint32_t slot, bool may_list);
   absl::Status WriteCheckpoint(uint32_t slot, const PinnedRoot& root);
   absl::Status WriteTogether(uint32_t slot, const PinnedRoot& root,
                              absl::Span<const CommitExtent> extents);
@@ -114,6 +133,9 @@ class Checkpointer {
   // A file description tells of an error once: who flushes after a thread that
   // was told must see what that one made of it.
   std::mutex flush_mutex_;
+  WriteBack write_back_;  // under flush_mutex_
+  DirtyRanges ranges_;    // under ranges_mutex_
+  std::mutex ranges_mutex_;
 };
 
 }  // namespace eve

@@ -54,10 +54,11 @@ void Checkpointer::Gather() const {
   }
 }
 
-absl::Status Checkpointer::FlushForAll(uint64_t version, absl::Time until) {
+absl::StatusOr<bool> Checkpointer::FlushForAll(uint64_t version,
+                                               uint64_t deadline) {
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot,
-                       slots_.Take(version, until));
-  if (!slot.has_value()) return absl::OkStatus();
+                       slots_.Take(version, deadline));
+  if (!slot.has_value()) return false;
   absl::Cleanup release = [this, &slot] { slots_.Release(*slot); };
   return WriteNewest(*slot, /*may_list=*/true);
 }
@@ -80,9 +81,12 @@ absl::Status Checkpointer::Commit(uint64_t version, absl::Time until) {
     // Where several commit, one that has just been woken will commit again.
     if (has_waited || group_.load(std::memory_order_relaxed) > 1) Gather();
     const uint64_t begin = MonotonicNanos();
-    const absl::Status flushed = FlushForAll(version, until);
-    turn_.Release(ticket, MonotonicNanos() - begin);
-    EVE_RETURN_IF_ERROR(flushed);
+    const absl::StatusOr<bool> flushed = FlushForAll(version, deadline);
+    // How long it takes to find that there is nothing to do, or that it fails,
+    // says nothing of how long others should wait for a flush.
+    const bool has_flushed = flushed.ok() && *flushed;
+    turn_.Release(ticket, has_flushed ? MonotonicNanos() - begin : 0);
+    EVE_RETURN_IF_ERROR(flushed.status());
   }
 }
 

@@ -332,7 +332,9 @@ absl::Status ResetWords(const RecoveryContext& context,
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
     words.pending[i].store(0, std::memory_order_relaxed);
     words.durable[i].store(0, std::memory_order_relaxed);
+    words.flush_begun[i].store(0, std::memory_order_relaxed);
   }
+  words.io_engine.store(0, std::memory_order_relaxed);
   // Not those of all rows: the file may have been cut, and what is live lies
   // inside it.
   const uint64_t segments = SegmentsForBytes(context.file_bytes);

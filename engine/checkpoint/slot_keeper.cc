@@ -8,6 +8,7 @@
 #include "engine/checkpoint/durable_state.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/commit_slot.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -32,6 +33,8 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   RegionWords& words = core_->region.words();
   const uint64_t pending = words.pending[slot].load(std::memory_order_seq_cst);
   if (pending == 0) return false;
+  // relaxed: a figure for people.
+  words.flush_begun[slot].store(0, std::memory_order_relaxed);
   CommitSlot page;
   EVE_RETURN_IF_ERROR(
       core_->file.ReadAt(CommitSlotPosition(slot), &page, sizeof(page)));
@@ -92,7 +95,7 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
 }
 
 absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
-                                                         absl::Time until) {
+                                                         uint64_t deadline) {
   const auto announced = [this] {
     const DurableCandidates found = ReadDurableCandidates(core_->region);
     std::vector<uint64_t> versions = found.pending;
@@ -102,7 +105,10 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> first, TryTake());
   if (first.has_value()) return first;
   std::vector<uint64_t> seen = announced();
-  absl::Time got_on = absl::Now();
+  // Not by the wall clock, which may be set meanwhile.
+  const auto patience =
+      static_cast<uint64_t>(absl::ToInt64Nanoseconds(patience_));
+  uint64_t got_on = MonotonicNanos();
   while (true) {
     EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, TryTake());
     if (slot.has_value()) return slot;
@@ -110,13 +116,13 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
     if (ReadDurableVersion(core_->region) >= wanted) return std::nullopt;
     EVE_RETURN_IF_ERROR(CheckPoison(*core_));
     std::vector<uint64_t> now = announced();
-    if (now != seen) got_on = absl::Now();
+    if (now != seen) got_on = MonotonicNanos();
     seen = std::move(now);
-    if (absl::Now() >= until) {
+    if (MonotonicNanos() >= deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
           core_->path, ": version ", wanted, " is not durable yet"));
     }
-    if (absl::Now() - got_on >= patience_) {
+    if (MonotonicNanos() - got_on >= patience) {
       return absl::UnavailableError(absl::StrCat(
           core_->path, ": all ", kCommitSlotCount,
           " commit slots are in use by other processes, which have not got on "

@@ -35,12 +35,16 @@ class SlotKeeper {
       : core_(core), patience_(patience), flush_(std::move(flush)) {}
 
   // A slot that may be written over. Nothing: somebody has made `wanted`
-  // durable meanwhile.
-  absl::StatusOr<std::optional<uint32_t>> Take(
-      uint64_t wanted, absl::Time until = absl::InfiniteFuture());
+  // durable meanwhile. Waits until `deadline` of MonotonicNanos() at most.
+  absl::StatusOr<std::optional<uint32_t>> Take(uint64_t wanted,
+                                               uint64_t deadline = UINT64_MAX);
   // This one, if nobody has it.
   absl::StatusOr<bool> TryTakeThis(uint32_t slot);
   void Release(uint32_t slot);
+  bool IsMine(uint32_t slot) {
+    std::lock_guard lock(mutex_);
+    return is_mine_[slot];
+  }
   absl::Status FinishDeadOwners();
 
  private:

@@ -41,6 +41,9 @@ std::vector<Figure> FiguresOf(const DomainStats& stats) {
           {"folds", stats.folds},
           {"segments_freed", stats.segments_freed},
           {"checkpoints", stats.checkpoints},
+          {"flushes", stats.flushes},
+          {"flush_ns", stats.flush_ns},
+          {"flush_bytes", stats.flush_bytes},
           {"bytes_committed", stats.bytes_committed},
           {"blocks_moved", stats.blocks_moved},
           {"bytes_moved", stats.bytes_moved},
@@ -55,6 +58,7 @@ void PrintJson(const std::string& path, const DomainStats& stats,
   all.Add("schema", uint64_t{1}).Add("path", std::string_view(path));
   for (const auto& [name, value] : FiguresOf(stats)) all.Add(name, value);
   all.Add("write_amplification", stats.write_amplification);
+  if (stats.knows_dirty_bytes) all.Add("dirty_bytes", stats.dirty_bytes);
   all.Add("has_unpinned_reader", stats.has_unpinned_reader);
   all.Add("io_engine", std::string_view(stats.io_engine));
   all.Add("poisoned", stats.poisoned);
@@ -73,6 +77,10 @@ void PrintText(const DomainStats& stats,
                     static_cast<double>(stats.fill_bytes));
   }
   std::printf("%-19s %.2f\n", "write_amplification", stats.write_amplification);
+  if (stats.knows_dirty_bytes) {
+    std::printf("%-19s %llu\n", "dirty_bytes",
+                static_cast<unsigned long long>(stats.dirty_bytes));
+  }
   if (stats.has_unpinned_reader) {
     Print("a reader that may not write the lock file holds back all reuse\n");
   }
@@ -117,7 +125,10 @@ const Verb& StatVerb() {
           "Counters "
           "are sums over all processes, since the first of those that\nhave "
           "the "
-          "domain open.",
+          "domain open. flushes are under way, flush_ns for how long the "
+          "oldest is, flush_bytes\nwhat it has to write, dirty_bytes what of "
+          "the file is in memory only, if the kernel\ncan tell. io_engine is "
+          "that of the last checkpoint: io_uring, plain calls, or none\nyet.",
       .words_min = 1,
       .words_max = 1,
       .options = {kJsonOption},

@@ -8,6 +8,7 @@
 #include "engine/domain/domain_impl.h"
 #include "engine/epoch/attached.h"
 #include "engine/reclaim/fold.h"
+#include "util/clock.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -163,12 +164,20 @@ void DomainImpl::BackgroundTick(bool is_due) {
   if (is_due) Rest(version);
   if (is_due && (options_.durability == Durability::kCheckpoint ||
                  HoldsMoreThanLives(LastUse()))) {
-    checkpointer_->Run().IgnoreError();
+    CheckpointInBackground();
   }
   if (is_due && std::exchange(settled_at_, version) == version) {
     checkpointer_->Settle().IgnoreError();
   }
   if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
+}
+
+void DomainImpl::CheckpointInBackground() {
+  const uint64_t begin = MonotonicNanos();
+  if (!pacer_.IsDue(begin)) return;
+  // An error stays in the domain: the next Sync meets it.
+  checkpointer_->Run().IgnoreError();
+  pacer_.Ran(begin, MonotonicNanos());
 }
 
 void DomainImpl::Rest(uint64_t version) {

@@ -123,6 +123,7 @@ void DomainImpl::CutTailIfAlone() {
 void DomainImpl::AbandonInChild() {
   core_.region.CloseInChild();
   core_.file.Close();
+  if (checkpointer_ != nullptr) checkpointer_->AbandonInChild();
 }
 
 absl::Status DomainImpl::CheckWritable() const {
@@ -224,7 +225,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     WakeBackground();
   }
   if (durability == Durability::kSync) {
-    EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version));
+    EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version, result->published));
   }
   return result->commit;
 }
@@ -239,9 +240,15 @@ absl::Status DomainImpl::CheckMayPromise() const {
                    std::string(poison.message())));
 }
 
-absl::Status DomainImpl::MakeDurable(uint64_t version) {
+absl::Status DomainImpl::MakeDurable(uint64_t version, bool published) {
   const absl::Status done = checkpointer_->Commit(version);
   if (done.ok()) return done;
+  if (!published) {
+    return absl::UnavailableError(
+        absl::StrCat("the transaction wrote nothing, but version ", version,
+                     ", which it has seen, may not survive a power failure: ",
+                     std::string(done.message())));
+  }
   // Whoever reads this must not repeat the transaction.
   return absl::UnavailableError(
       absl::StrCat("version ", version,

@@ -22,6 +22,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/checkpoint/checkpoint_pacer.h"
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/slow_readers.h"
 #include "engine/epoch/courtesy_lease.h"
@@ -48,7 +49,10 @@ struct WriterContext {
 
 class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
  public:
-  explicit DomainImpl(const DomainOptions& options) : options_(options) {}
+  explicit DomainImpl(const DomainOptions& options)
+      : options_(options),
+        pacer_(static_cast<uint64_t>(
+            absl::ToInt64Nanoseconds(options.checkpoint_every))) {}
   ~DomainImpl();
 
   // Opens, attaches and starts the background thread.
@@ -87,8 +91,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
 
  private:
   absl::Status CheckMayPromise() const;
-  // What is published survives a power failure on return.
-  absl::Status MakeDurable(uint64_t version);
+  // What is published survives a power failure on return. `published`: by the
+  // caller, who must not repeat it.
+  absl::Status MakeDurable(uint64_t version, bool published);
   // For commits of that durability at most.
   std::unique_ptr<WriterContext> TakeWriter(
       Durability durability = Durability::kNone);
@@ -109,6 +114,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void WakeBackground();
   void RunBackground();
   void BackgroundTick(bool is_due);
+  // Unless the last one took so long that it is too early.
+  void CheckpointInBackground();
   void Rest(uint64_t version);
   void GatherVictims();
 
@@ -155,6 +162,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
   IdleWatch idle_;
+  CheckpointPacer pacer_;
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   // Of dead space, when durable roots were last moved on in this rest: no less

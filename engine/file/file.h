@@ -14,8 +14,10 @@
 #define EVE_ENGINE_FILE_FILE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -61,10 +63,21 @@ class File {
   absl::Status Truncate(uint64_t size) const;
   // fdatasync. A failure is final: the kernel forgets which pages it lost.
   absl::Status Datasync() const;
+  // The same three by `call`, which makes them in another way (write_back.h)
+  // and gives an errno.
+  absl::Status WriteAt(uint64_t offset, const void* data, uint64_t size,
+                       absl::FunctionRef<int()> call) const;
+  absl::Status Datasync(absl::FunctionRef<int()> call) const;
+  // Begins to write [offset, offset + size), or a part of it, to the device.
+  absl::Status StartWriteBack(uint64_t offset, uint64_t size,
+                              absl::FunctionRef<int()> call) const;
   absl::Status Sync() const;
   absl::StatusOr<uint64_t> Size() const;
   // Disk blocks in use, in bytes.
   absl::StatusOr<uint64_t> DiskBytes() const;
+  // Of the file's content, what is in memory only: not yet written, or on its
+  // way. Nothing where the kernel cannot tell (before Linux 6.5).
+  std::optional<uint64_t> DirtyBytes() const;
   absl::StatusOr<FileIdentity> Identity() const;
   // Asks the kernel to drop clean cached pages, so that what is read next comes
   // from the device.

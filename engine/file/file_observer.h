@@ -25,6 +25,7 @@ enum class FileOp {
   kAllocate,
   kPunch,
   kTruncate,
+  kWriteBack,  // a hint, of all that lies between the first and the last byte
   kDatasync,
   kSync,
   kDropCache,

@@ -204,7 +204,11 @@ EVE_AT(RegionWords, pad4, 456);
 EVE_AT(RegionWords, flusher, 512);
 EVE_AT(RegionWords, beat, 520);
 EVE_AT(RegionWords, settled, 528);
-EVE_AT(RegionWords, reserved, 536);
+EVE_AT(RegionWords, pad5, 536);
+EVE_AT(RegionWords, flush_begun, 576);
+EVE_AT(RegionWords, flush_bytes, 704);
+EVE_AT(RegionWords, io_engine, 832);
+EVE_AT(RegionWords, reserved, 836);
 
 static_assert(sizeof(ProcessSlot) == 128);
 EVE_AT(ProcessSlot, generation, 0);

@@ -57,7 +57,12 @@ struct RegionWords {
   SharedWord flusher;  // 512..519 who flushes for everybody
   SharedWord beat;     // 520..527 bumped when a flush has ended, well or not
   SharedWord settled;  // 528..535 newest version that a slot without a list has
-  uint8_t reserved[3560];
+  uint8_t pad5[40];
+  // For people: of a checkpoint under way, by slot.
+  SharedWord flush_begun[kCommitSlotCount];  // 576..703 MonotonicNanos; 0: none
+  SharedWord flush_bytes[kCommitSlotCount];  // 704..831 that it has to write
+  SharedHalf io_engine;  // 832..835 IoEngine of the last checkpoint; 0: none
+  uint8_t reserved[3260];
 };
 EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 
@@ -109,7 +114,7 @@ static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
 // Changes whenever a struct above or the order of protocol steps changes, so
 // that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 6;
+inline constexpr uint64_t kSharedProtocolVersion = 7;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
   for (uint64_t part :

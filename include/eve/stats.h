@@ -73,7 +73,18 @@ struct DomainStats {
   // How much of this process's two views is mapped with 2-MiB pages.
   uint64_t mapped_bytes = 0;
   uint64_t huge_mapped_bytes = 0;
-  std::string io_engine;  // "plain": write-back by fdatasync
+  // Checkpoints and commits under way, in all processes; of the one that has
+  // been at it for longest: how long, and what it set out to write.
+  uint64_t flushes = 0;
+  uint64_t flush_ns = 0;
+  uint64_t flush_bytes = 0;
+  // Of the file, what is in memory and not on the disk yet, if the kernel can
+  // tell (cachestat(2), Linux 6.5).
+  uint64_t dirty_bytes = 0;
+  bool knows_dirty_bytes = false;
+  // How the last checkpoint, of any process, was written: "io_uring", "plain"
+  // calls, or "none" yet.
+  std::string io_engine;
   // What was opened, if this process was the first: "durable version 7", and
   // why newer ones were not. Empty in processes that joined.
   std::string recovery;

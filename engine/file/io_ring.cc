@@ -1,0 +1,173 @@
+#include "engine/file/io_ring.h"
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "engine/file/file.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+// Passes injected results off as the kernel's: an errno, or fewer bytes.
+int ResultOf(const io_uring_cqe& done) {
+  const int fault = EVE_FAULT("ring.result");
+  if (fault != 0) return -fault;
+  const int fewer = EVE_FAULT("ring.short");
+  return fewer != 0 && done.res > fewer ? fewer : done.res;
+}
+
+bool HasOperations(struct io_uring* ring) {
+  struct io_uring_probe* const probe = ::io_uring_get_probe_ring(ring);
+  if (probe == nullptr) return false;
+  bool all = true;
+  for (const int operation :
+       {IORING_OP_FSYNC, IORING_OP_WRITE, IORING_OP_SYNC_FILE_RANGE}) {
+    all &= ::io_uring_opcode_supported(probe, operation) != 0;
+  }
+  ::io_uring_free_probe(probe);
+  return all;
+}
+
+}  // namespace
+
+struct IoRing::Impl {
+  struct io_uring ring;
+  // Here, so that it outlives a write which is not waited for.
+  alignas(4096) char page[kWriteBytesMax];
+};
+
+IoRing::IoRing() : impl_(std::make_unique<Impl>()) {}
+
+absl::StatusOr<std::unique_ptr<IoRing>> IoRing::Create() {
+  std::unique_ptr<IoRing> made(new IoRing);
+  int error = EVE_FAULT("ring.setup");
+  if (error == 0) {
+    error = -::io_uring_queue_init(kEntries, &made->impl_->ring, 0);
+    made->is_usable_ = error == 0;
+  }
+  if (error != 0) return ErrnoStatus(error, "io_uring_setup");
+  if (!HasOperations(&made->impl_->ring)) {
+    return ErrnoStatus(ENOTSUP, "io_uring");
+  }
+  // A child would write to the queues that the parent's kernel side reads.
+  (void)::io_uring_ring_dontfork(&made->impl_->ring);
+  return made;
+}
+
+IoRing::~IoRing() {
+  if (fork_guard_.IsForkedChild()) {
+    CloseInChild();
+    (void)impl_.release();  // its mappings are not here
+    return;
+  }
+  if (impl_->ring.ring_fd > 0 && (is_usable_ || leaks_)) {
+    if (leaks_) {
+      // The kernel ends what is on its way when the descriptor is closed, which
+      // may be later.
+      ::close(impl_->ring.ring_fd);
+      (void)impl_.release();
+    } else {
+      ::io_uring_queue_exit(&impl_->ring);
+    }
+  }
+}
+
+void IoRing::CloseInChild() {
+  if (is_usable_) ::close(impl_->ring.ring_fd);
+  is_usable_ = false;
+}
+
+bool IoRing::SubmitAndWait(uint32_t count, int* results) {
+  const int fault = EVE_FAULT("ring.enter");
+  int taken = fault != 0 ? -fault : ::io_uring_submit(&impl_->ring);
+  // What the kernel did not take stays queued for the next call: there is none.
+  if (taken < 0) taken = 0;
+  const bool has_all = static_cast<uint32_t>(taken) == count;
+  if (!has_all) is_usable_ = false;
+  for (int i = 0; i < taken; ++i) {
+    struct io_uring_cqe* done = nullptr;
+    int error;
+    do {
+      error = ::io_uring_wait_cqe(&impl_->ring, &done);
+    } while (error == -EINTR || error == -EAGAIN);
+    if (error != 0) {
+      // It may be done at any later time, and nobody will know.
+      is_usable_ = false;
+      leaks_ = true;
+      std::fill(results, results + count, -EIO);
+      return true;
+    }
+    const auto index = static_cast<uint32_t>(::io_uring_cqe_get_data64(done));
+    if (index < count) results[index] = ResultOf(*done);
+    ::io_uring_cqe_seen(&impl_->ring, done);
+  }
+  if (!has_all) ::io_uring_queue_exit(&impl_->ring);
+  return has_all;
+}
+
+std::optional<int> IoRing::RunOne() {
+  int result = 0;
+  if (!SubmitAndWait(1, &result)) return std::nullopt;
+  // It was taken back before it had begun.
+  if (result == -ECANCELED) return std::nullopt;
+  return result;
+}
+
+std::optional<int> IoRing::Datasync(int fd) {
+  if (!is_usable_ || fork_guard_.IsForkedChild()) return std::nullopt;
+  struct io_uring_sqe* const entry = ::io_uring_get_sqe(&impl_->ring);
+  if (entry == nullptr) return std::nullopt;
+  ::io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
+  ::io_uring_sqe_set_data64(entry, 0);
+  return RunOne();
+}
+
+std::optional<int> IoRing::Write(int fd, uint64_t offset, const void* data,
+                                 uint64_t size) {
+  if (!is_usable_ || fork_guard_.IsForkedChild() || size > kWriteBytesMax) {
+    return std::nullopt;
+  }
+  struct io_uring_sqe* const entry = ::io_uring_get_sqe(&impl_->ring);
+  if (entry == nullptr) return std::nullopt;
+  std::memcpy(impl_->page, data, size);
+  ::io_uring_prep_write(entry, fd, impl_->page, static_cast<unsigned>(size),
+                        offset);
+  ::io_uring_sqe_set_data64(entry, 0);
+  return RunOne();
+}
+
+std::optional<int> IoRing::StartWriteBack(int fd,
+                                          absl::Span<const ByteRange> ranges) {
+  int first_error = 0;
+  while (!ranges.empty()) {
+    if (!is_usable_ || fork_guard_.IsForkedChild()) return std::nullopt;
+    const auto count =
+        static_cast<uint32_t>(std::min<size_t>(ranges.size(), kEntries));
+    for (uint32_t i = 0; i < count; ++i) {
+      struct io_uring_sqe* const entry = ::io_uring_get_sqe(&impl_->ring);
+      // Its length is 32 bits wide; a hint may be of less than there is.
+      ::io_uring_prep_sync_file_range(
+          entry, fd,
+          static_cast<unsigned>(std::min<uint64_t>(ranges[i].size, 1U << 31)),
+          ranges[i].offset, SYNC_FILE_RANGE_WRITE);
+      ::io_uring_sqe_set_data64(entry, i);
+    }
+    int results[kEntries] = {};
+    if (!SubmitAndWait(count, results)) return std::nullopt;
+    for (uint32_t i = 0; i < count && first_error == 0; ++i) {
+      // Where it was not begun, the flush begins it.
+      if (results[i] != -ECANCELED) first_error = results[i];
+    }
+    ranges.remove_prefix(count);
+  }
+  return first_error;
+}
+
+}  // namespace eve
