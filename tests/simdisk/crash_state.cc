@@ -63,6 +63,10 @@ void LoseNewestSlot(CrashState& state) {
   state.pages[lost] = nullptr;
 }
 
+// Has been written back early if it has a version that is neither the oldest
+// nor the newest.
+bool HasBetween(const InFlight& p) { return p.high - p.low >= 2; }
+
 // Chooses the pages of one state.
 class Chooser {
  public:
@@ -87,6 +91,12 @@ class Chooser {
   PageRef Any(const InFlight& p) {
     const auto version =
         static_cast<uint32_t>(p.low + random_.Uniform(p.high - p.low + 1));
+    return history_.version(p.page, version).bytes;
+  }
+  // REQUIRES: HasBetween(p).
+  PageRef Between(const InFlight& p) {
+    const auto version =
+        static_cast<uint32_t>(p.low + 1 + random_.Uniform(p.high - p.low - 1));
     return history_.version(p.page, version).bytes;
   }
   PageRef Mixed(const InFlight& p, bool has_garbage);
@@ -172,6 +182,8 @@ PageRef Chooser::Choose(size_t i) {
       return i == threshold_ ? High(p) : Low(p);
     case Family::kOneOld:
       return i == threshold_ ? Low(p) : High(p);
+    case Family::kOneBetween:
+      return i == threshold_ ? Between(p) : High(p);
     case Family::kSlotsNew:
       return IsSlotPage(p.page) ? High(p) : Low(p);
     case Family::kBlocksNew:
@@ -222,6 +234,9 @@ CrashState Chooser::Make() {
       // The slot of that number among those in flight.
       uint32_t slot = id_.index / 16;
       while (!IsSlotPage(At(threshold_).page) || slot-- > 0) ++threshold_;
+    } else if (id_.family == Family::kOneBetween) {
+      threshold_ = random_.Uniform(count);
+      while (!HasBetween(At(threshold_))) threshold_ = (threshold_ + 1) % count;
     } else if (id_.family == Family::kTimePrefix) {
       const InFlight& some = At(random_.Uniform(count));
       threshold_ = history_
@@ -298,6 +313,9 @@ std::vector<StateId> ListStates(const CrashPoint& point,
   add(Family::kAllNew, 1);
   add(Family::kOneNew, std::min<uint64_t>(pages, kSingles));
   add(Family::kOneOld, std::min<uint64_t>(pages, kSingles));
+  const auto between = static_cast<uint64_t>(std::count_if(
+      point.in_flight.begin(), point.in_flight.end(), HasBetween));
+  add(Family::kOneBetween, std::min<uint64_t>(between, kSingles));
   if (slots > 0) add(Family::kSlotsNew, 1);
   if (slots > 0) add(Family::kBlocksNew, 1);
   add(Family::kTornSlot, 16 * std::min<uint64_t>(slots, kTornSlotsMax));

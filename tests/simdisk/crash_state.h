@@ -38,8 +38,9 @@ enum class Family : uint8_t {
   kRegionOld,     // lock file is there (an image put back, a file system
   kRegionRandom,  // rolled back)
   kRotten,        // as kAllNew, and the newest valid slot is unreadable
+  kOneBetween,    // as kOneOld, but as it was in between
 };
-constexpr int kFamilies = 19;
+constexpr int kFamilies = 20;
 
 struct StateId {
   uint32_t event = 0;

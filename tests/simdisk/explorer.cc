@@ -79,7 +79,8 @@ std::vector<StateId> Explorer::Choose(const Recorder& recorder,
   }
   const DiskHistory& history = recorder.history();
   std::vector<StateId> ids;
-  for (uint32_t event = 0; event <= history.last_event(); ++event) {
+  for (uint32_t event = depth == 1 ? options_.first_event : 0;
+       event <= history.last_event(); ++event) {
     if (!history.IsEventful(event) && !timeline.IsEventful(event)) continue;
     ++report_->events;
     const bool has_region = !recorder.region(event).empty();
@@ -140,6 +141,7 @@ void Explorer::Lay(const CrashState& state, const Recorder& recorder,
                    const std::string& path) {
   ::unlink((path + "-lock").c_str());
   WriteState(state, path);
+  if (options_.tamper) options_.tamper(path);
   if (state.has_region) WriteRegion(recorder.region(state.id.event), path);
 }
 

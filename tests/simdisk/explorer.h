@@ -16,6 +16,7 @@
 #define EVE_TESTS_SIMDISK_EXPLORER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,9 @@ struct ExploreOptions {
   uint64_t written_one_in = 8;  // states that are written to
   uint64_t inner_one_in = 50;   // states whose recovery is explored
   int depth = 2;                // crashes in a row
+  uint32_t first_event = 0;     // of the first history: no crash before
+  // Changes a file that is about to be opened; may be empty.
+  std::function<void(const std::string& path)> tamper;
   std::string folder;
   std::vector<StateId> only;  // replay: one state at each depth
 };

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/file/shared_region.h"
+#include "tests/simdisk/blind_recovery.h"
 
 namespace eve::simdisk {
 namespace {
@@ -34,6 +35,11 @@ constexpr Named kNames[] = {
     {PlantedBug::kPunchedUnderDurable, "punched-under-durable"},
     {PlantedBug::kRecoveryWithoutFlush, "recovery-without-flush"},
     {PlantedBug::kCutBeforeSlots, "cut-before-slots"},
+    {PlantedBug::kListIgnored, "list-ignored"},
+    {PlantedBug::kExtentLeftOut, "extent-left-out"},
+    {PlantedBug::kStoredChecksumIgnored, "stored-checksum-ignored"},
+    {PlantedBug::kAcknowledgedEarly, "acknowledged-early"},
+    {PlantedBug::kCreatedUnflushed, "created-unflushed"},
 };
 
 // The words of the live region, through a mapping of this file's own.
@@ -139,6 +145,8 @@ void PlantLie(PlantedBug bug, Recorder* recorder) {
         // The first flush of an opening: nothing has been chosen yet.
         return If(info.last_step == "open.init_exclusive",
                   FlushFate::kForgotten);
+      case PlantedBug::kCreatedUnflushed:
+        return If(info.last_step == "create.written", FlushFate::kForgotten);
       case PlantedBug::kCutBeforeSlots:
         return If(info.last_step.substr(0, 8) == "shorten.",
                   FlushFate::kForgotten);
@@ -172,6 +180,22 @@ PlantedBug PlantedBugOfName(std::string_view name) {
   return PlantedBug::kNone;
 }
 
+std::function<void(const std::string& path)> TamperOf(PlantedBug bug) {
+  const auto blind = [](Blindness blindness) {
+    return [blindness](const std::string& path) { MakeBlind(path, blindness); };
+  };
+  switch (bug) {
+    case PlantedBug::kListIgnored:
+      return blind(Blindness::kToLists);
+    case PlantedBug::kExtentLeftOut:
+      return blind(Blindness::kToLastExtents);
+    case PlantedBug::kStoredChecksumIgnored:
+      return blind(Blindness::kToStoredChecksums);
+    default:
+      return {};
+  }
+}
+
 void Plant(PlantedBug bug, const std::string& path, Recorder* recorder) {
   switch (bug) {
     case PlantedBug::kNone:
@@ -191,6 +215,18 @@ void Plant(PlantedBug bug, const std::string& path, Recorder* recorder) {
           } else if (found->pending[i].load() == 0) {
             found->pending[i].store(version);
           }
+        }
+      });
+      return;
+    }
+    case PlantedBug::kAcknowledgedEarly: {
+      auto words = std::make_shared<Words>(path);
+      recorder->set_step_watch([words](std::string_view step) {
+        RegionWords* found = words->Get();
+        if (step != "one_flush.slot_written" || found == nullptr) return;
+        for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+          const uint64_t version = found->pending[i].load();
+          if (version != 0) found->durable[i].store(version);
         }
       });
       return;

@@ -10,6 +10,8 @@
 #ifndef EVE_TESTS_SIMDISK_PLANTED_BUG_H_
 #define EVE_TESTS_SIMDISK_PLANTED_BUG_H_
 
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,12 +34,20 @@ enum class PlantedBug {
   kPunchedUnderDurable,    // holes where durable roots have blocks
   kRecoveryWithoutFlush,   // the page cache is taken for the disk
   kCutBeforeSlots,         // the file is cut before its slots say so
+  kListIgnored,            // a slot counts whatever has become of what it lists
+  kExtentLeftOut,          // of what it lists the last is not looked at
+  kStoredChecksumIgnored,  // sums are compared, not the checksums in the blocks
+  kAcknowledgedEarly,      // a group is told before the flush
+  kCreatedUnflushed,       // a new domain gets its name before it is flushed
 };
 
 std::string_view NameOf(PlantedBug bug);
 const std::vector<PlantedBug>& AllPlantedBugs();
 // kNone if there is none of that name.
 PlantedBug PlantedBugOfName(std::string_view name);
+
+// What the bug does to a file that is about to be opened; empty: nothing.
+std::function<void(const std::string& path)> TamperOf(PlantedBug bug);
 
 // `path`: of the domain, which may not be open yet.
 void Plant(PlantedBug bug, const std::string& path, Recorder* recorder);

@@ -60,8 +60,9 @@ std::vector<PageRef> ReadPages(const std::string& path) {
   return pages;
 }
 
-Recorder::Recorder(const std::string& path, uint64_t seed)
-    : path_(path), random_(seed) {
+Recorder::Recorder(const std::string& path, uint64_t seed,
+                   const std::string& name)
+    : path_(name.empty() ? path : name), random_(seed) {
   absl::StatusOr<File> file = File::Open(path, O_RDWR);
   EVE_CHECK(file.ok(), "the file is there");
   file_ = *std::move(file);
@@ -256,6 +257,8 @@ std::optional<int> Recorder::Before(const FileCall& call) {
     case FileOp::kDropCache:
       DropLostPages();
       return 0;
+    case FileOp::kWriteBack:
+      return 0;  // a hint: any page may be written back at any time
     default:
       return std::nullopt;
   }

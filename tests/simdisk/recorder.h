@@ -55,8 +55,10 @@ class Recorder : public FileObserver {
   using Lie = std::function<FlushFate(const FlushInfo&)>;
   using StepWatch = std::function<void(std::string_view step)>;
 
-  // Watches the file at `path`, which is all on the disk.
-  Recorder(const std::string& path, uint64_t seed);
+  // Watches the file at `path`, which is all on the disk. `name`: by which it
+  // is opened, if it is another.
+  Recorder(const std::string& path, uint64_t seed,
+           const std::string& name = {});
   ~Recorder() override;
 
   void set_lie(Lie lie) { lie_ = std::move(lie); }

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/domain/create.h"
+#include "tests/simdisk/creation.h"
 #include "tests/simdisk/fixed_random.h"
 #include "tests/simdisk/recorder.h"
 #include "tests/testing/child_process.h"
@@ -22,7 +24,8 @@ uint64_t SeedOf(uint64_t seed, uint64_t history, uint64_t use) {
   return SplitMix64(state);
 }
 
-// Bugs of reuse show where segments die and are used again.
+// Bugs of reuse show where segments die and are used again, those of one flush
+// where commits are synchronous.
 void SuitTo(PlantedBug bug, WorkloadTraits* traits) {
   switch (bug) {
     case PlantedBug::kReusedOneEarly:
@@ -33,28 +36,37 @@ void SuitTo(PlantedBug bug, WorkloadTraits* traits) {
       traits->punches_at_once = bug == PlantedBug::kPunchedUnderDurable;
       traits->flushes_fail = bug == PlantedBug::kPendingIgnored;
       return;
+    case PlantedBug::kListIgnored:
+    case PlantedBug::kExtentLeftOut:
+    case PlantedBug::kAcknowledgedEarly:
+      traits->durability = Durability::kSync;
+      return;
+    case PlantedBug::kStoredChecksumIgnored:
+      // Runs are stored through the map, and their checksums last: while room
+      // is made for the next, those of the first are not there yet.
+      MakeChurn(traits);
+      traits->durability = Durability::kSync;
+      traits->edits_max = 4;
+      return;
     default:
       return;
   }
 }
 
-// In a process of its own.
-void RunHistory(const RigOptions& options, uint64_t history,
-                const std::string& folder, Report* report) {
-  SeedSystemRandom(SeedOf(options.seed, history, 1));
-  const std::string path = folder + "/domain.eve";
-  {
-    // Creating is not part of it: this is all on the disk.
-    const absl::StatusOr<Domain> created = Domain::Open(path);
-    EVE_CHECK(created.ok(), "a new domain");
-  }
-  ::unlink((path + "-lock").c_str());
+bool IsCreationPartOf(const RigOptions& options, uint64_t history) {
+  return options.bug == PlantedBug::kCreatedUnflushed ||
+         SeedOf(options.seed, history, 6) % 4 == 0;
+}
+
+// Writes, then tries what may have become of it.
+void RecordAndExplore(const RigOptions& options, uint64_t history,
+                      const std::string& folder, const std::string& path,
+                      Recorder& recorder, uint32_t first_event,
+                      Report* report) {
   Timeline timeline;
   timeline.OpenEpoch(0, 1, Content{});
-  timeline.Acknowledge(0, 1);
-  Recorder recorder(path, SeedOf(options.seed, history, 2));
+  timeline.Acknowledge(first_event, 1);
   recorder.KeepRegions();
-  Plant(options.bug, path, &recorder);
   WorkloadTraits traits = RandomTraits(SeedOf(options.seed, history, 3));
   SuitTo(options.bug, &traits);
   Workload workload(path, &recorder, &timeline,
@@ -65,11 +77,45 @@ void RunHistory(const RigOptions& options, uint64_t history,
   recorder.Stop();
   if (!wrong.empty()) {
     report->Fail(absl::StrCat("while writing: ", wrong));
+    return;
+  }
+  ExploreOptions explore = options.explore;
+  explore.folder = folder;
+  explore.seed = SeedOf(options.seed, history, 5);
+  explore.first_event = first_event;
+  explore.tamper = TamperOf(options.bug);
+  Explorer(explore, report).Explore(recorder, timeline);
+}
+
+// In a process of its own.
+void RunHistory(const RigOptions& options, uint64_t history,
+                const std::string& folder, Report* report) {
+  SeedSystemRandom(SeedOf(options.seed, history, 1));
+  const std::string path = folder + "/domain.eve";
+  const uint64_t seed = SeedOf(options.seed, history, 2);
+  if (IsCreationPartOf(options, history)) {
+    CreationWatch watch(path, seed, [&](Recorder* recorder) {
+      Plant(options.bug, path, recorder);
+    });
+    const absl::Status created = CreateDomainFile(path, ~uint64_t{0});
+    EVE_CHECK(created.ok() && watch.recorder() != nullptr, "a new domain");
+    if (!watch.has_durable_name()) {
+      report->Fail("a new domain's name is not flushed");
+    } else {
+      RecordAndExplore(options, history, folder, path, *watch.recorder(),
+                       watch.named_at(), report);
+    }
   } else {
-    ExploreOptions explore = options.explore;
-    explore.folder = folder;
-    explore.seed = SeedOf(options.seed, history, 5);
-    Explorer(explore, report).Explore(recorder, timeline);
+    {
+      // Creating is not part of it: this is all on the disk.
+      const absl::StatusOr<Domain> created = Domain::Open(path);
+      EVE_CHECK(created.ok(), "a new domain");
+    }
+    ::unlink((path + "-lock").c_str());
+    Recorder recorder(path, seed);
+    Plant(options.bug, path, &recorder);
+    RecordAndExplore(options, history, folder, path, recorder,
+                     /*first_event=*/0, report);
   }
   report->done = true;
 }
