@@ -352,6 +352,26 @@ TEST_F(OneFlushTest, DeathAtEachStepLosesNothing) {
 // P18: after a failed flush nothing is acknowledged, the commit says that it is
 // visible, and recovery takes only slots that were acknowledged, whatever the
 // cache shows of others.
+// A transaction that wrote nothing may well be repeated.
+TEST_F(OneFlushTest, WhoWroteNothingIsNotToldThatItIsPublished) {
+  Write(1);
+  Write(2, Durability::kNone);
+  SetFaultHook([](std::string_view point) {
+    return point == "file.datasync" ? EIO : 0;
+  });
+  SwapOptions synchronous;
+  synchronous.durability = Durability::kSync;
+  const absl::Status failed =
+      domain_.Swap([](Transaction&) { return absl::OkStatus(); }, synchronous)
+          .status();
+  ClearFaultHook();
+  EXPECT_CODE(failed, absl::StatusCode::kUnavailable);
+  EXPECT_NE(failed.message().find("wrote nothing"), std::string::npos)
+      << failed;
+  EXPECT_EQ(failed.message().find("everybody can see it"), std::string::npos)
+      << failed;
+}
+
 TEST_F(OneFlushTest, AFailedFlushPoisonsAndOnlyAcknowledgedSlotsCount) {
   Write(1);
   const uint64_t durable = domain_.durable_version();

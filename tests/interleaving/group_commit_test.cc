@@ -15,6 +15,7 @@
 
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/registry.h"
+#include "engine/epoch/ticket.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -111,6 +112,24 @@ TEST_F(GroupCommitTest, OneFlushForAllThatArePublished) {
   Checkpointer checkpointer(&impl_->core());
   EXPECT_OK(checkpointer.Commit(newest));
   EXPECT_EQ(flushes, 1);
+}
+
+// One that finds its version durable gives the ticket back without having
+// flushed: how long that took says nothing of how long others should wait.
+TEST_F(GroupCommitTest, WhatWasNoFlushDoesNotCountAsOne) {
+  HeldThread late([&] { EXPECT_OK(Put("a", 1)); },
+                  HeldThread::At("flusher.taken"));
+  ASSERT_TRUE(late.AwaitHeld());
+  const uint64_t held = NanosOfTicket(words().flusher.load());
+  ASSERT_GT(held, kTicketNanosPerUnit);
+  ASSERT_OK(domain_.Sync());
+  late.LetGo();
+  uint64_t next = 0;
+  SetStepHook([&](std::string_view step) {
+    if (step == "flusher.taken") next = NanosOfTicket(words().flusher.load());
+  });
+  ASSERT_OK(Put("a", 2));
+  EXPECT_EQ(next, held);
 }
 
 // Never what is about to be published: a commit that comes while the flush is
