@@ -44,11 +44,14 @@ class Epoch {
     contents_[base] = std::move(content);
   }
 
-  // The same until `version`, as another history's first.
-  Epoch UpTo(uint64_t version) const {
+  // The same until `version`, as another history's first. `knows_newer`: what
+  // is newer was left out for what the lock file says, a failed flush, and may
+  // be there after all when that is gone.
+  Epoch UpTo(uint64_t version, bool knows_newer) const {
     Epoch copy = *this;
     copy.opened_ = 0;
     copy.newest_ = version;
+    if (knows_newer) return copy;
     copy.contents_.erase(copy.contents_.upper_bound(version),
                          copy.contents_.end());
     return copy;
