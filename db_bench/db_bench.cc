@@ -38,6 +38,12 @@
 //                     operations; only readers count
 //   readwhilescanning   beside one thread that scans all entries
 //   swapcounter       increment one shared counter --writes times
+//   multiprocread, multiprocwrite   readrandom and overwrite by other names,
+//                     for runs with --processes
+//   multiprocwriteown   the same as multiprocwrite, but each worker puts into a
+//                     collection of its own
+//   watchlatency      up to 5,000 commits with pauses in between; the time from
+//                     before each to where another worker has woken and read it
 //   open              close and open the database --num / 10,000 times
 //   compact           the whole database, in place
 //   crc32c            the engine's checksum, whatever it is, of 4 KB at a time

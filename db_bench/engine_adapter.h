@@ -92,6 +92,16 @@ class Session {
   // that reads and writes. REQUIRES: the key exists; no snapshot is held.
   virtual absl::Status Increment(std::string_view key) = 0;
 
+  // From now on, works on a collection of this number, made if it is missing.
+  virtual absl::Status UseOwnCollection(int /*number*/) {
+    return absl::UnimplementedError("collections of one's own");
+  }
+  // Waits for a commit that the snapshot held does not show, and takes the
+  // newest. REQUIRES: a snapshot is held.
+  virtual absl::Status AwaitCommit() {
+    return absl::UnimplementedError("waiting for a commit");
+  }
+
   // Makes the newest state the one that Get and MultiGet see, in place of the
   // snapshot held so far. A session starts with none.
   virtual absl::Status TakeSnapshot() = 0;
@@ -190,6 +200,8 @@ struct Abilities {
   bool bulk_load = true;
   bool compact_in_place = true;
   bool compress = true;
+  bool own_collections = false;  // several in one database
+  bool watch = false;            // wait for the commits of others
 };
 
 // An engine as the driver knows it before anything is opened.

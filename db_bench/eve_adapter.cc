@@ -176,6 +176,20 @@ class EveSession final : public Session {
     return status;
   }
 
+  absl::Status UseOwnCollection(int number) override {
+    absl::StatusOr<BenchMap> map = domain_.Collection<BenchMap>(
+        absl::StrCat(kCollectionName, " ", number));
+    if (!map.ok()) return map.status();
+    map_ = *std::move(map);
+    return absl::OkStatus();
+  }
+
+  absl::Status AwaitCommit() override {
+    const absl::StatusOr<uint64_t> news =
+        domain_.WaitPast(snapshot_->version(), absl::InfiniteDuration());
+    return news.ok() ? EveSession::TakeSnapshot() : news.status();
+  }
+
   absl::Status TakeSnapshot() override {
     DropSnapshot();
     absl::StatusOr<eve::Snapshot> snapshot = domain_.Now();
@@ -274,7 +288,9 @@ class EveEngine final : public Engine {
         "version: ", stats->version,
         "\ndurable version: ", stats->durable_version,
         "\ncommits: ", stats->commits, "\nconflicts: ", stats->conflicts,
-        "\nrestamps: ", stats->restamps, "\ncheckpoints: ", stats->checkpoints,
+        "\nrestamps: ", stats->restamps, "\nreplays: ", stats->replays,
+        "\nturns: ", stats->turns, "\nwaits: ", stats->waits,
+        "\ncheckpoints: ", stats->checkpoints,
         "\nfile bytes: ", stats->file_bytes,
         "\ndisk bytes: ", stats->disk_bytes,
         "\nlive bytes: ", stats->live_bytes,
@@ -314,7 +330,7 @@ const EngineRegistration registration({
         ", defaults; single puts and deletes through Put and Erase"),
     .durability = {"Durability::kNone", "Durability::kCheckpoint every 100 ms",
                    "Durability::kSync"},
-    .can = {.compress = false},
+    .can = {.compress = false, .own_collections = true, .watch = true},
     .checksum = "XXH3-64",
     .create = [] { return std::make_unique<EveEngine>(); },
 });

@@ -292,6 +292,9 @@ absl::Status ParseBenchmarks(RunConfig* config) {
     if (workload->NeedsOneWorker() && config->Workers() != 1) {
       return Invalid(name, " needs one thread and one process");
     }
+    if (workload->NeedsTwoWorkers() && config->Workers() < 2) {
+      return Invalid(name, " needs --processes=2 or --threads=2 at least");
+    }
     filled = filled || workload->fills;
     if (!filled && !workload->RunsOnNothing()) {
       return Invalid(name, " needs a fill before it, or --use_existing_db");

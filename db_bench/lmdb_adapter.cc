@@ -21,6 +21,8 @@ namespace {
 // Address space and sparse file, not disk. The file is extended to this size
 // when it is mapped for writing, so only its disk bytes say how large it is.
 constexpr size_t kMapBytes = size_t{64} << 30;
+// Of collections that workers have of their own.
+constexpr MDB_dbi kOwnMax = 1024;
 
 absl::Status LmdbError(const char* call, int code) {
   if (code == MDB_SUCCESS) return absl::OkStatus();
@@ -160,6 +162,19 @@ class LmdbSession final : public Session {
     return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
   }
 
+  absl::Status UseOwnCollection(int number) override {
+    MDB_txn* txn = nullptr;
+    int code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
+    code = mdb_dbi_open(txn, absl::StrCat("~own ", number).c_str(), MDB_CREATE,
+                        &dbi_);
+    if (code == MDB_SUCCESS) {
+      return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
+    }
+    mdb_txn_abort(txn);
+    return LmdbError("mdb_dbi_open", code);
+  }
+
   // The handle is kept between snapshots, as LMDB's manual advises.
   absl::Status TakeSnapshot() override {
     DropSnapshot();
@@ -195,7 +210,7 @@ class LmdbSession final : public Session {
 
  private:
   MDB_env* const env_;
-  const MDB_dbi dbi_;
+  MDB_dbi dbi_;
   MDB_txn* read_txn_ = nullptr;
   bool is_reading_ = false;  // it is not reset
   MDB_txn* old_txn_ = nullptr;
@@ -212,6 +227,7 @@ class LmdbEngine final : public Engine {
                     const EngineOptions& options) override {
     int code = mdb_env_create(&env_);
     if (code == MDB_SUCCESS) code = mdb_env_set_mapsize(env_, kMapBytes);
+    if (code == MDB_SUCCESS) code = mdb_env_set_maxdbs(env_, kOwnMax);
     if (code == MDB_SUCCESS) {
       // One for each session and some for those that only verify.
       const int readers = std::max(126, options.sessions_max + 16);
@@ -315,7 +331,9 @@ const EngineRegistration registration({
     .durability = {"MDB_NOSYNC | MDB_WRITEMAP",
                    "MDB_NOSYNC | MDB_WRITEMAP, mdb_env_sync every 100 ms",
                    "no flags: fdatasync in each commit"},
-    .can = {.compact_in_place = false, .compress = false},
+    .can = {.compact_in_place = false,
+            .compress = false,
+            .own_collections = true},
     .create = [] { return std::make_unique<LmdbEngine>(); },
 });
 

@@ -62,6 +62,28 @@ std::string Remark(const Measurement& m) {
 
 }  // namespace
 
+namespace {
+
+// How fast the slowest worker was, by the fastest.
+void AddFairness(absl::Span<const WorkerResult> results, Measurement& sum) {
+  double slowest = std::numeric_limits<double>::infinity();
+  double fastest = 0;
+  int workers = 0;
+  for (const WorkerResult& result : results) {
+    if (result.operations == 0) continue;
+    const auto nanos =
+        static_cast<double>(result.end_nanos - result.start_nanos + 1);
+    const double speed = static_cast<double>(result.operations) / nanos;
+    slowest = std::min(slowest, speed);
+    fastest = std::max(fastest, speed);
+    ++workers;
+  }
+  if (workers < 2) return;
+  sum.figures.push_back({"slowest_by_fastest_worker_ratio", slowest / fastest});
+}
+
+}  // namespace
+
 std::string InWords(const NamedFigure& figure) {
   const std::string_view name = figure.name;
   const double value = figure.value;
@@ -113,6 +135,7 @@ Measurement MergeWorkers(absl::Span<const WorkerResult> results) {
     start = std::min(start, result.start_nanos);
     end = std::max(end, result.end_nanos);
   }
+  AddFairness(results, sum);
   // At least a nanosecond, so that no rate is infinite.
   sum.seconds = static_cast<double>(std::max(end, start + 1) - start) * 1e-9;
   return sum;

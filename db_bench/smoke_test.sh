@@ -97,6 +97,11 @@ run 0 --benchmarks=readrandom,overwrite,readmissing --db="$work/db" \
   --use_existing_db --settle
 lines $((count * 3)) "$result"
 
+run 0 --benchmarks=fillrandom,multiprocread,multiprocwrite,multiprocwriteown,watchlatency \
+  --processes=2 --writes=500 --db="$work/watch"
+lines "$(($(but none) - $(but eve)))" '^watchlatency .* operations'
+lines "$(($(but none) - $(but eve lmdb)))" '^multiprocwriteown .* 500 operations'
+run 2 --benchmarks=watchlatency --db="$work/alone"
 run 0 --benchmarks=$all --processes=2 --threads=2 --db="$work/many"
 lines $((several * 14)) "$result"
 

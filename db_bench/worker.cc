@@ -15,6 +15,8 @@ namespace {
 
 constexpr uint64_t kWarmUpStride = 16;
 
+}  // namespace
+
 absl::Status RunWrites(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const uint64_t batch = config.BatchOf(*task.workload);
@@ -35,6 +37,8 @@ absl::Status RunWrites(const WorkerTask& task) {
   }
   return absl::OkStatus();
 }
+
+namespace {
 
 // One transaction of everything; its duration is one lap.
 absl::Status RunBulkLoad(const WorkerTask& task) {
@@ -144,6 +148,9 @@ absl::Status RunByKind(const WorkerTask& task) {
       return RunMixedTask(task);
     case OpKind::kCount:
       return RunIncrements(task);
+    case OpKind::kPutOwn:
+    case OpKind::kWatch:
+      return RunProcessesTask(task);
     case OpKind::kOpen:
     case OpKind::kCompact:
     case OpKind::kChecksum:
@@ -163,6 +170,7 @@ uint64_t NowNanos() {
 }
 
 absl::Status WarmUp(const WorkerTask& task) {
+  if (task.workload->kind == OpKind::kWatch) return PrepareWatch(task);
   const bool mixed = task.workload->ReadsAndWrites();
   if (!task.workload->Reads() && !mixed) return absl::OkStatus();
   absl::Status status = task.session->TakeSnapshot();

@@ -194,6 +194,12 @@ inline void CountFound(const WorkerTask& task, uint64_t index,
   if (!task.values->Verify(index, value)) ++result.verify_failures;
 }
 
+// Puts or deletes as the workload says.
+absl::Status RunWrites(const WorkerTask& task);
+// The workloads that are about several processes.
+absl::Status RunProcessesTask(const WorkerTask& task);
+// Untimed: forgets the last commit of a watchlatency before.
+absl::Status PrepareWatch(const WorkerTask& task);
 // The workloads that read and write in turn.
 absl::Status RunMixedTask(const WorkerTask& task);
 // Opening, compacting, checksums.

@@ -97,6 +97,14 @@ constexpr Workload kWorkloads[] = {
      false, false, "readrandom beside one thread that scans all entries"},
     {"swapcounter", OpKind::kCount, KeyOrder::kRandom, 1, false, false,
      "increment one shared counter --writes times, one transaction each"},
+    {"multiprocread", OpKind::kGet, KeyOrder::kRandom, 1, false, false,
+     "readrandom, named for runs with --processes"},
+    {"multiprocwrite", OpKind::kPut, KeyOrder::kRandom, 1, false, false,
+     "overwrite, named for runs with --processes: all in one collection"},
+    {"multiprocwriteown", OpKind::kPutOwn, KeyOrder::kRandom, 1, false, false,
+     "write --writes random keys, each worker to a collection of its own"},
+    {"watchlatency", OpKind::kWatch, KeyOrder::kRandom, 1, false, false,
+     "from before a commit to where another worker has woken and read it"},
     {"open", OpKind::kOpen, KeyOrder::kSequential, 1, false, false,
      "close and open the database --num / 10,000 times"},
     {"compact", OpKind::kCompact, KeyOrder::kSequential, 1, false, false,
@@ -140,6 +148,10 @@ std::string WhyLeftOut(const Workload& workload, const EngineInfo& engine) {
     case OpKind::kDiff:
     case OpKind::kLongReader:
       return engine.can.snapshot ? "" : "it has no snapshots";
+    case OpKind::kPutOwn:
+      return engine.can.own_collections ? "" : "it has one collection here";
+    case OpKind::kWatch:
+      return engine.can.watch ? "" : "it cannot wait for a commit";
     case OpKind::kCompact:
       return engine.can.compact_in_place ? "" : "it cannot compact in place";
     case OpKind::kChecksum:
@@ -151,7 +163,10 @@ std::string WhyLeftOut(const Workload& workload, const EngineInfo& engine) {
 
 uint64_t RunConfig::BatchOf(const Workload& workload) const {
   // One operation per transaction, or per lookup, is what these are about.
-  if (workload.kind == OpKind::kCount || workload.ReadsAndWrites()) return 1;
+  if (workload.kind == OpKind::kCount || workload.kind == OpKind::kWatch ||
+      workload.ReadsAndWrites()) {
+    return 1;
+  }
   if (workload.Reads() || workload.name == "fillbatch") {
     return workload.default_batch;
   }
@@ -181,6 +196,8 @@ uint64_t RunConfig::OperationsOf(const Workload& workload) const {
     case OpKind::kUpdate:
     case OpKind::kReadsAndWrites:
       return read_writes;
+    case OpKind::kWatch:
+      return std::min(writes, kWatchedCommitsMax);
     case OpKind::kOpen:
       return std::max<uint64_t>(1, num / kOpensPerKey);
     case OpKind::kCompact:

@@ -23,6 +23,7 @@ enum class OpKind {
   kGetWhileScanning,
   kUpdate,          // a get and a put of the same key
   kReadsAndWrites,  // gets, then puts, in the ratio of --readwritepercent
+  kPutOwn,          // puts into a collection of the worker's own
   kScan,            // steps through all entries, forwards
   kScanReverse,     // and backwards
   kSeek,            // seeks a key and steps on from there
@@ -31,6 +32,7 @@ enum class OpKind {
   kRangeCount,  // counts a hundredth of the entries
   kDiff,        // two snapshots with 1,000 overwrites in between
   kCount,
+  kWatch,     // one commits, the others wait for it
   kOpen,      // closes and opens the database
   kCompact,   // all of it
   kChecksum,  // of the engine, of data in memory
@@ -82,9 +84,11 @@ struct Workload {
     return MeasuresSpace() || kind == OpKind::kBulkLoad ||
            kind == OpKind::kOpen || kind == OpKind::kCompact;
   }
+  bool NeedsTwoWorkers() const { return kind == OpKind::kWatch; }
   // Needs no database that holds something.
   bool RunsOnNothing() const {
     return kind == OpKind::kCount || kind == OpKind::kChecksum ||
+           kind == OpKind::kPutOwn || kind == OpKind::kWatch ||
            kind == OpKind::kOpen || kind == OpKind::kCompact ||
            MeasuresNothing();
   }
@@ -114,6 +118,7 @@ struct Workload {
       case OpKind::kGetWhileScanning:
       case OpKind::kUpdate:
       case OpKind::kReadsAndWrites:
+      case OpKind::kPutOwn:
       case OpKind::kSeek:
       case OpKind::kSeekWhileWriting:
       case OpKind::kPrefixScan:
@@ -208,6 +213,7 @@ inline constexpr uint64_t kDiffWrites = 1000;
 inline constexpr uint64_t kChecksumBlockBytes = 4096;
 inline constexpr uint64_t kChecksumBytes = uint64_t{500} << 20;
 inline constexpr int kChurnRoundsMax = 1000;
+inline constexpr uint64_t kWatchedCommitsMax = 5000;
 inline constexpr char kCounterName[] = "~counter";
 
 }  // namespace eve::bench

@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <climits>
 #include <cstdint>
 
@@ -27,20 +28,32 @@ namespace eve {
 static_assert(std::endian::native == std::endian::little);
 
 // Returns when woken, when the low half of `word` is not that of `seen`, after
-// `nanos`, or for no reason: the caller looks again.
-inline void FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
+// `nanos`, or for no reason: the caller looks again. False: `nanos` are over.
+inline bool FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
                       uint64_t nanos) {
   const timespec timeout = {static_cast<time_t>(nanos / kNanosPerSecond),
                             static_cast<long>(nanos % kNanosPerSecond)};
   const void* address = &word;
-  syscall(SYS_futex, address, FUTEX_WAIT, static_cast<uint32_t>(seen), &timeout,
-          nullptr, 0);
+  return syscall(SYS_futex, address, FUTEX_WAIT, static_cast<uint32_t>(seen),
+                 &timeout, nullptr, 0) == 0 ||
+         errno != ETIMEDOUT;
 }
 
 // To be called after the word has changed.
 inline void FutexWakeAll(const std::atomic<uint64_t>& word) {
   const void* address = &word;
   syscall(SYS_futex, address, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+// Adds one to the low half of `word` and wakes all who wait on it, in one call:
+// whoever dies or is stopped has done both or neither. False: the kernel, or a
+// sandbox, refuses, and nothing was done.
+inline bool FutexBumpAndWakeAll(std::atomic<uint64_t>& word) {
+  void* address = &word;
+  constexpr int kAddOne = FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0);
+  // The fourth argument is how many of those at the second address to wake.
+  return syscall(SYS_futex, address, FUTEX_WAKE_OP, INT_MAX, INT_MAX, address,
+                 kAddOne) >= 0;
 }
 
 }  // namespace eve

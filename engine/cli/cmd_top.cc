@@ -67,6 +67,7 @@ constexpr Rate kRates[] = {
     {"commits", &DomainStats::commits},
     {"conflicts", &DomainStats::conflicts},
     {"restamps", &DomainStats::restamps},
+    {"replays", &DomainStats::replays},
     {"waits", &DomainStats::waits},
     {"bytes_committed", &DomainStats::bytes_committed},
     {"blocks_moved", &DomainStats::blocks_moved},

@@ -15,6 +15,12 @@ absl::StatusOr<std::optional<std::string>> BytesOption(
 
 }  // namespace
 
+bool KeyRange::Contains(Bytes key) const {
+  return (!prefix.has_value() || std::string_view(key).starts_with(*prefix)) &&
+         (!from.has_value() || key >= Bytes(*from)) &&
+         (!to.has_value() || key < Bytes(*to));
+}
+
 OrderedStrings::Reader::Scan KeyRange::Over(
     const OrderedStrings::Reader& reader) const {
   if (prefix.has_value()) return reader.Prefix(*prefix);

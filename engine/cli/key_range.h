@@ -27,6 +27,7 @@ struct KeyRange {
   bool IsAll() const {
     return !from.has_value() && !to.has_value() && !prefix.has_value();
   }
+  bool Contains(Bytes key) const;
   OrderedStrings::Reader::Scan Over(const OrderedStrings::Reader& reader) const;
 };
 

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+
+#include "absl/time/clock.h"
 
 namespace eve::cli {
 namespace {
@@ -59,10 +62,21 @@ int StopSignal() { return stop_signal; }
 
 int StoppedExitCode() { return kSignalCodeBase + stop_signal; }
 
-void WaitToRead(int fd) {
-  pollfd waiting[2] = {{fd, POLLIN, 0}, {wake_pipe[0], POLLIN, 0}};
-  while (stop_signal == 0 && ::poll(waiting, 2, -1) < 0 && errno == EINTR) {
+Woken WaitToRead(int fd, absl::Time end, int output) {
+  pollfd waiting[3] = {
+      {fd, POLLIN, 0}, {wake_pipe[0], POLLIN, 0}, {output, 0, 0}};
+  while (stop_signal == 0) {
+    const timespec left =
+        absl::ToTimespec(std::max(end - absl::Now(), absl::ZeroDuration()));
+    const int ready = ::ppoll(
+        waiting, 3, end == absl::InfiniteFuture() ? nullptr : &left, nullptr);
+    if (ready < 0 && errno == EINTR) continue;
+    if (stop_signal != 0) break;
+    if (waiting[0].revents != 0 || ready < 0) return Woken::kReadable;
+    if (waiting[2].revents != 0) return Woken::kNobodyReads;
+    if (ready == 0) return Woken::kTimeOver;
   }
+  return Woken::kStopped;
 }
 
 }  // namespace eve::cli

@@ -11,6 +11,10 @@
 #ifndef EVE_ENGINE_CLI_STOP_SIGNAL_H_
 #define EVE_ENGINE_CLI_STOP_SIGNAL_H_
 
+#include <cstdint>
+
+#include "absl/time/time.h"
+
 namespace eve::cli {
 
 // From now on the first signal is noted and the second one ends the process at
@@ -23,8 +27,12 @@ int StopSignal();
 // The exit code after a signal, as a shell gives it.
 int StoppedExitCode();
 
-// Waits until `fd` has something to read, or a signal asks to stop.
-void WaitToRead(int fd);
+enum class Woken : uint8_t { kReadable, kStopped, kNobodyReads, kTimeOver };
+// Waits until a signal asks to stop, `fd` has something to read, nobody reads
+// what is written to `output` any more (-1: that is not asked), or `end` comes.
+// Returns the first in this order that is so.
+Woken WaitToRead(int fd, absl::Time end = absl::InfiniteFuture(),
+                 int output = -1);
 
 }  // namespace eve::cli
 

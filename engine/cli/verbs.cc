@@ -4,11 +4,11 @@ namespace eve::cli {
 
 const std::vector<const Verb*>& Verbs() {
   static const auto* const kVerbs = new std::vector<const Verb*>{
-      &PutVerb(),     &GetVerb(),         &DelVerb(),     &ScanVerb(),
-      &CountVerb(),   &CollectionsVerb(), &DumpVerb(),    &LoadVerb(),
-      &StatVerb(),    &ReadersVerb(),     &TopVerb(),     &CheckVerb(),
-      &RecoverVerb(), &CopyVerb(),        &CompactVerb(), &CompletionVerb(),
-      &HelpVerb(),    &VersionVerb()};
+      &PutVerb(),        &GetVerb(),     &DelVerb(),         &ScanVerb(),
+      &CountVerb(),      &WatchVerb(),   &CollectionsVerb(), &DumpVerb(),
+      &LoadVerb(),       &StatVerb(),    &ReadersVerb(),     &TopVerb(),
+      &CheckVerb(),      &RecoverVerb(), &CopyVerb(),        &CompactVerb(),
+      &CompletionVerb(), &HelpVerb(),    &VersionVerb()};
   return *kVerbs;
 }
 

@@ -37,6 +37,7 @@ const Verb& GetVerb();
 const Verb& DelVerb();
 const Verb& ScanVerb();
 const Verb& CountVerb();
+const Verb& WatchVerb();
 const Verb& CollectionsVerb();
 const Verb& DumpVerb();
 const Verb& LoadVerb();

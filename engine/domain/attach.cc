@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
+#include "engine/file/file_system.h"
 #include "engine/format/checksum.h"
 #include "engine/verify/verifier.h"
 #include "util/failpoint.h"
@@ -321,6 +322,7 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
     core.path = ResolvePath(path);
   }
   EVE_RETURN_IF_ERROR(CheckRegularFile(core.file));
+  EVE_RETURN_IF_ERROR(CheckFileSystem(core.file));
   absl::Status read =
       core.file.ReadAt(0, &core.superblock, sizeof(core.superblock));
   if (absl::IsOutOfRange(read)) {

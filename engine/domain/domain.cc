@@ -8,6 +8,7 @@
 #include "engine/domain/backup.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/domain/registry.h"
+#include "engine/domain/watch.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -93,6 +94,19 @@ absl::StatusOr<Snapshot> Domain::Now() const {
   if (impl_ == nullptr) return NotOpen();
   EVE_ASSIGN_OR_RETURN(auto snapshot, impl_->Now());
   return Snapshot(std::move(snapshot));
+}
+
+absl::StatusOr<uint64_t> Domain::WaitPast(uint64_t version,
+                                          absl::Duration timeout) const {
+  if (impl_ == nullptr) return NotOpen();
+  return internal::WaitPast(*impl_, version, timeout);
+}
+
+absl::StatusOr<Watch> Domain::OnChange(
+    std::function<void(uint64_t version)> fn) const {
+  if (impl_ == nullptr) return NotOpen();
+  if (!fn) return absl::InvalidArgumentError("OnChange: no function");
+  return internal::StartWatch(impl_, std::move(fn));
 }
 
 absl::Status Domain::Sync() {

@@ -24,6 +24,21 @@ Registry& TheRegistry() {
   return *registry;
 }
 
+// For what the parent's threads and words would be destroyed with.
+void KeepForGood(std::shared_ptr<DomainImpl> instance) {
+  new std::shared_ptr<DomainImpl>(std::move(instance));
+}
+
+// In a child that was forked by other means than fork(), which runs no
+// handlers, nothing of the parent's is let go either.
+void Destroy(DomainImpl* instance) {
+  if (!instance->core().fork_guard.IsForkedChild()) {
+    delete instance;
+  } else {
+    instance->AbandonInChild();
+  }
+}
+
 void BeforeFork() { TheRegistry().mutex.lock(); }
 void InParent() { TheRegistry().mutex.unlock(); }
 
@@ -33,9 +48,9 @@ void InChild() {
     std::shared_ptr<DomainImpl> instance = weak.lock();
     if (instance == nullptr) continue;
     instance->AbandonInChild();
-    // Kept for good: its destructor would wait for a thread that the child
-    // does not have, and write to words that are the parent's.
-    new std::shared_ptr<DomainImpl>(std::move(instance));
+    // Its destructor would wait for a thread that the child does not have, and
+    // write to words that are the parent's.
+    KeepForGood(std::move(instance));
   }
   registry.by_identity.clear();
   registry.mutex.unlock();
@@ -63,7 +78,12 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
   const std::string known = IdentityOf(path, options);
   if (auto found = registry.by_identity.find(known);
       found != registry.by_identity.end()) {
-    if (std::shared_ptr<DomainImpl> instance = found->second.lock()) {
+    std::shared_ptr<DomainImpl> instance = found->second.lock();
+    if (instance != nullptr && instance->core().fork_guard.IsForkedChild()) {
+      instance->AbandonInChild();
+      KeepForGood(std::move(instance));
+    }
+    if (instance != nullptr) {
       if (instance->options().read_only && !options.read_only) {
         return absl::FailedPreconditionError(absl::StrCat(
             path, ": this process has it open read-only; close that first"));
@@ -72,7 +92,7 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
     }
     registry.by_identity.erase(found);
   }
-  auto instance = std::make_shared<DomainImpl>(options);
+  std::shared_ptr<DomainImpl> instance(new DomainImpl(options), Destroy);
   EVE_RETURN_IF_ERROR(instance->Start(path));
   registry.by_identity[IdentityOf(path, options)] = instance;
   return instance;

@@ -70,6 +70,7 @@ void AddProcesses(const Survey& survey, DomainStats& stats) {
 
 void AddCounters(const SlotCounters& sum, DomainStats& stats) {
   stats.commits = sum.commits;
+  stats.attempts = sum.commits + sum.conflicts;
   stats.conflicts = sum.conflicts;
   stats.restamps = sum.restamps;
   stats.turns = sum.turns;
@@ -175,6 +176,7 @@ absl::StatusOr<DomainStats> DomainImpl::Stats() {
   AddProcesses(survey, stats);
   AddCounters(survey.counters, stats);
   if (core_.slots != nullptr) {
+    stats.replays = ReadCounter(core_.region.words().replays);
     stats.poisoned =
         core_.region.header().poison.load(std::memory_order_acquire) != 0;
   }

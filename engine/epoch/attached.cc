@@ -116,6 +116,7 @@ SlotCounters SumCounters(const SharedRegion& region) {
 }
 
 void ClearCounters(const SharedRegion& region) {
+  region.words().replays.store(0, std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kProcessesMax; ++slot) {
     for (const CounterField& field : kCounterFields) {
       (region.process(slot).*field.word).store(0, std::memory_order_relaxed);

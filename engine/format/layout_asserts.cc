@@ -205,10 +205,13 @@ EVE_AT(RegionWords, flusher, 512);
 EVE_AT(RegionWords, beat, 520);
 EVE_AT(RegionWords, settled, 528);
 EVE_AT(RegionWords, pad5, 536);
-EVE_AT(RegionWords, flush_begun, 576);
-EVE_AT(RegionWords, flush_bytes, 704);
-EVE_AT(RegionWords, io_engine, 832);
-EVE_AT(RegionWords, reserved, 836);
+EVE_AT(RegionWords, watch, 576);
+EVE_AT(RegionWords, pad6, 584);
+EVE_AT(RegionWords, replays, 640);
+EVE_AT(RegionWords, flush_begun, 648);
+EVE_AT(RegionWords, flush_bytes, 776);
+EVE_AT(RegionWords, io_engine, 904);
+EVE_AT(RegionWords, reserved, 908);
 
 static_assert(sizeof(ProcessSlot) == 128);
 EVE_AT(ProcessSlot, generation, 0);

@@ -58,11 +58,14 @@ struct RegionWords {
   SharedWord beat;     // 520..527 bumped when a flush has ended, well or not
   SharedWord settled;  // 528..535 newest version that a slot without a list has
   uint8_t pad5[40];
+  SharedWord watch;  // 576..583 odd: somebody waits for the next commit
+  uint8_t pad6[56];
+  SharedWord replays;  // 640..647 lost swaps repaired by putting once more
   // For people: of a checkpoint under way, by slot.
-  SharedWord flush_begun[kCommitSlotCount];  // 576..703 MonotonicNanos; 0: none
-  SharedWord flush_bytes[kCommitSlotCount];  // 704..831 that it has to write
-  SharedHalf io_engine;  // 832..835 IoEngine of the last checkpoint; 0: none
-  uint8_t reserved[3260];
+  SharedWord flush_begun[kCommitSlotCount];  // 648..775 MonotonicNanos; 0: none
+  SharedWord flush_bytes[kCommitSlotCount];  // 776..903 that it has to write
+  SharedHalf io_engine;  // 904..907 IoEngine of the last checkpoint; 0: none
+  uint8_t reserved[3188];
 };
 EVE_LAYOUT(RegionWords, /*size=*/4096, /*align=*/8);
 

@@ -1,11 +1,13 @@
 // RootSlot: the one word that says what the newest commit is.
 //
 // Threads:    any.
-// Processes:  any; a commit is one compare-and-swap here.
+// Processes:  any; a commit is one compare-and-swap here, and wakes who waits
+//             for it (RootWatch).
 // Owns:       all accesses to the root word, after the first opener's.
 // Lifetime:   shorter than the region's.
 // Errors:     none.
-// Cost:       one load or one compare-and-swap.
+// Cost:       one load; or one compare-and-swap and, if it wins, one load of a
+//             line that nobody writes while nobody waits.
 #ifndef EVE_ENGINE_ROOT_ROOT_SLOT_H_
 #define EVE_ENGINE_ROOT_ROOT_SLOT_H_
 
@@ -13,6 +15,7 @@
 
 #include "engine/file/shared_region.h"
 #include "engine/format/offset.h"
+#include "engine/root/root_watch.h"
 
 namespace eve {
 
@@ -31,8 +34,12 @@ class RootSlot {
   // release: pairs with Load.
   bool TryPublish(Offset expected, Offset next) {
     uint64_t seen = expected.units;
-    return region_->words().root.compare_exchange_strong(
-        seen, next.units, std::memory_order_seq_cst);
+    if (!region_->words().root.compare_exchange_strong(
+            seen, next.units, std::memory_order_seq_cst)) {
+      return false;
+    }
+    RootWatch(region_).Announce();
+    return true;
   }
 
   // The first opener's, before the region is ready.

@@ -40,23 +40,38 @@ EditContext MapEditor::Context() const {
   return context;
 }
 
+void MapEditor::SetBase(Bytes entry, CatalogRecord record) {
+  base_bytes_.assign(entry.data(), entry.size());
+  record_ = std::move(record);
+  root_ = MapRoot{record_.entry.root, record_.entry.count};
+}
+
 void MapEditor::Reset() {
   buried_.clear();
   pending_.clear();
   bytes_.Clear();
+  is_blind_ = true;
 }
 
-absl::Status MapEditor::Flush() {
+absl::Status MapEditor::ApplyPending() {
   // Between two batches nobody holds a block to write to.
   absl::Status status = transaction_->attempt().StopStagingIfLarge();
   if (status.ok() && !pending_.empty()) {
     status = ApplyTo(structure(), Context(), absl::MakeSpan(pending_), root_);
   }
-  pending_.clear();
-  bytes_.Clear();
   transaction_->status_.Update(status);
   return status;
 }
+
+absl::Status MapEditor::Flush() {
+  absl::Status status = ApplyPending();
+  if (!pending_.empty()) is_blind_ = false;
+  pending_.clear();
+  bytes_.Clear();
+  return status;
+}
+
+absl::Status MapEditor::FlushLast() { return ApplyPending(); }
 
 absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
                              MoveResult* moved) {
@@ -70,6 +85,7 @@ absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
 }
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
+  is_blind_ = false;
   EVE_RETURN_IF_ERROR(Flush());
   const FindResult found = FindIn(structure(), transaction_->attempt().view(),
                                   transaction_->core().hasher, root_.slot, key);
@@ -106,6 +122,7 @@ absl::Status MapEditor::Put(Bytes key, Bytes value) {
 }
 
 absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
+  is_blind_ = false;
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
@@ -123,6 +140,7 @@ absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
 }
 
 absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
+  is_blind_ = false;
   EVE_RETURN_IF_ERROR(Flush());
   if (range.to.has_value() && !(range.from < *range.to)) return 0;
   ++writes_;
@@ -137,6 +155,7 @@ absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
 }
 
 absl::Status MapEditor::Clear() {
+  is_blind_ = false;
   ++writes_;
   pending_.clear();
   bytes_.Clear();
@@ -146,11 +165,13 @@ absl::Status MapEditor::Clear() {
 }
 
 absl::StatusOr<uint64_t> MapEditor::Size() {
+  is_blind_ = false;
   EVE_RETURN_IF_ERROR(Flush());
   return root_.count;
 }
 
 absl::StatusOr<MapView> MapEditor::View() {
+  is_blind_ = false;
   EVE_RETURN_IF_ERROR(Flush());
   const Core& core = transaction_->core();
   MapView view;

@@ -29,7 +29,8 @@ absl::Status CheckLimits(const SwapOptions& options, int attempts) {
   return CheckDeadline(options, attempts);
 }
 
-enum class Outcome { kPublished, kConflict, kNothing };
+// kLostPuts: a conflict that putting once more repairs, without the closure.
+enum class Outcome { kPublished, kConflict, kLostPuts, kNothing };
 
 constexpr int kAttemptsWithRider = 2;
 
@@ -105,13 +106,47 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     EVE_ASSIGN_OR_RETURN(const bool conflict,
                          transaction.ConflictsWith(next.record()));
-    if (conflict) return Outcome::kConflict;
+    if (conflict) {
+      EVE_ASSIGN_OR_RETURN(const bool can_replay,
+                           transaction.CanReplayOn(next.record()));
+      return can_replay ? Outcome::kLostPuts : Outcome::kConflict;
+    }
     CountInSlot(core.slots->own().restamps);
     EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     transaction.attempt().RewindToData();
     contender.LoseRestamp();
     winner = std::move(next);
   }
+}
+
+// For a run that has lost to a change of what it has only put to: puts that
+// once more on top of the change, as often as it takes. Its closure would do
+// the same again.
+absl::StatusOr<Outcome> Replay(TransactionImpl& transaction,
+                               const SwapOptions& options, Contender& contender,
+                               SwapResult& result) {
+  Core& core = transaction.core();
+  absl::StatusOr<Outcome> outcome = Outcome::kLostPuts;
+  while (outcome.ok() && *outcome == Outcome::kLostPuts) {
+    EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
+    contender.LoseRun();
+    EVE_RETURN_IF_ERROR(contender.BeginRun());
+    EVE_ASSIGN_OR_RETURN(
+        PinnedRoot newest,
+        PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+    // What it has read may have changed by now.
+    EVE_ASSIGN_OR_RETURN(const bool can_replay,
+                         transaction.CanReplayOn(newest.record()));
+    if (!can_replay) return Outcome::kConflict;
+    CountInSlot(core.region.words().replays);
+    EVE_ASSIGN_OR_RETURN(const bool changed,
+                         transaction.ReplayOn(std::move(newest)));
+    EVE_STEP("commit.replayed");
+    result.commit.version = transaction.base().version();
+    if (!changed) return Outcome::kNothing;
+    outcome = Publish(transaction, options, contender, result);
+  }
+  return outcome;
 }
 
 }  // namespace
@@ -146,6 +181,10 @@ absl::StatusOr<SwapResult> RunSwap(
     } else if (*changed) {
       outcome = Publish(transaction, options, contender, result);
     }
+    if (outcome.ok() && *outcome == Outcome::kLostPuts) {
+      boarding.Alight(/*published=*/false);
+      outcome = Replay(transaction, options, contender, result);
+    }
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);
       CountInSlot(core.slots->own().bytes_committed,
@@ -175,7 +214,10 @@ absl::StatusOr<SwapResult> RunSwap(
 
 namespace eve {
 
-uint64_t Transaction::base_version() const { return impl_->base().version(); }
+uint64_t Transaction::base_version() const {
+  impl_->NoteVersionRead();
+  return impl_->base().version();
+}
 
 int Transaction::attempt() const { return impl_->attempt_number(); }
 

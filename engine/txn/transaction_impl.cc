@@ -87,10 +87,7 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
     return nullptr;
   }
   std::unique_ptr<MapEditor> editor = TakeEditor();
-  editor->base_bytes_.assign((*bytes)->data(), (*bytes)->size());
-  editor->record_ = std::move(record);
-  editor->root_ =
-      MapRoot{editor->record_.entry.root, editor->record_.entry.count};
+  editor->SetBase(**bytes, std::move(record));
   editors_.push_back(std::move(editor));
   return editors_.back().get();
 }
@@ -204,7 +201,9 @@ void TransactionImpl::CollectCatalogChanges() {
 }
 
 absl::Status TransactionImpl::Flush() {
-  for (const auto& editor : editors_) EVE_RETURN_IF_ERROR(editor->Flush());
+  for (const auto& editor : editors_) {
+    EVE_RETURN_IF_ERROR(editor->FlushLast());
+  }
   return status_;
 }
 
@@ -307,6 +306,54 @@ absl::StatusOr<bool> TransactionImpl::ConflictsWith(
   return false;
 }
 
+absl::StatusOr<bool> TransactionImpl::CanReplayOn(
+    const CommitRecord& newest) const {
+  if (changed_names_ || has_read_version_ || !catalog_moves_.empty() ||
+      (read_catalog_ &&
+       newest.catalog_version != base_.record().catalog_version)) {
+    return false;
+  }
+  bool has_puts = false;
+  for (const auto& editor : editors_) {
+    EVE_ASSIGN_OR_RETURN(
+        const std::optional<Bytes> bytes,
+        FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+                         editor->record_.name));
+    if (!bytes.has_value()) return false;
+    if (!editor->IsBlind()) {
+      if (!editor->IsUnchanged() || *bytes != Bytes(editor->base_bytes_)) {
+        return false;
+      }
+      continue;
+    }
+    EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
+                         DecodeCatalogRecord(editor->record_.name, *bytes));
+    // Dropped and created anew: the closure is to be told.
+    if (record.entry.id != editor->record_.entry.id) return false;
+    has_puts = true;
+  }
+  return has_puts;
+}
+
+absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
+  attempt_.RewindAll();
+  side_moves_ = SideMoves{};
+  std::swap(base_, newest);
+  for (const auto& editor : editors_) {
+    if (!editor->IsBlind()) continue;
+    EVE_ASSIGN_OR_RETURN(
+        const std::optional<Bytes> bytes,
+        FindCatalogBytes(core_->view, core_->hasher,
+                         base_.record().catalog_root, editor->record_.name));
+    EVE_CHECK(bytes.has_value(), "CanReplayOn() has found it");
+    EVE_ASSIGN_OR_RETURN(CatalogRecord record,
+                         DecodeCatalogRecord(editor->record_.name, *bytes));
+    editor->SetBase(*bytes, std::move(record));
+    EVE_RETURN_IF_ERROR(editor->ApplyPending());
+  }
+  return Prepare();
+}
+
 bool TransactionImpl::leaves_graveyard() const {
   for (const CatalogChange& change : changes_) {
     if (change.name.front() == '\0' && !change.value.empty()) return true;
@@ -332,7 +379,7 @@ void TransactionImpl::Finish(bool committed) {
   name_changes_.clear();
   changes_.clear();
   catalog_moves_.clear();
-  read_catalog_ = changed_names_ = false;
+  read_catalog_ = changed_names_ = has_read_version_ = false;
   collection_delta_ = 0;
 }
 

@@ -65,6 +65,8 @@ class MapEditor {
   absl::StatusOr<uint64_t> Size();
   absl::StatusOr<MapView> View();
   absl::Status Flush();
+  // The same at the end of the run: the puts stay, to be applied once more.
+  absl::Status FlushLast();
   // REQUIRES: nothing is pending.
   absl::Status Move(absl::Span<const MoveTarget> targets, MoveResult* moved);
   // REQUIRES: nothing is pending.
@@ -83,6 +85,14 @@ class MapEditor {
   }
   Structure structure() const { return StructureOf(record_.entry.kind); }
   EditContext Context() const;
+  absl::Status ApplyPending();
+  // Whether all that this run did to the collection is puts that are still
+  // here: they mean the same whatever was there before.
+  bool IsBlind() const { return is_blind_ && !pending_.empty(); }
+  // Whether it wrote nothing.
+  bool IsUnchanged() const { return !HasChanged() && buried_.empty(); }
+  // The collection as the base has it.
+  void SetBase(Bytes entry, CatalogRecord record);
   // Forgets a transaction; the buffers stay for the next.
   void Reset();
 
@@ -92,8 +102,9 @@ class MapEditor {
   MapRoot root_;
   uint64_t writes_ = 0;
   std::vector<NodeSlot> buried_;  // roots that nothing leads to any more
-  std::vector<MapOp> pending_;
+  std::vector<MapOp> pending_;    // after FlushLast() applied all the same
   PendingBytes bytes_;
+  bool is_blind_ = true;  // nothing was read, and no put is gone
 };
 
 class TransactionImpl {
@@ -147,6 +158,14 @@ class TransactionImpl {
   absl::StatusOr<Offset> Stamp(const PinnedRoot& newest);
   // Whether `newest` changed a collection that this run read or wrote.
   absl::StatusOr<bool> ConflictsWith(const CommitRecord& newest) const;
+  // Whether the run is as good on `newest`: it has put, and what it has read is
+  // the same there. Of a bulk, whose puts are not kept, it is not known.
+  absl::StatusOr<bool> CanReplayOn(const CommitRecord& newest) const;
+  // Applies the puts once more, there, instead of the closure. Returns as
+  // Prepare(). REQUIRES: CanReplayOn() its record.
+  absl::StatusOr<bool> ReplayOn(PinnedRoot newest);
+  // The closure has seen which version it runs on.
+  void NoteVersionRead() { has_read_version_ = true; }
 
   // Whether the prepared run drops or clears anything.
   bool leaves_graveyard() const;
@@ -186,6 +205,7 @@ class TransactionImpl {
   uint64_t savepoint_serial_ = 0;
   // Creates and drops; by the API they come alone in a transaction.
   bool read_catalog_ = false;
+  bool has_read_version_ = false;
   bool changed_names_ = false;
   uint32_t next_collection_ = 0;
   int64_t collection_delta_ = 0;

@@ -13,6 +13,7 @@
 #define EVE_DOMAIN_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@
 #include "eve/snapshot.h"
 #include "eve/stats.h"
 #include "eve/transaction.h"
+#include "eve/watch.h"
 
 namespace eve {
 
@@ -92,6 +94,26 @@ class Domain {
 
   // A pinned snapshot of the newest version.
   absl::StatusOr<Snapshot> Now() const;
+
+  // Waits until some process has published a version above `version`, for
+  // `timeout` at most, and returns the newest. Versions grow by one with every
+  // commit; those that come together are heard of together, and the engine's
+  // own, which change no record, count as well. What has changed is told by
+  // Diff() of a collection between two snapshots.
+  // A process that dies or is stopped in the instant after it has published may
+  // let the news come a second late. A reader that may not write the lock file
+  // looks every 10 ms.
+  //   kDeadlineExceeded    nothing newer was published
+  //   kFailedPrecondition  read-only, and nobody has it open for writing
+  absl::StatusOr<uint64_t> WaitPast(uint64_t version,
+                                    absl::Duration timeout) const;
+  // Calls `fn` with the newest version after there has been a commit, one call
+  // at a time, from a thread of its own, until the Watch is stopped. The first
+  // commits that it hears of are those after this call. `fn` may use the domain
+  // in any way; if it commits, that is news, too.
+  //   kFailedPrecondition  as WaitPast
+  absl::StatusOr<Watch> OnChange(
+      std::function<void(uint64_t version)> fn) const;
 
   // Everything committed before the call, by any process, is on disk on
   // return.

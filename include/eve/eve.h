@@ -21,5 +21,6 @@
 #include "eve/stats.h"
 #include "eve/transaction.h"
 #include "eve/version.h"
+#include "eve/watch.h"
 
 #endif  // EVE_EVE_H_

@@ -56,8 +56,10 @@ struct DomainStats {
   bool has_unpinned_reader = false;
 
   uint64_t commits = 0;
+  uint64_t attempts = 0;   // runs of closures that came to a race: won or lost
   uint64_t conflicts = 0;  // closures that ran again
   uint64_t restamps = 0;   // lost races repaired without that
+  uint64_t replays = 0;    // and by putting once more, beside what changed
   uint64_t turns = 0;      // writers that kept losing asked to be let through
   uint64_t waits = 0;      // transactions that waited for one of these
   uint64_t folds = 0;

@@ -40,8 +40,18 @@ absl::Status Verify(const StormSetup& setup, const Snapshot& snapshot) {
 
 absl::Status CheckAcknowledged(const StormSetup& setup,
                                const std::vector<int64_t>& before,
+                               const std::vector<int64_t>& logged,
                                const Snapshot& now, const StormNumbers& a) {
   const auto in_a = a.At(now);
+  for (int worker = 0; worker < setup.workers; ++worker) {
+    const int64_t found = in_a.Find(StormLogKey(worker)).value_or(0);
+    const int64_t after = setup.ledger->logged[worker];
+    if (found < logged[worker] || found > after + 1) {
+      return absl::DataLossError(absl::StrCat(
+          "worker ", worker, ": version ", now.version(), " has log ", found,
+          ", logged were ", logged[worker], " to ", after));
+    }
+  }
   for (int worker = 0; worker < setup.workers; ++worker) {
     const int64_t found = in_a.Find(StormKey(worker)).value_or(0);
     // Read after the snapshot: at most the commit in flight is beyond it.
@@ -91,8 +101,10 @@ absl::Status CheckSpace(const StormSetup& setup, Domain& domain) {
 
 absl::Status CheckStorm(const StormSetup& setup, bool is_alone) {
   std::vector<int64_t> before;
+  std::vector<int64_t> logged;
   for (int worker = 0; worker < setup.workers; ++worker) {
     before.push_back(setup.ledger->acknowledged[worker]);
+    logged.push_back(setup.ledger->logged[worker]);
   }
   DomainOptions options;
   options.background = false;
@@ -104,7 +116,7 @@ absl::Status CheckStorm(const StormSetup& setup, bool is_alone) {
                        domain.Collection<StormOrdered>("b"));
   {
     EVE_ASSIGN_OR_RETURN(const Snapshot now, domain.Now());
-    EVE_RETURN_IF_ERROR(CheckAcknowledged(setup, before, now, a));
+    EVE_RETURN_IF_ERROR(CheckAcknowledged(setup, before, logged, now, a));
     int64_t sum = 0;
     EVE_RETURN_IF_ERROR(CheckStormSums(setup, now, a, b, &sum));
     EVE_RETURN_IF_ERROR(Verify(setup, now));

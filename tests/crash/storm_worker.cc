@@ -48,6 +48,13 @@ absl::StatusOr<int64_t> FindOwnCount(const StormSetup& setup, Opened& opened,
                                             acknowledged, ", finds ", found));
   }
   setup.ledger->acknowledged[index] = found;
+  const int64_t promised = setup.ledger->logged[index];
+  const int64_t logged = opened.a.At(now).Find(StormLogKey(index)).value_or(0);
+  if (logged < promised || logged > promised + 1) {
+    return absl::DataLossError(absl::StrCat("worker ", index, " has logged ",
+                                            promised, ", finds ", logged));
+  }
+  setup.ledger->logged[index] = logged;
   return found;
 }
 
@@ -78,6 +85,15 @@ absl::Status CommitNext(const StormSetup& setup, Opened& opened, int index,
   const char byte = 0;
   // A full pipe means that the parent knows of enough progress.
   if (::write(setup.progress_fd, &byte, 1) < 0) return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+// A put that reads nothing is put once more if it loses. It is logged like the
+// others: what was promised is there, and at most one more.
+absl::Status CommitBlindly(const StormSetup& setup, Opened& opened, int index) {
+  const int64_t next = setup.ledger->logged[index] + 1;
+  EVE_RETURN_IF_ERROR(opened.a.Put(StormLogKey(index), next));
+  setup.ledger->logged[index] = next;
   return absl::OkStatus();
 }
 
@@ -160,6 +176,9 @@ absl::Status Write(const StormSetup& setup, Opened& opened, int index,
     const Durability durability =
         random.OneIn(10) ? Durability::kSync : Durability::kCheckpoint;
     EVE_RETURN_IF_ERROR(CommitNext(setup, opened, index, ++last, durability));
+    if (random.OneIn(3)) {
+      EVE_RETURN_IF_ERROR(CommitBlindly(setup, opened, index));
+    }
     if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(setup, opened, random));
   }
   return absl::OkStatus();
@@ -195,7 +214,15 @@ absl::Status Read(const StormSetup& setup, Opened& opened, Random& random) {
       }
       if (random.OneIn(50)) old = {std::move(now), sum};
     }
-    ::sched_yield();
+    if (random.OneIn(2)) {
+      ::sched_yield();
+      continue;
+    }
+    // There are commits: a lost wake-up would let all others be replaced first.
+    EVE_ASSIGN_OR_RETURN(
+        const uint64_t news,
+        opened.domain.WaitPast(last_version, absl::InfiniteDuration()));
+    if (news <= last_version) return absl::DataLossError("no news");
   }
 }
 
@@ -209,6 +236,8 @@ absl::Status OpenAndClose(const StormSetup& setup, int index, Random& random) {
 }
 
 }  // namespace
+
+std::string StormLogKey(int worker) { return absl::StrCat("log", worker); }
 
 std::string StormKey(int worker) { return absl::StrCat("worker", worker); }
 

@@ -29,6 +29,8 @@ using StormOrdered = OrderedMap<std::string, int64_t>;
 struct Ledger {
   // Per worker, over all its lives: the newest commit it knows to be visible.
   std::atomic<int64_t> acknowledged[kStormWorkersMax];
+  // The same of puts that read nothing.
+  std::atomic<int64_t> logged[kStormWorkersMax];
   // Whether it may be stopped: it holds nothing that openers wait for.
   std::atomic<bool> is_inside[kStormWorkersMax];
   std::atomic<uint64_t> commits;
@@ -48,6 +50,7 @@ absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
                             uint64_t seed);
 
 std::string StormKey(int worker);
+std::string StormLogKey(int worker);
 // Sum and agreement of one snapshot; sets `sum` to the total.
 absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
                             const StormNumbers& a, const StormOrdered& b,

@@ -1,8 +1,11 @@
 // Commits that meet: lost races, restamps, creates, losers' bytes (P3, P8, P9,
 // P10, I7).
 
+#include <functional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "engine/domain/registry.h"
 #include "engine/format/commit_record.h"
@@ -126,6 +129,162 @@ TEST_F(SwapTest, CommitsToTheSameCollectionRunAgain) {
   testing::ExpectCleanCheck(path_, domain_);
 }
 
+// Puts mean the same whatever was there before: they are applied once more, on
+// top of the winner's, without the closure.
+TEST_F(SwapTest, PutsAreReplayedWithoutTheirClosure) {
+  ASSERT_OK_AND_ASSIGN(
+      const auto tree,
+      (domain_.Collection<OrderedMap<std::string, int64_t>>("tree")));
+  ASSERT_OK(b_->Put("limit", "1"));
+  int runs = 0;
+  Commit commit;
+  Interleave(
+      [&] {
+        ASSERT_OK_AND_ASSIGN(
+            commit, domain_.Swap([&](Transaction& txn) -> absl::Status {
+              ++runs;
+              // Only read, and not changed by anybody.
+              EXPECT_EQ(b_->In(txn).Find("limit").value(), "1");
+              auto in_tree = tree.In(txn);
+              for (int64_t i = 0; i < 1000; ++i) {
+                EXPECT_OK(in_tree.Put(std::to_string(i), i));
+              }
+              auto writer = a_->In(txn);
+              EXPECT_OK(writer.Put("k", "older"));
+              EXPECT_OK(writer.Put("mine", std::string(1000, 'm')));
+              return writer.Put("k", "newer");
+            }));
+      },
+      [&] {
+        ASSERT_OK(a_->Put("k", "winner's"));
+        ASSERT_OK(a_->Put("other", "kept"));
+        ASSERT_OK(tree.Put("500", -1));
+        ASSERT_OK(tree.Put("other", -2));
+      });
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(commit.attempts, 1);
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, domain_.Now());
+  EXPECT_EQ(commit.version, now.version());
+  EXPECT_EQ(a_->At(now).Find("k").value(), "newer");
+  EXPECT_EQ(a_->At(now).Find("other").value(), "kept");
+  EXPECT_EQ(a_->At(now).size(), 3u);
+  EXPECT_EQ(tree.At(now).Find("500").value(), 500);
+  EXPECT_EQ(tree.At(now).Find("other").value(), -2);
+  EXPECT_EQ(tree.At(now).size(), 1001u);
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain_.Stats());
+  EXPECT_EQ(stats.replays, 1u);
+  EXPECT_EQ(stats.conflicts, 0u);
+  EXPECT_EQ(stats.attempts, stats.commits);
+  testing::ExpectCleanCheck(path_, domain_);
+  ASSERT_OK(domain_.Reclaim());
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// Whatever may have told the closure something makes it run again.
+class RerunTest : public SwapTest {
+ protected:
+  using Run = std::function<absl::Status(Transaction&, Strings::Writer&)>;
+  // `run` puts something new under "k", and loses to a commit to both.
+  void ExpectRunAgain(const char* name, const Run& run) {
+    SCOPED_TRACE(name);
+    int runs = 0;
+    Interleave(
+        [&] {
+          ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+            ++runs;
+            auto writer = a_->In(txn);
+            absl::Status done = run(txn, writer);
+            return done.ok() ? writer.Put("k", name) : done;
+          }));
+        },
+        [&] {
+          ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+            absl::Status put = b_->In(txn).Put("limit", name);
+            return put.ok() ? a_->In(txn).Put("other", name) : put;
+          }));
+        });
+    EXPECT_EQ(runs, 2);
+    EXPECT_EQ(a_->Get("k").value(), name);
+    EXPECT_EQ(domain_.Stats().value().replays, 0u);
+  }
+};
+
+TEST_F(RerunTest, WhatHasReadIsNotReplayed) {
+  ExpectRunAgain("find", [](Transaction&, Strings::Writer& w) {
+    w.Find("k");
+    return absl::OkStatus();
+  });
+  ExpectRunAgain("insert", [](Transaction&, Strings::Writer& w) {
+    return w.Insert("k", "x").status();
+  });
+  ExpectRunAgain("erase", [](Transaction&, Strings::Writer& w) {
+    return w.Erase("z").status();
+  });
+  ExpectRunAgain("clear",
+                 [](Transaction&, Strings::Writer& w) { return w.Clear(); });
+  ExpectRunAgain("size", [](Transaction&, Strings::Writer& w) {
+    return w.size().status();
+  });
+  ExpectRunAgain("version", [](Transaction& txn, Strings::Writer&) {
+    return txn.base_version() > 0 ? absl::OkStatus() : absl::UnknownError("");
+  });
+  ExpectRunAgain("savepoint", [](Transaction& txn, Strings::Writer& w) {
+    absl::Status put = w.Put("j", "x");
+    return put.ok() ? txn.Savepoint().status() : put;
+  });
+  ExpectRunAgain("bulk", [](Transaction&, Strings::Writer& w) {
+    absl::Status put;
+    for (int i = 0; i < 70'000 && put.ok(); ++i) {
+      put = w.Put(std::to_string(i), "x");
+    }
+    return put;
+  });
+  ExpectRunAgain("another that changes",
+                 [&](Transaction& txn, Strings::Writer&) {
+                   b_->In(txn).Find("limit");
+                   return absl::OkStatus();
+                 });
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+// A collection that has only been read counts even while puts are replayed: it
+// changes after the first loss.
+TEST_F(RerunTest, AReplayThatLosesToWhatWasReadRunsAgain) {
+  ASSERT_OK(b_->Put("limit", "1"));
+  int runs = 0;
+  int replays = 0;
+  StepSync step;
+  std::thread::id id;
+  std::atomic<int> held{0};
+  SetStepHook([&](std::string_view name) {
+    if (std::this_thread::get_id() != id) return;
+    if (name == "commit.replayed") ++replays;
+    if (name == "commit.before_cas" && ++held <= 2) {
+      step.Signal(2 * held - 1);  // 1, 3 -> about to publish, to replay
+      step.Await(2 * held);       // 2, 4 <- another has
+    }
+  });
+  std::thread thread([&] {
+    id = std::this_thread::get_id();
+    ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+      ++runs;
+      const std::string limit = b_->In(txn).Find("limit").value().ToString();
+      return a_->In(txn).Put("limit seen", limit);
+    }));
+  });
+  step.Await(1);
+  ASSERT_OK(a_->Put("k", "1"));
+  step.Signal(2);
+  step.Await(3);
+  ASSERT_OK(b_->Put("limit", "2"));
+  step.Signal(4);
+  thread.join();
+  ClearStepHook();
+  EXPECT_EQ(replays, 1);
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(a_->Get("limit seen").value(), "2");
+}
+
 // A collection that was only read counts: else write skew.
 TEST_F(SwapTest, ReadingACollectionThatChangesIsAConflict) {
   ASSERT_OK(b_->Put("limit", "1"));
@@ -223,6 +382,13 @@ TEST_F(SwapTest, DropDuringAWriteFailsTheWrite) {
   Interleave([&] { put = a_->Put("k", "1"); },
              [&] { ASSERT_OK(domain_.Drop("a")); });
   EXPECT_CODE(put, absl::StatusCode::kFailedPrecondition);
+  // Nor is it put into another collection of that name.
+  Interleave([&] { put = b_->Put("k", "1"); },
+             [&] {
+               ASSERT_OK(domain_.Drop("b"));
+               ASSERT_OK(domain_.Collection<Strings>("b"));
+             });
+  EXPECT_CODE(put, absl::StatusCode::kFailedPrecondition);
   ASSERT_OK(domain_.Reclaim());
   testing::ExpectCleanCheck(path_, domain_);
 }
@@ -311,6 +477,7 @@ TEST_F(SwapTest, MaxAttemptsAndDeadlineAreHonoured) {
         status = domain_
                      .Swap(
                          [&](Transaction& txn) {
+                           a_->In(txn).Find("k");
                            return a_->In(txn).Put("k", "loser");
                          },
                          once)

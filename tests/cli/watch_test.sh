@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# eve watch prints what others commit, and ends as it says.
+set -u
+source tests/cli/testing.sh || exit 1
+eve=$PWD/$1
+enter_memory watch
+mkfifo notes
+# watch ARGUMENT...: in the background, with its stdout in `changes`; returns
+# when it watches.
+watch() {
+  "$eve" watch "$@" >changes 2>notes &
+  pid=$!
+  exec 3<notes
+  read -r note <&3 || fail "watch $*: no note"
+  [[ $note == 'eve: watching from version '* ]] || fail "watch $*: $note"
+}
+# ended CODE: the watch has ended so.
+ended() {
+  local code
+  wait $pid
+  code=$?
+  exec 3<&-
+  [[ $code == "$1" ]] || fail "watch ended with $code, not $1"
+}
+
+# It creates nothing, and looks at its options first.
+runs 4 "$eve" watch no.eve fruit
+[[ ! -e no.eve && ! -e no.eve-lock ]] || fail "watch created something"
+runs 2 "$eve" watch no.eve
+runs 2 "$eve" watch --timeout=soon no.eve fruit
+runs 2 "$eve" watch --timeout=-1s no.eve fruit
+runs 2 "$eve" watch --limit=few no.eve fruit
+runs 2 "$eve" watch --prefix=a --from=b no.eve fruit
+"$eve" load -q shop.eve fruit <<'JSON'
+{"key":"apple","value":"red"}
+{"key":"pear","value":"green"}
+JSON
+runs 1 "$eve" watch shop.eve absent
+
+# Nothing of what is there; then what each process commits, in its turn.
+watch shop.eve fruit --limit 3
+"$eve" put shop.eve fruit apple yellow || fail put
+"$eve" del shop.eve fruit pear || fail del
+"$eve" put shop.eve fruit $'a\tb' $'\x01' || fail put
+ended 0
+[[ $(<changes) == $'+\tapple\tyellow\n-\tpear\n+\ta\\x09b\t\\x01' ||
+  $(<changes) == $'+\tapple\tyellow\n-\tpear\n+\ta\\tb\t\\x01' ]] ||
+  fail "changes: $(<changes)"
+
+# Only some keys; in JSON, with what was there before.
+watch shop.eve fruit --json --prefix b --limit 2
+"$eve" put shop.eve fruit apple brown || fail put
+"$eve" put shop.eve fruit banana long || fail put
+"$eve" put shop.eve fruit banana short || fail put
+ended 0
+[[ $(sed 's/"version":[0-9]*/"version":N/' changes) == \
+'{"schema":1,"version":N,"key":"banana","value":"long"}
+{"schema":1,"version":N,"key":"banana","before":"long","value":"short"}' ]] ||
+  fail "JSON: $(<changes)"
+
+# Every kind of collection.
+for kind in hash set multi; do
+  y=value
+  [[ $kind != set ]] || y=
+  printf "x\n$y\n" | "$eve" load -q -T --kind=$kind shop.eve $kind || fail load
+  watch shop.eve $kind --hex --limit 1
+  printf "z\n$y\n" | "$eve" load -q -T --kind=$kind shop.eve $kind || fail load
+  ended 0
+  [[ $(<changes) == $'+\t7a'* ]] || fail "$kind: $(<changes)"
+done
+
+# A timeout, a signal, a reader that goes, a dropped collection.
+runs 5 "$eve" watch -q --timeout=1ms shop.eve fruit
+[[ ! -s out && ! -s stderr ]] || fail "timeout: $(cat out stderr)"
+for signal in 2 15; do
+  watch shop.eve fruit
+  kill -s $signal $pid
+  [[ $signal == 15 ]] || kill -s TERM $pid # 2 is ignored in the background
+  ended 143
+done
+mkfifo pipe
+"$eve" watch shop.eve fruit >pipe 2>notes &
+pid=$!
+exec 4<pipe 3<notes
+read -r note <&3 || fail "no note"
+exec 4<&-
+ended 0
+runs 0 "$eve" check shop.eve
+
+[[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
