@@ -56,7 +56,7 @@ namespace eve {
 
 class Checkpointer {
  public:
-  static constexpr absl::Duration kSlotPatience = absl::Seconds(10);
+  static constexpr absl::Duration kSlotPatience = absl::Seconds(30);
 
   explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
       : core_(core),
