@@ -10,6 +10,8 @@
 #include "engine/domain/registry.h"
 #include "engine/reclaim/compactor.h"
 #include "engine/reclaim/evacuation.h"
+#include "engine/root/accounting.h"
+#include "engine/root/pinned_root.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/quiet.h"

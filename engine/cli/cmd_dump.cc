@@ -1,5 +1,4 @@
 // eve dump: writes collections of one version as text.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "engine/cli/progress.h"
 #include "engine/cli/section_emitter.h"
 #include "engine/cli/verbs.h"
+#include "engine/txn/any_cursor.h"
 #include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
 
@@ -45,33 +45,6 @@ constexpr uint64_t kRecordsBetweenLooks = 4096;
 
 using internal::CollectionView;
 
-// Any structure, from its first record to its last.
-class AnyCursor {
- public:
-  explicit AnyCursor(const internal::MapView& map) {
-    if (map.ordered) {
-      tree_ = internal::NewCursor(map);
-      internal::SeekCursor(*tree_, internal::SeekTo::kFirst, Bytes());
-    } else {
-      trie_ = internal::MapCursor(map);
-    }
-  }
-  bool AtEnd() const { return tree_ ? !tree_->valid : trie_.AtEnd(); }
-  Bytes key() const { return tree_ ? tree_->key : trie_.key(); }
-  Bytes value() const { return tree_ ? tree_->value : trie_.value(); }
-  void Next() {
-    if (tree_) {
-      internal::StepForward(*tree_);
-    } else {
-      trie_.Next();
-    }
-  }
-
- private:
-  internal::CursorPtr tree_;
-  internal::MapCursor trie_;
-};
-
 // What has been written of all there is.
 struct Meter {
   ProgressLine line;
@@ -93,7 +66,7 @@ struct Meter {
 
 absl::Status DumpRecords(const Snapshot& now, const CollectionView& collection,
                          SectionEmitter& emitter, Meter& meter) {
-  for (AnyCursor at(collection.map); !at.AtEnd(); at.Next()) {
+  for (internal::AnyCursor at(collection.map); !at.AtEnd(); at.Next()) {
     EVE_RETURN_IF_ERROR(emitter.Put(at.key(), at.value()));
     if (++meter.done % kRecordsBetweenLooks == 0) meter.Show();
   }

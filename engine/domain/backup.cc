@@ -208,10 +208,14 @@ class TemporaryCopy {
     if (error == EEXIST) {
       return absl::AlreadyExistsError(absl::StrCat(path_, ": exists"));
     }
-    if (error != 0)
+    if (error != 0) {
       return ErrnoStatus(error, absl::StrCat("rename to ", path_));
+    }
     EVE_STEP("backup.renamed");
-    return SyncDirectoryOf(path_);
+    absl::Status synced = SyncDirectoryOf(path_);
+    // What was replaced is gone: then the copy stays, which is whole.
+    if (!synced.ok() && !is_named_) ::unlink(path_.c_str());
+    return synced;
   }
 
  private:

@@ -1,8 +1,6 @@
 // A packed copy: every collection is written anew, in the order of its leaves,
 // so that each batch is beside the one before.
 
-#include <unistd.h>
-
 #include <memory>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "engine/domain/create.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/domain/registry.h"
+#include "engine/txn/any_cursor.h"
 #include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
 
@@ -19,33 +18,6 @@ namespace {
 // Bounds the memory of a transaction, and what of it is dead with the next.
 constexpr uint64_t kBatchRecords = 65'536;
 constexpr uint64_t kBatchBytes = 16 << 20;
-
-// A collection of a snapshot, from its first record to its last.
-class SourceCursor {
- public:
-  explicit SourceCursor(const MapView& map) {
-    if (map.ordered) {
-      tree_ = NewCursor(map);
-      SeekCursor(*tree_, SeekTo::kFirst, Bytes());
-    } else {
-      trie_ = MapCursor(map);
-    }
-  }
-  bool AtEnd() const { return tree_ ? !tree_->valid : trie_.AtEnd(); }
-  Bytes key() const { return tree_ ? tree_->key : trie_.key(); }
-  Bytes value() const { return tree_ ? tree_->value : trie_.value(); }
-  void Next() {
-    if (tree_) {
-      StepForward(*tree_);
-    } else {
-      trie_.Next();
-    }
-  }
-
- private:
-  CursorPtr tree_;
-  MapCursor trie_;
-};
 
 class Packer {
  public:
@@ -71,7 +43,7 @@ class Packer {
         const CollectionRef ref,
         to_->OpenCollection(from.info.name, from.info.kind, from.info.key_type,
                             from.info.value_type));
-    for (SourceCursor at(from.map); !at.AtEnd();) {
+    for (AnyCursor at(from.map); !at.AtEnd();) {
       // Nobody else writes there, so the closure runs once.
       absl::StatusOr<Commit> done = to_->Swap(
           [&](TransactionImpl& transaction) {
@@ -85,7 +57,7 @@ class Packer {
     return snapshot_.status();
   }
 
-  absl::Status CopyBatch(SourceCursor& at, MapEditor* editor) {
+  absl::Status CopyBatch(AnyCursor& at, MapEditor* editor) {
     uint64_t bytes = 0;
     for (uint64_t n = 0;
          n < kBatchRecords && bytes < kBatchBytes && !at.AtEnd();

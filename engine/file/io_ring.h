@@ -8,9 +8,8 @@
 // Owns:       the ring, and what is written while it is on its way.
 // Lifetime:   a ring on which a call to the kernel itself fails is used no
 //             more: what it had taken might be done later.
-// Errors:     of each operation its own: minus an errno, or what it did. None
-// at
-//             all (nullopt): it was not begun, the caller makes the plain call.
+// Errors:     of each operation its own: minus an errno, or what it did; none
+//             (nullopt): it was not begun, the caller makes the plain call.
 // Cost:       24 KiB and a descriptor; a system call for each batch.
 #ifndef EVE_ENGINE_FILE_IO_RING_H_
 #define EVE_ENGINE_FILE_IO_RING_H_

@@ -71,8 +71,6 @@ absl::Status MapEditor::Flush() {
   return status;
 }
 
-absl::Status MapEditor::FlushLast() { return ApplyPending(); }
-
 absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
                              MoveResult* moved) {
   EditContext context = Context();

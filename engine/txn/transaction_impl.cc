@@ -202,7 +202,7 @@ void TransactionImpl::CollectCatalogChanges() {
 
 absl::Status TransactionImpl::Flush() {
   for (const auto& editor : editors_) {
-    EVE_RETURN_IF_ERROR(editor->FlushLast());
+    EVE_RETURN_IF_ERROR(editor->ApplyPending());
   }
   return status_;
 }

@@ -65,8 +65,6 @@ class MapEditor {
   absl::StatusOr<uint64_t> Size();
   absl::StatusOr<MapView> View();
   absl::Status Flush();
-  // The same at the end of the run: the puts stay, to be applied once more.
-  absl::Status FlushLast();
   // REQUIRES: nothing is pending.
   absl::Status Move(absl::Span<const MoveTarget> targets, MoveResult* moved);
   // REQUIRES: nothing is pending.
@@ -85,6 +83,8 @@ class MapEditor {
   }
   Structure structure() const { return StructureOf(record_.entry.kind); }
   EditContext Context() const;
+  // What Flush() does at the end of a run, but the puts stay, to be applied
+  // once more if the run is lost.
   absl::Status ApplyPending();
   // Whether all that this run did to the collection is puts that are still
   // here: they mean the same whatever was there before.
@@ -102,7 +102,7 @@ class MapEditor {
   MapRoot root_;
   uint64_t writes_ = 0;
   std::vector<NodeSlot> buried_;  // roots that nothing leads to any more
-  std::vector<MapOp> pending_;    // after FlushLast() applied all the same
+  std::vector<MapOp> pending_;    // after ApplyPending() applied all the same
   PendingBytes bytes_;
   bool is_blind_ = true;  // nothing was read, and no put is gone
 };

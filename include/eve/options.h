@@ -77,7 +77,8 @@ struct DomainOptions {
 struct SwapOptions {
   // Instead of the domain's.
   std::optional<Durability> durability;
-  // Runs of the closure before Swap gives up with kAborted; 0: no limit.
+  // Runs of the closure before Swap gives up with kAborted; 0: no limit. Lost
+  // races that are repaired without running it again do not count.
   int max_attempts = 0;
   // When Swap gives up with kDeadlineExceeded. Bounds the way to being
   // published, not the flush of a commit under kSync that is.

@@ -44,23 +44,20 @@ absl::Status CheckAcknowledged(const StormSetup& setup,
                                const Snapshot& now, const StormNumbers& a) {
   const auto in_a = a.At(now);
   for (int worker = 0; worker < setup.workers; ++worker) {
-    const int64_t found = in_a.Find(StormLogKey(worker)).value_or(0);
-    const int64_t after = setup.ledger->logged[worker];
-    if (found < logged[worker] || found > after + 1) {
+    // `after` is read after the snapshot: at most the commit in flight is
+    // beyond it.
+    const auto check = [&](const char* what, int64_t found, int64_t low,
+                           int64_t after) -> absl::Status {
+      if (found >= low && found <= after + 1) return absl::OkStatus();
       return absl::DataLossError(absl::StrCat(
-          "worker ", worker, ": version ", now.version(), " has log ", found,
-          ", logged were ", logged[worker], " to ", after));
-    }
-  }
-  for (int worker = 0; worker < setup.workers; ++worker) {
-    const int64_t found = in_a.Find(StormKey(worker)).value_or(0);
-    // Read after the snapshot: at most the commit in flight is beyond it.
-    const int64_t after = setup.ledger->acknowledged[worker];
-    if (found < before[worker] || found > after + 1) {
-      return absl::DataLossError(absl::StrCat(
-          "worker ", worker, ": version ", now.version(), " has ", found,
-          ", acknowledged were ", before[worker], " to ", after));
-    }
+          "worker ", worker, ": version ", now.version(), " has ", what, " ",
+          found, ", acknowledged were ", low, " to ", after));
+    };
+    EVE_RETURN_IF_ERROR(check("log", in_a.Find(StormLogKey(worker)).value_or(0),
+                              logged[worker], setup.ledger->logged[worker]));
+    EVE_RETURN_IF_ERROR(check("count", in_a.Find(StormKey(worker)).value_or(0),
+                              before[worker],
+                              setup.ledger->acknowledged[worker]));
   }
   return absl::OkStatus();
 }
