@@ -394,9 +394,17 @@ absl::Status Loader::Swap(uint64_t* existing) {
   const auto write = [&](Transaction& txn) -> absl::Status {
     auto writer = collection_->ordered().In(txn);
     *existing = 0;
+    // Dumps are sorted: as long as a batch goes beyond what is there.
+    bool appends = collection_->IsOrdered();
     for (size_t i = 0; i < batch_.size(); ++i) {
       if (!options_.keep_existing) {
-        EVE_RETURN_IF_ERROR(writer.Put(batch_.key(i), batch_.value(i)));
+        absl::Status put = absl::InvalidArgumentError("");
+        if (appends) put = writer.Append(batch_.key(i), batch_.value(i));
+        if (absl::IsInvalidArgument(put)) {
+          appends = false;
+          put = writer.Put(batch_.key(i), batch_.value(i));
+        }
+        EVE_RETURN_IF_ERROR(put);
         continue;
       }
       EVE_ASSIGN_OR_RETURN(const bool is_new,

@@ -32,6 +32,11 @@ class TreeEditor {
   absl::Status Apply(absl::Span<MapOp* const> ops, MapRoot& root);
   absl::Status EraseRange(const KeyRange& range, MapRoot& root,
                           uint64_t* erased, std::vector<NodeSlot>& buried);
+  // Puts `leaves` behind the last leaf, or in its place. The records that this
+  // adds are `added`. REQUIRES: there are leaves, and they lie behind what
+  // stays.
+  absl::Status AppendLeaves(absl::Span<TreeChild> leaves, bool replace_last,
+                            uint64_t added, MapRoot& root);
 
  private:
   // Where an edit stands: a subtree, and whether nothing lies to its right.
@@ -81,6 +86,9 @@ class TreeEditor {
                           Children& out);
   absl::Status PatchNode(const Place& place, const TreeNodeView& node,
                          const NodeEdit& edit, Children& out);
+
+  absl::Status AppendTo(const Place& place, absl::Span<TreeChild> leaves,
+                        bool replace_last, Children& out);
 
   // The cheap edits of a leaf by one op; *done says whether one was possible.
   absl::Status TryPatchLeaf(const Place& place, const TreeLeafView& leaf,

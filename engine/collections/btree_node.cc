@@ -35,8 +35,7 @@ size_t CommonPrefix(const KeyPieces& a, const KeyPieces& b) {
     const size_t n = std::min(x.size(), y.size());
     // Neighbours often come from the same leaf: the same bytes.
     if (x.data() != y.data()) {
-      const size_t same = static_cast<size_t>(
-          std::mismatch(x.data(), x.data() + n, y.data()).first - x.data());
+      const size_t same = CommonBytes(x.data(), y.data(), n);
       if (same < n) return at + same;
     }
     at += n;

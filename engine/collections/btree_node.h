@@ -41,6 +41,19 @@ inline uint64_t KeyHead(Bytes bytes) {
   return head;
 }
 
+// Of how many bytes both begin with, looking at the first `limit`.
+inline size_t CommonBytes(const char* a, const char* b, size_t limit) {
+  size_t at = 0;
+  for (; at + 8 <= limit; at += 8) {
+    const uint64_t other = LoadBigEndian64(a + at) ^ LoadBigEndian64(b + at);
+    if (other != 0) {
+      return at + static_cast<size_t>(std::countl_zero(other)) / 8;
+    }
+  }
+  while (at < limit && a[at] == b[at]) ++at;
+  return at;
+}
+
 inline int CompareBytes(Bytes a, Bytes b) {
   const size_t common = std::min(a.size(), b.size());
   const int order = common == 0 ? 0 : std::memcmp(a.data(), b.data(), common);

@@ -3,93 +3,12 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "engine/collections/btree_leaf_plan.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
 namespace eve {
 namespace {
-
-// What a leaf of some records will look like. Records are added in order.
-class LeafPlan {
- public:
-  explicit LeafPlan(bool aligned) : aligned_(aligned) {}
-
-  void Add(const TreeRecord& record) {
-    const size_t key = record.key.size();
-    if (count_ == 0) {
-      first_ = &record.key;
-      prefix_ = std::min<size_t>(key, kTreePrefixBytesMax);
-      key_bytes_ = key;
-      value_bytes_ = record.value.size();
-      external_ = record.external;
-    } else {
-      prefix_ = std::min(prefix_, CommonPrefix(*first_, record.key));
-    }
-    same_keys_ &= key == key_bytes_;
-    same_values_ &=
-        record.value.size() == value_bytes_ && record.external == external_;
-    key_sum_ += key;
-    value_end_ = ValueBegin() + record.value.size();
-    ++count_;
-  }
-
-  uint64_t ValueBegin() const {
-    return aligned_ ? AlignUp(value_end_, kTreeValueAlign) : value_end_;
-  }
-  uint64_t key_area() const { return key_sum_ - count_ * prefix_; }
-  uint64_t value_area() const { return value_end_; }
-  bool uniform_keys() const {
-    return same_keys_ && key_bytes_ - prefix_ < kTreeVaries;
-  }
-  bool uniform_values() const {
-    return same_values_ && value_bytes_ < kTreeVaries;
-  }
-  bool wide() const {
-    return key_area() > kTreeNarrowAreaMax || value_area() > kTreeNarrowAreaMax;
-  }
-  uint32_t end_bytes() const { return wide() ? 4 : 2; }
-  uint64_t KeysAt() const {
-    return sizeof(TreeLeaf) + prefix_ +
-           (uniform_keys() ? 0 : count_ * end_bytes()) +
-           (uniform_values() ? 0 : count_ * end_bytes());
-  }
-  uint64_t ValuesAt() const {
-    const uint64_t at = KeysAt() + key_area();
-    return aligned_ ? AlignUp(at, kTreeValueAlign) : at;
-  }
-  uint64_t bytes() const { return ValuesAt() + value_area(); }
-  uint64_t count() const { return count_; }
-  size_t prefix() const { return prefix_; }
-
-  TreeLeaf Head(const BlockHeader& header) const {
-    TreeLeaf head{};
-    head.header = header;
-    head.prefix_bytes = static_cast<uint16_t>(prefix_);
-    head.key_bytes = uniform_keys()
-                         ? static_cast<uint16_t>(key_bytes_ - prefix_)
-                         : kTreeVaries;
-    head.value_bytes =
-        uniform_values() ? static_cast<uint16_t>(value_bytes_) : kTreeVaries;
-    head.flags = 0;
-    if (wide()) head.flags |= kTreeLeafWide;
-    if (uniform_values() && external_) head.flags |= kTreeLeafExternal;
-    if (aligned_) head.flags |= kTreeLeafAligned;
-    return head;
-  }
-
- private:
-  const bool aligned_;
-  const KeyPieces* first_ = nullptr;
-  uint64_t count_ = 0;
-  size_t prefix_ = 0;
-  size_t key_bytes_ = 0;
-  size_t value_bytes_ = 0;
-  bool external_ = false;
-  bool same_keys_ = true;
-  bool same_values_ = true;
-  uint64_t key_sum_ = 0;
-  uint64_t value_end_ = 0;
-};
 
 char* StoreEnd(uint64_t end, uint32_t end_bytes, char* to) {
   // Little-endian: the low bytes come first.
@@ -318,9 +237,15 @@ absl::Status TreeWriter::PlaceValue(Bytes key, Bytes value, uint64_t* word,
 absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
                                    const KeyPieces& separator,
                                    TreeChildren& out) {
-  const bool aligned = context_.align_values;
-  LeafPlan plan(aligned);
+  LeafPlan plan(context_.align_values);
   for (const TreeRecord& record : records) plan.Add(record);
+  return WriteLeaf(records, plan, separator, out);
+}
+
+absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
+                                   const LeafPlan& plan,
+                                   const KeyPieces& separator,
+                                   TreeChildren& out) {
   NewBlock block;
   EVE_RETURN_IF_ERROR(NewBlockOf(BlockType::kTreeLeaf, 0,
                                  static_cast<uint32_t>(records.size()),
@@ -329,7 +254,7 @@ absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
   std::memcpy(&header, block.data, sizeof(header));
   const TreeLeaf head = plan.Head(header);
   std::memcpy(block.data, &head, sizeof(head));
-  FillLeaf(records, plan, aligned, block.data);
+  FillLeaf(records, plan, context_.align_values, block.data);
   TreeChild child;
   child.slot = TreeSlot::Make(block.offset, records.size());
   child.records = records.size();

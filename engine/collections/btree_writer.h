@@ -35,6 +35,8 @@ struct TreeChild {
 // An edit of one key makes one of a level.
 using TreeChildren = absl::InlinedVector<TreeChild, 2>;
 
+class LeafPlan;
+
 absl::Status DamagedTree(Offset offset, const char* what);
 
 class TreeWriter {
@@ -67,6 +69,10 @@ class TreeWriter {
   absl::Status WriteLeaves(absl::Span<const TreeRecord> records,
                            const KeyPieces& separator, Packing packing,
                            TreeChildren& out);
+  // Puts all of them into one leaf. REQUIRES: `plan` is of these records.
+  absl::Status WriteLeaf(absl::Span<const TreeRecord> records,
+                         const LeafPlan& plan, const KeyPieces& separator,
+                         TreeChildren& out);
   // Puts `children` into nodes of `level` and appends these to `out`; the
   // first child's separator becomes that of the first node.
   absl::Status WriteNodes(absl::Span<const TreeChild> children, uint32_t level,

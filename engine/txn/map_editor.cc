@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/collections/btree.h"
+#include "engine/collections/btree_append.h"
+#include "engine/collections/btree_cursor.h"
 #include "engine/txn/transaction_impl.h"
 #include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
@@ -33,6 +35,11 @@ absl::Status CheckSizes(CollectionKind kind, Bytes key, Bytes value) {
 
 }  // namespace
 
+MapEditor::MapEditor(TransactionImpl* transaction)
+    : transaction_(transaction) {}
+
+MapEditor::~MapEditor() = default;
+
 EditContext MapEditor::Context() const {
   EditContext context{&transaction_->attempt(), transaction_->core().hasher,
                       record_.entry.id};
@@ -48,14 +55,23 @@ void MapEditor::SetBase(Bytes entry, CatalogRecord record) {
 
 void MapEditor::Reset() {
   buried_.clear();
+  DropUnapplied();
+  is_blind_ = true;
+}
+
+void MapEditor::DropUnapplied() {
+  appender_.reset();
   pending_.clear();
   bytes_.Clear();
-  is_blind_ = true;
 }
 
 absl::Status MapEditor::ApplyPending() {
   // Between two batches nobody holds a block to write to.
   absl::Status status = transaction_->attempt().StopStagingIfLarge();
+  if (status.ok() && appender_ != nullptr) {
+    status = appender_->Finish(root_);
+    appender_.reset();
+  }
   if (status.ok() && !pending_.empty()) {
     status = ApplyTo(structure(), Context(), absl::MakeSpan(pending_), root_);
   }
@@ -102,8 +118,57 @@ void MapEditor::MarkDamaged() {
 
 const absl::Status& MapEditor::status() const { return transaction_->status_; }
 
+absl::Status MapEditor::FlushBulk() {
+  const std::string newest = pending_.back().key.ToString();
+  EVE_RETURN_IF_ERROR(Flush());
+  if (structure() != Structure::kTree) return absl::OkStatus();
+  TreeCursor cursor(transaction_->attempt().view(), root_.slot);
+  cursor.SeekToLast();
+  if (!cursor.Valid() || cursor.key() != Bytes(newest)) return absl::OkStatus();
+  return StartAppending();
+}
+
+absl::Status MapEditor::StartAppending() {
+  EditContext context = Context();
+  // Nothing lies beside what is appended.
+  context.side_moves = nullptr;
+  appender_ = std::make_unique<TreeAppender>(context);
+  absl::Status status = appender_->Start(root_);
+  transaction_->status_.Update(status);
+  return status;
+}
+
+absl::Status MapEditor::AddBehind(Bytes key, Bytes value) {
+  ++writes_;
+  absl::Status status = appender_->Add(key, value);
+  if (status.ok() && appender_->unlinked_bytes() >= kPendingBytesMax) {
+    status = transaction_->attempt().StopStagingIfLarge();
+    if (status.ok()) status = appender_->Link(root_);
+  }
+  transaction_->status_.Update(status);
+  return status;
+}
+
+absl::Status MapEditor::Append(Bytes key, Bytes value) {
+  EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
+  if (appender_ == nullptr) {
+    is_blind_ = false;
+    EVE_RETURN_IF_ERROR(Flush());
+    EVE_RETURN_IF_ERROR(StartAppending());
+  }
+  if (!appender_->IsAbove(key)) {
+    return absl::InvalidArgumentError(
+        "the key to append is not above the last key of the collection");
+  }
+  return AddBehind(key, value);
+}
+
 absl::Status MapEditor::Put(Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
+  if (appender_ != nullptr) {
+    if (appender_->IsAbove(key)) return AddBehind(key, value);
+    EVE_RETURN_IF_ERROR(Flush());
+  }
   if (value.size() > kCopiedValueMax) {
     return Apply(MapOpKind::kPut, key, value).status();
   }
@@ -114,7 +179,7 @@ absl::Status MapEditor::Put(Bytes key, Bytes value) {
   op.value = bytes_.Copy(value);
   pending_.push_back(op);
   if (pending_.size() >= kPendingOpsMax || bytes_.used() >= kPendingBytesMax) {
-    return Flush();
+    return FlushBulk();
   }
   return absl::OkStatus();
 }
@@ -154,9 +219,10 @@ absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
 
 absl::Status MapEditor::Clear() {
   is_blind_ = false;
+  // What has been appended must be found to be buried.
+  if (appender_ != nullptr) EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
-  pending_.clear();
-  bytes_.Clear();
+  DropUnapplied();
   if (!root_.slot.is_empty()) buried_.push_back(root_.slot);
   root_ = MapRoot{};
   return absl::OkStatus();
@@ -206,6 +272,11 @@ absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor,
 absl::Status PutInMap(MapEditor* editor, Bytes key, Bytes value) {
   if (editor == nullptr) return Unusable();
   return editor->Put(key, value);
+}
+
+absl::Status AppendInMap(MapEditor* editor, Bytes key, Bytes value) {
+  if (editor == nullptr) return Unusable();
+  return editor->Append(key, value);
 }
 
 absl::StatusOr<bool> InsertInMap(MapEditor* editor, Bytes key, Bytes value) {

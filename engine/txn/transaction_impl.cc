@@ -115,8 +115,7 @@ absl::Status TransactionImpl::RollBackTo(const Savepoint& savepoint) {
   for (size_t i = 0; i < editors_.size(); ++i) {
     MapEditor& editor = *editors_[i];
     ++editor.writes_;
-    editor.pending_.clear();
-    editor.bytes_.Clear();
+    editor.DropUnapplied();
     if (i < saved.collections.size()) {
       editor.root_ = saved.collections[i].root;
       editor.buried_.resize(saved.collections[i].buried);

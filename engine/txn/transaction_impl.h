@@ -5,7 +5,8 @@
 // Owns:       copies of pending keys and values until they are applied.
 // Lifetime:   reused from transaction to transaction by its writer.
 // Errors:     sticky: after a failed write the transaction cannot commit.
-// Cost:       a put is buffered; the structure is touched once a batch.
+// Cost:       a put is buffered; the structure is touched once a batch. Of a
+//             bulk of ascending keys each leaf is written once.
 #ifndef EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
 #define EVE_ENGINE_TXN_TRANSACTION_IMPL_H_
 
@@ -27,6 +28,10 @@
 #include "engine/txn/structure.h"
 #include "eve/internal/map_access.h"
 #include "eve/transaction.h"
+
+namespace eve {
+class TreeAppender;
+}  // namespace eve
 
 namespace eve::internal {
 
@@ -53,11 +58,13 @@ class PendingBytes {
 // One collection inside a transaction, whatever its kind.
 class MapEditor {
  public:
-  explicit MapEditor(TransactionImpl* transaction)
-      : transaction_(transaction) {}
+  explicit MapEditor(TransactionImpl* transaction);
+  ~MapEditor();
 
   absl::StatusOr<std::optional<Bytes>> Find(Bytes key);
   absl::Status Put(Bytes key, Bytes value);
+  // Puts a key that must be above all others. REQUIRES: a tree.
+  absl::Status Append(Bytes key, Bytes value);
   absl::StatusOr<bool> Apply(MapOpKind kind, Bytes key, Bytes value);
   // REQUIRES: the collection is a tree.
   absl::StatusOr<uint64_t> EraseRange(const KeyRange& range);
@@ -93,6 +100,14 @@ class MapEditor {
   bool IsUnchanged() const { return !HasChanged() && buried_.empty(); }
   // The collection as the base has it.
   void SetBase(Bytes entry, CatalogRecord record);
+  // Flush() of a batch that is full. If it has ended with the last key of a
+  // tree, puts of keys above that go to the appender.
+  absl::Status FlushBulk();
+  absl::Status StartAppending();
+  // REQUIRES: appender_, which takes the key.
+  absl::Status AddBehind(Bytes key, Bytes value);
+  // Forgets writes that have not reached the structure.
+  void DropUnapplied();
   // Forgets a transaction; the buffers stay for the next.
   void Reset();
 
@@ -104,6 +119,8 @@ class MapEditor {
   std::vector<NodeSlot> buried_;  // roots that nothing leads to any more
   std::vector<MapOp> pending_;    // after ApplyPending() applied all the same
   PendingBytes bytes_;
+  // While it is there, nothing is pending.
+  std::unique_ptr<TreeAppender> appender_;
   bool is_blind_ = true;  // nothing was read, and no put is gone
 };
 

@@ -164,6 +164,11 @@ class MultiMapWriter : public MultiMapView<K, V, MapEditor*> {
     Scratch scratch;
     return PutInMap(this->source(), JoinPair<K, V>(key, value, scratch), "");
   }
+  // As OrderedMap's: kInvalidArgument unless the pair is above all others.
+  absl::Status Append(Arg<K> key, Arg<V> value) {
+    Scratch scratch;
+    return AppendInMap(this->source(), JoinPair<K, V>(key, value, scratch), "");
+  }
   // False if the pair was there.
   absl::StatusOr<bool> Insert(Arg<K> key, Arg<V> value) {
     Scratch scratch;

@@ -5,8 +5,9 @@
 //
 //   for (auto [name, count] : reader.Range("a", "c").Reverse().Limit(10)) ...
 //
-// Ascending puts fill its leaves to the brim: no special call is needed for a
-// load in order.
+// Ascending puts fill its leaves to the brim, and a long run of them beyond the
+// last key in one transaction writes each leaf once: a load in order needs no
+// special call. Append() is one that insists on the order.
 //
 // Threads:    handles are copyable and thread-safe; a Writer is its closure's.
 // Processes:  any number read and write the same map at once. The order is that
@@ -59,9 +60,24 @@ template <class K, class V>
 using OrderedMapReader =
     OrderedReader<KeyValueReader<K, V>, K, EntryDecoder<K, V>>;
 template <class K, class V>
-using OrderedMapWriter =
-    OrderedWriter<KeyValueWriter<K, V, OrderedMapReader<K, V>>, K,
-                  EntryDecoder<K, V>>;
+class OrderedMapWriter
+    : public OrderedWriter<KeyValueWriter<K, V, OrderedMapReader<K, V>>, K,
+                           EntryDecoder<K, V>> {
+ public:
+  using OrderedWriter<KeyValueWriter<K, V, OrderedMapReader<K, V>>, K,
+                      EntryDecoder<K, V>>::OrderedWriter;
+
+  // Puts a key that is above all others: kInvalidArgument, and no change, if
+  // it is not. The bulk loader: a run of them writes each leaf once, full, and
+  // takes hardly any memory, however long it is. A read in between costs a
+  // copy of a leaf and a few nodes.
+  absl::Status Append(Arg<K> key, Arg<V> value) {
+    Scratch key_scratch;
+    Scratch value_scratch;
+    return AppendInMap(this->source(), Codec<K>::Encode(key, key_scratch),
+                       Codec<V>::Encode(value, value_scratch));
+  }
+};
 template <class K, class V>
 using OrderedMapHandle =
     KeyValueHandle<K, V, OrderedMapReader<K, V>, OrderedMapWriter<K, V>>;

@@ -75,6 +75,11 @@ class SetWriter {
     Scratch scratch;
     return PutInMap(editor_, Codec<K>::Encode(key, scratch), Bytes());
   }
+  // As OrderedMap's: kInvalidArgument unless the key is above all others.
+  absl::Status Append(Arg<K> key) {
+    Scratch scratch;
+    return AppendInMap(editor_, Codec<K>::Encode(key, scratch), Bytes());
+  }
   // False if the key was there.
   absl::StatusOr<bool> Insert(Arg<K> key) {
     Scratch scratch;

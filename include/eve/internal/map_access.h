@@ -96,6 +96,8 @@ absl::Status KeyNotFound();
 MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref);
 absl::StatusOr<std::optional<Bytes>> FindInEditor(MapEditor* editor, Bytes key);
 absl::Status PutInMap(MapEditor* editor, Bytes key, Bytes value);
+// REQUIRES: an ordered collection.
+absl::Status AppendInMap(MapEditor* editor, Bytes key, Bytes value);
 absl::StatusOr<bool> InsertInMap(MapEditor* editor, Bytes key, Bytes value);
 absl::StatusOr<bool> EraseInMap(MapEditor* editor, Bytes key);
 absl::Status ClearMap(MapEditor* editor);
