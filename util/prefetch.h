@@ -28,6 +28,20 @@ inline void PrefetchLines(const char* from, uint32_t lines) {
   for (uint32_t i = 0; i < lines; ++i) PrefetchLine(from + i * kCacheLineBytes);
 }
 
+// The same of lines that are not read at once. They come to the second level of
+// the cache only: on the way to the first there is room for a dozen, and who
+// asks for more waits. Scans of 5 M records of 116 bytes: 17 ns a step against
+// 20 forward and 24 backward.
+inline void PrefetchLineForLater(const void* address) {
+  __builtin_prefetch(address, /*rw=*/0, /*locality=*/1);
+  asm("");
+}
+inline void PrefetchLinesForLater(const char* from, uint32_t lines) {
+  for (uint32_t i = 0; i < lines; ++i) {
+    PrefetchLineForLater(from + i * kCacheLineBytes);
+  }
+}
+
 // Bytes to be stored to. The processor has to own a line before it can take a
 // store to it, even one of the whole line.
 inline void PrefetchForWriting(const char* from, uint64_t bytes) {

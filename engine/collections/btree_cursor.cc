@@ -246,14 +246,19 @@ void TreeCursor::StepToLeaf(Edge side) {
   Reset();
 }
 
-// Asks for what `slot` leads to; a leaf will be read from its `side` on.
+uint32_t TreeCursor::LinesOfLeaf(TreeSlot slot) const {
+  const uint64_t bytes = uint64_t{slot.leaf_records()} * record_bytes_;
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(bytes / kCacheLineBytes + 2, kLeafLinesMax));
+}
+
+// Asks for what `slot` leads to and is needed now; a leaf will be read from its
+// `side` on.
 void TreeCursor::Prefetch(TreeSlot slot, Edge side) const {
   if (!view_.Contains(slot.offset())) return;
   const char* const block = view_.At(slot.offset());
   if (slot.leaf_records() == 0) return PrefetchLines(block, kNodeLines);
-  const uint64_t bytes = uint64_t{slot.leaf_records()} * record_bytes_;
-  const auto lines = static_cast<uint32_t>(
-      std::min<uint64_t>(bytes / kCacheLineBytes + 2, kLeafLinesMax));
+  const uint32_t lines = LinesOfLeaf(slot);
   if (side == Edge::kFirst || lines <= kLeafHeadLines) {
     return PrefetchLines(block, lines);
   }
@@ -261,6 +266,14 @@ void TreeCursor::Prefetch(TreeSlot slot, Edge side) const {
   for (uint32_t line = lines; line-- > kLeafHeadLines;) {
     PrefetchLine(block + line * kCacheLineBytes);
   }
+}
+
+// The same of what is needed when the present leaf has been read.
+void TreeCursor::PrefetchForLater(TreeSlot slot) const {
+  if (!view_.Contains(slot.offset())) return;
+  PrefetchLinesForLater(view_.At(slot.offset()), slot.leaf_records() == 0
+                                                     ? kNodeLines
+                                                     : LinesOfLeaf(slot));
 }
 
 // Asks for up to `leaves` leaves of this node that come next when one goes on
@@ -278,9 +291,8 @@ void TreeCursor::PrefetchAhead(Edge side, uint32_t leaves) {
       if (ahead_ == left + 1) PrefetchNextNode(forward);
       continue;
     }
-    Prefetch(
-        level.node.slot(forward ? level.index + ahead_ : level.index - ahead_),
-        side);
+    PrefetchForLater(
+        level.node.slot(forward ? level.index + ahead_ : level.index - ahead_));
   }
 }
 
@@ -290,8 +302,8 @@ void TreeCursor::PrefetchNextNode(bool forward) const {
   if (forward ? above.index + 1 >= above.node.count() : above.index == 0) {
     return;
   }
-  Prefetch(above.node.slot(forward ? above.index + 1 : above.index - 1),
-           Edge::kFirst);
+  PrefetchForLater(
+      above.node.slot(forward ? above.index + 1 : above.index - 1));
 }
 
 Bytes TreeCursor::AssembleKey() {

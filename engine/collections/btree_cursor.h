@@ -108,7 +108,10 @@ class TreeCursor {
   void StepToLeaf(Edge side);
   Bytes AssembleKey();
   Bytes LoadValue();
+  // About as many as the leaf has that `slot` leads to.
+  uint32_t LinesOfLeaf(TreeSlot slot) const;
   void Prefetch(TreeSlot slot, Edge side) const;
+  void PrefetchForLater(TreeSlot slot) const;
   void PrefetchAhead(Edge side, uint32_t leaves);
   void PrefetchNextNode(bool forward) const;
 
