@@ -23,6 +23,29 @@ uint64_t Load64(const char* bytes) {
   return word;
 }
 
+// Of values that are too short for two tags.
+constexpr size_t kShortValueBytes = 16;
+constexpr uint64_t kGenerationMask = 0xFFFF;
+static_assert(kLargeGeneration + kGenerationsMax <= kGenerationMask);
+
+uint64_t ShortTag(uint64_t hash, uint64_t generation) {
+  return (Mix64(hash + generation) & ~kGenerationMask) |
+         ((hash ^ generation) & kGenerationMask);
+}
+
+// What follows the tag.
+void MakeShort(uint64_t tag, size_t size, char* value) {
+  const uint64_t rest = Mix64(tag);
+  std::memcpy(value, &tag, sizeof(tag));
+  std::memcpy(value + sizeof(tag), &rest, size - sizeof(tag));
+}
+
+bool IsShort(uint64_t tag, std::string_view value) {
+  char expected[kShortValueBytes];
+  MakeShort(tag, value.size(), expected);
+  return value == std::string_view(expected, value.size());
+}
+
 // The integral of x ^ -kZipfExponent from 1 to x.
 double ZipfIntegral(double x) {
   constexpr double kPower = 1 - kZipfExponent;
@@ -131,6 +154,9 @@ size_t ValueMaker::SizeOf(uint64_t index, uint64_t generation) const {
 void ValueMaker::Make(uint64_t index, uint64_t generation, char* value) const {
   const size_t size = SizeOf(index, generation);
   const uint64_t hash = Mix64(index ^ kValueSeed);
+  if (size < kShortValueBytes) {
+    return MakeShort(ShortTag(hash, generation), size, value);
+  }
   const uint64_t first = hash ^ generation;
   const uint64_t last = Mix64(hash + generation);
   std::memcpy(value, &noise_[last % kNoiseBytes], size);
@@ -141,6 +167,13 @@ void ValueMaker::Make(uint64_t index, uint64_t generation, char* value) const {
 bool ValueMaker::Verify(uint64_t index, std::string_view value) const {
   if (value.size() < kValueSizeMin) return false;
   const uint64_t hash = Mix64(index ^ kValueSeed);
+  if (value.size() < kShortValueBytes) {
+    const uint64_t tag = Load64(value.data());
+    const uint64_t short_generation = (tag ^ hash) & kGenerationMask;
+    return short_generation < kLargeGeneration &&
+           value.size() == SizeOf(index, short_generation) &&
+           tag == ShortTag(hash, short_generation) && IsShort(tag, value);
+  }
   const uint64_t generation = Load64(value.data()) ^ hash;
   const uint64_t last = Load64(value.data() + value.size() - sizeof(uint64_t));
   return generation < kLargeGeneration + kGenerationsMax &&

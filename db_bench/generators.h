@@ -17,7 +17,7 @@
 namespace eve::bench {
 
 inline constexpr size_t kKeySizeMin = 8;
-inline constexpr size_t kValueSizeMin = 16;
+inline constexpr size_t kValueSizeMin = 8;
 inline constexpr size_t kValueSizeMax = size_t{1} << 30;
 inline constexpr size_t kLargeValueBytes = 100000;  // those of fill100K
 inline constexpr uint64_t kGenerationsMax = 4096;
@@ -108,8 +108,9 @@ struct ValueShape {
 
 // Values that can be verified without knowing who wrote them last: bytes 0..7
 // tell the generation, bytes -8..-1 must fit it and the key's index, and so
-// must the size. They do not depend on --seed, so a later run can verify an old
-// database.
+// must the size. A value of less than 16 bytes has both in its first 8, 16 bits
+// and 48, and the rest follows from these. They do not depend on --seed, so a
+// later run can verify an old database.
 class ValueMaker {
  public:
   explicit ValueMaker(const ValueShape& shape);

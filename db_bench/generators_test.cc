@@ -74,7 +74,7 @@ TEST(GeneratorsTest, ZipfKnowsHugeRangesAndOne) {
 TEST(GeneratorsTest, ValuesVerifyAndDamageShows) {
   ValueShape shape;
   shape.distribution = SizeDistribution::kUniform;
-  shape.size_min = 16;
+  shape.size_min = 8;
   shape.size_max = 300;
   const ValueMaker maker(shape);
   for (uint64_t index = 0; index < 1000; ++index) {
@@ -82,12 +82,35 @@ TEST(GeneratorsTest, ValuesVerifyAndDamageShows) {
     EXPECT_TRUE(maker.Verify(index, value));
     EXPECT_FALSE(maker.Verify(index + 1, value));
     EXPECT_FALSE(maker.Verify(index, value + "x"));
-    EXPECT_FALSE(maker.Verify(index, std::string_view(value).substr(0, 15)));
+    EXPECT_FALSE(maker.Verify(
+        index, std::string_view(value).substr(0, value.size() - 1)));
+    EXPECT_FALSE(maker.Verify(index, std::string_view(value).substr(0, 7)));
     value.front() = static_cast<char>(value.front() ^ 1);
     EXPECT_FALSE(maker.Verify(index, value));
     value.front() = static_cast<char>(value.front() ^ 1);
     value.back() = static_cast<char>(value.back() ^ 1);
     EXPECT_FALSE(maker.Verify(index, value));
+  }
+}
+
+TEST(GeneratorsTest, ShortValuesVerifyAndAnyDamageShows) {
+  for (size_t size = 8; size <= 24; ++size) {
+    ValueShape shape;
+    shape.size = size;
+    const ValueMaker maker(shape);
+    for (uint64_t index = 0; index < 200; ++index) {
+      std::string value = MakeValue(maker, index, 1 + index % 4095);
+      ASSERT_EQ(value.size(), size);
+      EXPECT_TRUE(maker.Verify(index, value));
+      EXPECT_FALSE(maker.Verify(index + 1, value));
+      EXPECT_NE(value, MakeValue(maker, index, 2 + index % 4095));
+      for (const size_t at :
+           {size_t{0}, size_t{1}, size_t{3}, size_t{7}, size - 8, size - 1}) {
+        value[at] = static_cast<char>(value[at] ^ 4);
+        EXPECT_FALSE(maker.Verify(index, value)) << size << " bytes, at " << at;
+        value[at] = static_cast<char>(value[at] ^ 4);
+      }
+    }
   }
 }
 

@@ -126,6 +126,10 @@ lines $sorted '^rangecount .*\(500 of 500 found\)$'
 lines $sorted '^diff .*\(3 of 3 found\)$'
 run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
 lines $((count * 3 + sorted * 10)) "$result"
+# Values that are as short as they can be verified.
+run 0 --benchmarks=$ordered --key_size=8 --value_size=8 --db="$work/short"
+lines $((count * 3 + sorted * 10)) "$result"
+lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 14)) "$result"
 
@@ -426,7 +430,7 @@ run 2 --distribution=nosuch
 run 2 --read_random_exp_range=-1
 run 2 --value_size_distribution_type=nosuch
 run 2 --value_size_min=200 --value_size_max=100
-run 2 --value_size=15
+run 2 --value_size=7
 run 2 --compression_ratio=0
 run 2 --compression_type=nosuch
 run 2 --duration=-1
