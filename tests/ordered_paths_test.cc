@@ -3,9 +3,12 @@
 // They share long beginnings and have all lengths, as made-up keys seldom do.
 // Put in random order and batches, they must come back as `LC_ALL=C sort` would
 // have them: by their bytes. The seed is fixed, the paths are what is there.
+// One test asks the programs themselves: find, sort and awk.
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -37,6 +40,32 @@ Paths PathsBelow(const std::string& root) {
   while (!error && it != end && paths.size() < kPathsMax) {
     paths.push_back(it->path().string());
     it.increment(error);
+  }
+  return paths;
+}
+
+// What `command` prints; empty, and a failure, if it does not end well.
+std::string OutputOf(const std::string& command) {
+  std::string output;
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  EXPECT_NE(pipe, nullptr) << command;
+  if (pipe == nullptr) return output;
+  char buffer[1 << 16];
+  while (const size_t bytes = std::fread(buffer, 1, sizeof(buffer), pipe)) {
+    output.append(buffer, bytes);
+  }
+  EXPECT_EQ(::pclose(pipe), 0) << command;
+  return output;
+}
+
+// Of a list of which each part ends with a zero byte.
+Paths SplitAtZeroes(const std::string& list) {
+  Paths paths;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = list.find('\0', begin);
+    paths.push_back(list.substr(begin, end - begin));
+    if (end == std::string::npos) break;
+    begin = end + 1;
   }
   return paths;
 }
@@ -198,6 +227,73 @@ TEST_F(OrderedPathsTest, DirectoriesAreErasedAsRanges) {
   }
   ASSERT_OK(domain_.Reclaim());
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+// The order is that of `LC_ALL=C sort`, and the counts of prefixes are those of
+// awk, over `find /usr`, each in the place of what could share a mistake here.
+TEST(OrderedFindTest, FindSortAndAwkAgree) {
+  const testing::TempDir dir;
+  const std::string found = "'" + dir.File("found") + "'";
+  // It says so, and fails, if a folder goes away meanwhile: no matter.
+  OutputOf("find /usr -xdev -print0 > " + found + " 2>/dev/null || true");
+  const Paths in_order_found = SplitAtZeroes(OutputOf("cat " + found));
+  const Paths sorted = SplitAtZeroes(OutputOf("LC_ALL=C sort -z " + found));
+  const Paths reversed = SplitAtZeroes(OutputOf("LC_ALL=C sort -rz " + found));
+  std::printf("%zu paths\n", sorted.size());
+  ASSERT_GT(sorted.size(), 500u);
+
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  ASSERT_OK_AND_ASSIGN(Domain domain,
+                       Domain::Open(dir.File("paths.eve"), options));
+  ASSERT_OK_AND_ASSIGN(const Contents map,
+                       domain.Collection<Contents>("paths"));
+  ASSERT_OK(domain.Swap([&](Transaction& txn) {
+    auto writer = map.In(txn);
+    absl::Status status;
+    for (const std::string& path : in_order_found) {
+      status.Update(writer.Put(path, ValueOf(path)));
+    }
+    return status;
+  }));
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
+  const auto reader = map.At(now);
+  ASSERT_EQ(reader.size(), sorted.size());
+  auto cursor = reader.NewCursor();
+  cursor.First();
+  for (const std::string& path : sorted) {
+    ASSERT_TRUE(cursor.Valid()) << path;
+    ASSERT_EQ(cursor.key(), Bytes(path));
+    ASSERT_TRUE(cursor.value() == Bytes(ValueOf(path)));
+    cursor.Next();
+  }
+  ASSERT_FALSE(cursor.Valid());
+  cursor.Last();
+  for (const std::string& path : reversed) {
+    ASSERT_TRUE(cursor.Valid()) << path;
+    ASSERT_EQ(cursor.key(), Bytes(path));
+    cursor.Prev();
+  }
+  ASSERT_FALSE(cursor.Valid());
+
+  Random random(1128);
+  for (int i = 0; i < 25; ++i) {
+    const std::string& path = sorted[random.Uniform(sorted.size())];
+    const std::string prefix = path.substr(0, 6 + random.Uniform(path.size()));
+    ASSERT_EQ(::setenv("EVE_PREFIX", prefix.c_str(), /*overwrite=*/1), 0);
+    // awk knows lines: newlines and zeroes change places, also in the prefix.
+    const std::string counted = OutputOf(
+        "export EVE_PREFIX=\"$(printf %s. \"$EVE_PREFIX\" | tr '\\n' '\\1')\";"
+        "tr '\\0\\n' '\\n\\1' < " +
+        found +
+        " | LC_ALL=C awk 'BEGIN { p = substr(ENVIRON[\"EVE_PREFIX\"], 1, "
+        "length(ENVIRON[\"EVE_PREFIX\"]) - 1) } index($0, p) == 1 { ++n } "
+        "END { print n + 0 }'");
+    ASSERT_OK_AND_ASSIGN(const uint64_t count, reader.Prefix(prefix).Count());
+    EXPECT_EQ(std::to_string(count) + "\n", counted) << prefix;
+    EXPECT_GE(count, 1u);
+  }
 }
 
 }  // namespace
