@@ -67,6 +67,16 @@ std::optional<StoredType> StoredType::Take(std::string_view& name) {
 }
 
 std::optional<StoredType> StoredType::Parse(std::string_view name) {
+  // Where bytes lie does not change them.
+  (void)TakeWord(name, kAlignedTypePrefix);
+  if (TakeWord(name, "array:")) {
+    const std::optional<uint32_t> size = TakeNumber(name);
+    if (!size.has_value() || *size == 0 || !name.empty()) return std::nullopt;
+    StoredType type;
+    type.form_ = Form::kArray;
+    type.size_ = *size;
+    return type;
+  }
   std::optional<StoredType> type = Take(name);
   if (!name.empty()) return std::nullopt;
   return type;
@@ -89,6 +99,7 @@ std::string StoredType::NameForBytes(size_t size) {
 }
 
 bool StoredType::IsFixedSize() const {
+  if (form_ == Form::kArray) return false;
   if (form_ != Form::kTuple) return form_ != Form::kString;
   return std::all_of(members_.begin(), members_.end(),
                      [](const StoredType& one) { return one.IsFixedSize(); });
@@ -97,6 +108,7 @@ bool StoredType::IsFixedSize() const {
 bool StoredType::IsValid(Bytes bytes) const {
   if (form_ == Form::kString) return true;
   if (form_ == Form::kFixed) return bytes.size() == size_;
+  if (form_ == Form::kArray) return bytes.size() % size_ == 0;
   return TakeMember(bytes) && bytes.empty();
 }
 
@@ -112,6 +124,7 @@ bool StoredType::TakeMember(Bytes& bytes) const {
       return true;
     case Form::kBool:
     case Form::kFixed:
+    case Form::kArray:  // of values alone
       break;
   }
   if (bytes.size() < size_) return false;

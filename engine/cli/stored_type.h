@@ -25,7 +25,7 @@ namespace eve::cli {
 
 class StoredType {
  public:
-  // "string", "int64", "tuple(string,uint8)", "struct:24".
+  // "string", "int64", "tuple(string,uint8)", "aligned:struct:24".
   static std::optional<StoredType> Parse(std::string_view name);
 
   // A type whose codecs write any bytes of this size, in the order of the
@@ -46,13 +46,13 @@ class StoredType {
   bool Split(Bytes pair, std::string* room, Bytes* key, Bytes* value) const;
 
  private:
-  enum class Form { kString, kBool, kFixed, kTuple };
+  enum class Form { kString, kBool, kFixed, kTuple, kArray };
   static std::optional<StoredType> Take(std::string_view& name);
   // Takes a member of a tuple off the front of `bytes`.
   bool TakeMember(Bytes& bytes) const;
 
   Form form_ = Form::kString;
-  size_t size_ = 0;  // of kFixed and kBool
+  size_t size_ = 0;  // of kFixed, kBool and each of kArray
   std::vector<StoredType> members_;
 };
 

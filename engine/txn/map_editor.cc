@@ -5,6 +5,7 @@
 #include "engine/collections/btree_append.h"
 #include "engine/collections/btree_cursor.h"
 #include "engine/txn/transaction_impl.h"
+#include "eve/codec.h"
 #include "eve/internal/ordered_access.h"
 #include "util/status_macros.h"
 
@@ -44,12 +45,14 @@ EditContext MapEditor::Context() const {
   EditContext context{&transaction_->attempt(), transaction_->core().hasher,
                       record_.entry.id};
   context.side_moves = &transaction_->side_moves_;
+  context.align_values = aligns_values_;
   return context;
 }
 
 void MapEditor::SetBase(Bytes entry, CatalogRecord record) {
   base_bytes_.assign(entry.data(), entry.size());
   record_ = std::move(record);
+  aligns_values_ = record_.value_type.starts_with(kAlignedTypePrefix);
   root_ = MapRoot{record_.entry.root, record_.entry.count};
 }
 

@@ -114,6 +114,7 @@ class MapEditor {
   TransactionImpl* transaction_;
   std::string base_bytes_;  // catalog entry as the base has it
   CatalogRecord record_;
+  bool aligns_values_ = false;
   MapRoot root_;
   uint64_t writes_ = 0;
   std::vector<NodeSlot> buried_;  // roots that nothing leads to any more

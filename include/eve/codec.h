@@ -16,6 +16,9 @@
 //   bool                    one byte, 0 or 1                       "bool"
 //   std::tuple              members one after the other            "tuple(...)"
 //   trivially copyable      the bytes in memory, not ordered       "struct:24"
+// and, of eve/in_place.h, to be read without a copy
+//   InPlace<T>              likewise                       "aligned:struct:24"
+//   InPlace<T[]>            of each, one after the other   "aligned:array:8"
 //
 // Where kOrdered holds, encoded bytes compare as the values do: by size for
 // numbers, false before true, -0.0 before 0.0, lexicographically for strings
@@ -29,6 +32,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -72,9 +76,14 @@ class Scratch {
 //   kKey        whether equal values have equal bytes, as keys need
 //   TypeName()  stored with a collection and compared when it is opened
 //   Encode(Arg, Scratch&), Decode(Bytes), IsValid(Bytes)
-// Decode() REQUIRES IsValid().
+// Decode() REQUIRES IsValid(). A codec of values may have
+//   kAlignment  at multiples of which its bytes begin in an OrderedMap: 1 to 8
+// which is stored with the collection, in front of the type's name.
 template <class T>
 struct Codec;
+
+inline constexpr size_t kAlignmentMax = 8;
+inline constexpr std::string_view kAlignedTypePrefix = "aligned:";
 
 template <class T>
 using Arg = typename Codec<T>::Arg;
@@ -91,6 +100,25 @@ concept Integer = std::is_integral_v<T> && !std::is_same_v<T, bool> &&
 
 template <class T>
 concept Float = std::is_same_v<T, float> || std::is_same_v<T, double>;
+
+template <class T>
+constexpr size_t AlignmentOf() {
+  if constexpr (requires { Codec<T>::kAlignment; }) {
+    constexpr size_t kAlignment = Codec<T>::kAlignment;
+    static_assert(std::has_single_bit(kAlignment) &&
+                  kAlignment <= kAlignmentMax);
+    return kAlignment;
+  } else {
+    return 1;
+  }
+}
+
+// As a collection stores it.
+template <class T>
+std::string ValueTypeName() {
+  return std::string(AlignmentOf<T>() > 1 ? kAlignedTypePrefix : "") +
+         std::string(Codec<T>::TypeName());
+}
 
 // A view would be stored as an address, which means nothing tomorrow.
 template <class T>

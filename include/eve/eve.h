@@ -12,6 +12,7 @@
 #include "eve/bytes.h"
 #include "eve/codec.h"
 #include "eve/domain.h"
+#include "eve/in_place.h"
 #include "eve/map.h"
 #include "eve/multi_map.h"
 #include "eve/options.h"

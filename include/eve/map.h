@@ -88,6 +88,8 @@ class Map : public internal::MapHandle<K, V> {
  public:
   static_assert(Codec<K>::kKey,
                 "equal keys need equal bytes: this type cannot be a key");
+  static_assert(codec_internal::AlignmentOf<V>() == 1,
+                "only an OrderedMap aligns its values");
   static constexpr std::string_view kKind = "map";
   using Reader = typename internal::MapHandle<K, V>::Reader;
   using Writer = typename internal::MapHandle<K, V>::Writer;

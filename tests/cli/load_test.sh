@@ -286,4 +286,25 @@ for signal in INT TERM; do
     fail "an ignored SIG$signal: $(<out) $(<stderr)"
 done
 
+# Collections whose values are read in place: structs of one size, arrays of all.
+{
+  printf 'VERSION=3\nformat=bytevalue\ndatabase=in_place\n'
+  printf 'eve_key_type=string\neve_value_type=aligned:struct:3\nHEADER=END\n'
+  printf ' 61\n 616263\n 6262\n 646566\nDATA=END\n'
+  printf 'VERSION=3\nformat=bytevalue\ndatabase=arrays\n'
+  printf 'eve_key_type=string\neve_value_type=aligned:array:2\nHEADER=END\n'
+  printf ' 61\n \n 6262\n 61626364\nDATA=END\n'
+} >aligned
+runs 0 "$eve" load aligned.eve -f aligned
+runs 0 "$eve" check aligned.eve
+[[ $("$eve" collections aligned.eve) == *'aligned:array:2'*'aligned:struct:3'* ]] ||
+  fail "aligned: $("$eve" collections aligned.eve)"
+"$eve" dump aligned.eve | "$eve" load again.eve >out 2>stderr ||
+  fail "a dump of aligned values: $(<stderr)"
+cmp <("$eve" dump aligned.eve | sed 1,/HEADER=END/d) \
+  <("$eve" dump again.eve | sed 1,/HEADER=END/d) || fail "aligned values change"
+sed 's/ 61626364$/ 616263/' aligned >bad
+runs 4 "$eve" load odd.eve -f bad
+grep -q 'no aligned:array:2' stderr || fail "an odd array: $(<stderr)"
+
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }

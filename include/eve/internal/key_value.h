@@ -236,7 +236,7 @@ class KeyValueHandle : public Handle<R, W> {
   using Value = V;
   static std::string KeyTypeName() { return std::string(Codec<K>::TypeName()); }
   static std::string ValueTypeName() {
-    return std::string(Codec<V>::TypeName());
+    return codec_internal::ValueTypeName<V>();
   }
   using Handle<R, W>::Handle;
 
