@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "engine/collections/hamt_descend.h"
-#include "engine/collections/side_moves.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
@@ -51,46 +50,6 @@ absl::Status NodeEditor::Set(SlotRange range, const NodeSlot* values) {
 absl::Status NodeEditor::Fill(SlotRange range, NodeSlot value) {
   if (writable_ == nullptr) EVE_RETURN_IF_ERROR(MakeWritable());
   FillRange(writable_->slots, range, value);
-  return absl::OkStatus();
-}
-
-void TrieEditor::AskForBeside(const NodeEditor& node) const {
-  const SideMoves* const moves = context_.side_moves;
-  if (moves == nullptr || moves->budget_bytes <= 0) return;
-  NodeSlot last;
-  size_t asked = 0;
-  for (uint32_t i = 0; i < kTrieFanout && asked < kSideLeavesAhead; ++i) {
-    const NodeSlot slot = node.slots()[i];
-    if (slot == last || slot.kind() != SlotKind::kLeaf ||
-        !moves->IsWanted(slot.offset())) {
-      continue;
-    }
-    last = slot;
-    PrefetchLines(writer_.view().At(slot.offset()), slot.lines());
-    ++asked;
-  }
-}
-
-absl::Status TrieEditor::MoveBeside(NodeEditor& node) {
-  SideMoves* const moves = context_.side_moves;
-  if (moves == nullptr || moves->budget_bytes <= 0 || !node.is_writable()) {
-    return absl::OkStatus();
-  }
-  for (uint32_t i = 0; i < kTrieFanout;) {
-    const NodeSlot slot = node.slots()[i];
-    LeafView leaf;
-    if (slot.kind() != SlotKind::kLeaf || !moves->IsWanted(slot.offset()) ||
-        !LeafView::Open(writer_.view(), slot.offset(), &leaf)) {
-      ++i;
-      continue;
-    }
-    const SlotRange range = RangeOf(node.slots(), i);
-    const Offset moved =
-        TakeAlong(*context_.store, *moves, slot.offset(), leaf.bytes());
-    if (moved.is_null()) break;
-    EVE_RETURN_IF_ERROR(node.Fill(range, slot.At(moved)));
-    i = range.end();
-  }
   return absl::OkStatus();
 }
 
@@ -147,6 +106,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
       return DamagedBlock(node.slot().offset(), "trie node");
     }
     if (is_node) {
+      if (part.begin == range.begin) AskForNodesBeside(node, depth);
       NodeSlot child = old;
       EVE_RETURN_IF_ERROR(ApplyToNode(depth + 1, part, &child));
       if (child == old) continue;
@@ -166,7 +126,8 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
     shrunk = true;
     EVE_RETURN_IF_ERROR(MergeBuddies(node, depth, slots.first));
   }
-  if (above_leaves) EVE_RETURN_IF_ERROR(MoveBeside(node));
+  EVE_RETURN_IF_ERROR(above_leaves ? MoveBeside(node)
+                                   : MoveNodesBeside(node, depth));
   if (shrunk) return Collapse(node, depth, slot);
   *slot = node.slot();
   return absl::OkStatus();

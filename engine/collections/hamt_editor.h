@@ -95,6 +95,11 @@ class TrieEditor {
   // those that an edit of the node has left where they were.
   void AskForBeside(const NodeEditor& node) const;
   absl::Status MoveBeside(NodeEditor& node);
+  // The same for the nodes below a node, with the leaves of those that move.
+  void AskForNodesBeside(const NodeEditor& node, uint32_t depth) const;
+  absl::Status MoveNodesBeside(NodeEditor& node, uint32_t depth);
+  // Null if nothing has to be moved.
+  SideMoves* SideMovesToPay() const;
   // All of a leaf's ops, or an empty range's. The new words of the region go
   // to `slots`, those of a whole node.
   absl::Status ApplyToLeaf(const Region& region, NodeSlot old, OpRange range,

@@ -52,8 +52,13 @@ struct SideMoves {
   // After RollBackTo() this counts what was undone, too.
   MoveResult moved;
 
-  bool IsWanted(Offset leaf) const {
-    return budget_bytes > 0 && emptied->Contains(leaf);
+  bool IsWanted(Offset block) const {
+    return budget_bytes > 0 && emptied->Contains(block);
+  }
+  void Count(uint64_t bytes) {
+    budget_bytes -= static_cast<int64_t>(bytes);
+    ++moved.blocks;
+    moved.bytes += bytes;
   }
 };
 
@@ -79,9 +84,7 @@ inline Offset TakeAlong(NodeStore& store, SideMoves& moves, Offset offset,
     moves.budget_bytes = 0;
     return kNullOffset;
   }
-  moves.budget_bytes -= static_cast<int64_t>(bytes);
-  ++moves.moved.blocks;
-  moves.moved.bytes += bytes;
+  moves.Count(bytes);
   return copy->offset;
 }
 

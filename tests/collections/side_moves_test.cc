@@ -160,6 +160,47 @@ TYPED_TEST(SideMovesTest, ManyWritesEmptyTheSegments) {
   ASSERT_NO_FATAL_FAILURE(this->map_.Check());
 }
 
+// Nodes two levels above the leaves' have nodes below them that hold a few
+// leaves each: those are taken along as well, with their leaves.
+TEST(SideMovesOfNodesTest, NodesBesideAnEditAreTakenAlong) {
+  constexpr uint64_t kMany = 150'000;
+  HamtFixture map;
+  Random random(11);
+  std::vector<TestOp> ops;
+  for (uint64_t i = 0; i < kMany; ++i) {
+    ops.push_back({MapOpKind::kPut, PaddedKey(i), RandomBytes(random, 220)});
+  }
+  ASSERT_NO_FATAL_FAILURE(map.Apply(ops));
+  map.store().SealSegment();
+  const uint64_t end = map.store().used_bytes() / kSegmentBytes;
+  EmptiedSegments emptied;
+  for (uint64_t segment = 0; segment < end; ++segment) {
+    emptied.Add(static_cast<uint32_t>(segment));
+  }
+  const auto nodes_left = [&] {
+    uint64_t left = 0;
+    for (const auto& [units, bytes] : map.store().live()) {
+      const auto* header = map.store().view().As<BlockHeader>(Offset{units});
+      left += units < end * kSegmentUnits && header->depth == 3 &&
+              header->type == static_cast<uint8_t>(BlockType::kTrieNode);
+    }
+    return left;
+  };
+  const uint64_t before = nodes_left();
+  ASSERT_GT(before, 1000u);
+  SideMoves moves{&emptied, kNoLimit, {}};
+  map.context().side_moves = &moves;
+  ASSERT_NO_FATAL_FAILURE(map.Put(PaddedKey(7), kNewValue));
+  // Three and the one on the way.
+  EXPECT_EQ(nodes_left(), before - 4);
+  EXPECT_GT(moves.moved.blocks, 3u);
+  ASSERT_NO_FATAL_FAILURE(map.Check());
+  moves = SideMoves{&emptied, 1, {}};
+  ASSERT_NO_FATAL_FAILURE(map.Put(PaddedKey(8), kNewValue));
+  EXPECT_EQ(moves.moved.blocks, 1u);
+  ASSERT_NO_FATAL_FAILURE(map.Check());
+}
+
 // As with any failed edit: the caller rewinds and has what it had.
 TYPED_TEST(SideMovesTest, WithoutRoomTheRootStaysAsItWas) {
   const MapRoot before = this->map_.root();

@@ -1,0 +1,103 @@
+#include "engine/collections/hamt_descend.h"
+#include "engine/collections/hamt_editor.h"
+#include "engine/collections/side_moves.h"
+#include "util/prefetch.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// Of the nodes beside an edited one, at a time: what they cost comes on top of
+// the edit.
+constexpr size_t kSideNodesMax = 3;
+// Above this, nodes are few, and edits copy them before they are in the way.
+constexpr uint32_t kSideNodesDepth = 2;
+
+bool IsWantedNode(const SideMoves& moves, NodeSlot slot) {
+  return slot.kind() == SlotKind::kNode && moves.IsWanted(slot.offset());
+}
+
+}  // namespace
+
+SideMoves* TrieEditor::SideMovesToPay() const {
+  SideMoves* const moves = context_.side_moves;
+  return moves == nullptr || moves->budget_bytes <= 0 ? nullptr : moves;
+}
+
+void TrieEditor::AskForBeside(const NodeEditor& node) const {
+  const SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr) return;
+  NodeSlot last;
+  size_t asked = 0;
+  for (uint32_t i = 0; i < kTrieFanout && asked < kSideLeavesAhead; ++i) {
+    const NodeSlot slot = node.slots()[i];
+    if (slot == last || slot.kind() != SlotKind::kLeaf ||
+        !moves->IsWanted(slot.offset())) {
+      continue;
+    }
+    last = slot;
+    PrefetchLines(writer_.view().At(slot.offset()), slot.lines());
+    ++asked;
+  }
+}
+
+absl::Status TrieEditor::MoveBeside(NodeEditor& node) {
+  SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr || !node.is_writable()) return absl::OkStatus();
+  for (uint32_t i = 0; i < kTrieFanout;) {
+    const NodeSlot slot = node.slots()[i];
+    LeafView leaf;
+    if (slot.kind() != SlotKind::kLeaf || !moves->IsWanted(slot.offset()) ||
+        !LeafView::Open(writer_.view(), slot.offset(), &leaf)) {
+      ++i;
+      continue;
+    }
+    const SlotRange range = RangeOf(node.slots(), i);
+    const Offset moved =
+        TakeAlong(*context_.store, *moves, slot.offset(), leaf.bytes());
+    if (moved.is_null()) break;
+    EVE_RETURN_IF_ERROR(node.Fill(range, slot.At(moved)));
+    i = range.end();
+  }
+  return absl::OkStatus();
+}
+
+void TrieEditor::AskForNodesBeside(const NodeEditor& node,
+                                   uint32_t depth) const {
+  const SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr || depth < kSideNodesDepth) return;
+  size_t asked = 0;
+  for (uint32_t i = 0; i < kTrieFanout && asked < kSideNodesMax; ++i) {
+    const NodeSlot slot = node.slots()[i];
+    if (!IsWantedNode(*moves, slot)) continue;
+    PrefetchLines(writer_.view().At(slot.offset()), kNodeLines);
+    ++asked;
+  }
+}
+
+absl::Status TrieEditor::MoveNodesBeside(NodeEditor& node, uint32_t depth) {
+  SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr || depth < kSideNodesDepth || !node.is_writable()) {
+    return absl::OkStatus();
+  }
+  size_t taken = 0;
+  for (uint32_t i = 0; i < kTrieFanout && taken < kSideNodesMax; ++i) {
+    const NodeSlot slot = node.slots()[i];
+    NodeEditor child(writer_);
+    if (!IsWantedNode(*moves, slot) || !child.Open(slot, depth + 1).ok()) {
+      continue;
+    }
+    AskForBeside(child);
+    if (!child.Copy().ok()) {
+      moves->budget_bytes = 0;
+      break;
+    }
+    ++taken;
+    moves->Count(sizeof(TrieNode));
+    EVE_RETURN_IF_ERROR(MoveBeside(child));
+    EVE_RETURN_IF_ERROR(node.Fill(SlotRange{i, 1}, child.slot()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace eve
