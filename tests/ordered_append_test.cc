@@ -18,7 +18,7 @@ using testing::Keys;
 using testing::KeysOf;
 using testing::Strings;
 
-// More than the puts that wait, so that the last third of them is appended.
+// More than the puts that wait, so that most of them are appended.
 constexpr uint64_t kBulk = 3 << 16;
 
 std::string KeyOf(uint64_t i) { return absl::StrFormat("%08d", i); }

@@ -206,17 +206,6 @@ TEST_F(PunchTest, WhileWritingOnlyTheExcessGoes) {
   EXPECT_EQ(Count().with_space, 8u);
 }
 
-TEST_F(PunchTest, IdleMeansThatNothingWasCommittedForAWhile) {
-  IdleWatch watch;
-  for (uint64_t version = 1; version < 30; ++version) {
-    EXPECT_FALSE(watch.IsIdle(version));
-  }
-  int ticks = 1;
-  while (!watch.IsIdle(30)) ++ticks;
-  EXPECT_GT(ticks, 5);
-  EXPECT_FALSE(watch.IsIdle(31));
-}
-
 // The segment belongs to the puncher until the call has returned, however late
 // that is: the others fill everything that they can get meanwhile.
 TEST_F(PunchTest, CallThatIsIssuedLateHitsNothing) {

@@ -72,6 +72,74 @@ TEST(MeasureSpaceTest, WhatOnlyPinsKeepIsNotHeldDurably) {
   EXPECT_EQ(dead.Measure().durable_held_bytes, kSegmentBytes);
 }
 
+// Alive as well, so that it could be emptied.
+TEST(ChooseVictimsTest, WhatDurableRootsKeepIsLeftAloneWhileTheyStay) {
+  DeadSegment sparse;
+  sparse.survey().rows[5].live_units = 50;
+  sparse.survey().protectors.durable = {15};
+  sparse.survey().SetLongDurable(15);
+  VictimGoal goal;
+  goal.live_bytes_max = kSegmentBytes;
+  goal.count_max = 1;
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+  EXPECT_EQ(sparse.Measure().pinned_bytes, 0u);
+  goal.keepers = Keepers::kLongDurableToo;
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 0u);
+  const SpaceUse use = MeasureSpace(sparse.survey(), Keepers::kLongDurableToo);
+  EXPECT_EQ(use.pinned_bytes, kSegmentBytes);
+  EXPECT_EQ(use.pinned_live_bytes, 50 * kUnitBytes);
+  // One that has only just come may be followed by the next.
+  sparse.survey().SetLongDurable(14);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+  // Born after it.
+  sparse.survey().protectors.durable = {9};
+  sparse.survey().SetLongDurable(15);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+}
+
+TEST(MeasureSpaceTest, HolesAreNotReadyToBeUsed) {
+  SegmentSurvey survey;
+  for (const Backing backing :
+       {Backing::kBacked, Backing::kUnknown, Backing::kHole}) {
+    survey.words.push_back(
+        SegmentWord::Make(SegmentState::kFree, backing, 0, 0, 0));
+  }
+  survey.words.push_back(
+      SegmentWord::Make(SegmentState::kClaimed, Backing::kBacked, 0, 0, 0));
+  const SpaceUse use = MeasureSpace(survey);
+  EXPECT_EQ(use.free_bytes, 2 * kSegmentBytes);
+  EXPECT_EQ(use.used_bytes, kSegmentBytes);
+}
+
+constexpr uint64_t kManyBytes = 1000 * kSegmentBytes;
+
+TEST(PressureTest, WritersPayNothingWhileEnoughIsFree) {
+  EXPECT_EQ(PressureOf(kManyBytes / 2, kManyBytes, kManyBytes / 10), 0);
+  const double some = PressureOf(kManyBytes / 2, kManyBytes, kManyBytes / 30);
+  const double none = PressureOf(kManyBytes / 2, kManyBytes, 0);
+  EXPECT_GT(some, 0);
+  EXPECT_GT(none, some);
+}
+
+// Or the file would grow with each burst, for ever.
+TEST(PressureTest, ThereIsAnEndToIt) {
+  EXPECT_GE(PressureOf(kManyBytes / 3, kManyBytes, kManyBytes), 1);
+  EXPECT_EQ(PressureOf(kManyBytes / 5, kManyBytes, kManyBytes), 2);
+}
+
+TEST(PressureTest, DenseAndTinyDomainsAreLeftAlone) {
+  EXPECT_EQ(PressureOf(kManyBytes * 2 / 3, kManyBytes, 0), 0);
+  EXPECT_EQ(PressureOf(0, 8 * kSegmentBytes, 0), 0);
+}
+
+TEST(VictimsForTest, AllProcessesShareOneLimit) {
+  SpaceUse use;
+  use.used_bytes = 400 * kSegmentBytes;
+  EXPECT_EQ(VictimsFor(use, 0), 100u);
+  EXPECT_EQ(VictimsFor(use, 20), 80u);
+  EXPECT_EQ(VictimsFor(use, 200), 0u);
+}
+
 class EvacuationTest : public ::testing::Test {
  protected:
   void SetUp() override {

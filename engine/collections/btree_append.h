@@ -79,7 +79,7 @@ class TreeAppender {
   std::vector<Leaf> leaves_;
   std::string separators_;
   uint64_t unlinked_bytes_ = 0;
-  bool has_new_ = false;  // something was added since Link()
+  bool has_new_ = false;  // something was added since Start()
 };
 
 }  // namespace eve

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/collections/hamt_descend.h"
 #include "engine/collections/hamt_editor.h"
 #include "engine/collections/side_moves.h"
@@ -10,6 +12,7 @@ namespace {
 // Of the nodes beside an edited one, at a time: what they cost comes on top of
 // the edit.
 constexpr size_t kSideNodesMax = 3;
+constexpr uint64_t kSideBytesMax = 8 << 10;
 // Above this, nodes are few, and edits copy them before they are in the way.
 constexpr uint32_t kSideNodesDepth = 2;
 
@@ -80,11 +83,18 @@ absl::Status TrieEditor::MoveNodesBeside(NodeEditor& node, uint32_t depth) {
   if (moves == nullptr || depth < kSideNodesDepth || !node.is_writable()) {
     return absl::OkStatus();
   }
-  size_t taken = 0;
-  for (uint32_t i = 0; i < kTrieFanout && taken < kSideNodesMax; ++i) {
+  NodeSlot taken[kSideNodesMax];
+  size_t count = 0;
+  const uint64_t most = moves->moved.bytes + kSideBytesMax;
+  for (uint32_t i = 0;
+       i < kTrieFanout && count < kSideNodesMax && moves->moved.bytes < most;
+       ++i) {
     const NodeSlot slot = node.slots()[i];
     NodeEditor child(writer_);
-    if (!IsWantedNode(*moves, slot) || !child.Open(slot, depth + 1).ok()) {
+    // In a damaged node two slots may lead to one child.
+    if (!IsWantedNode(*moves, slot) ||
+        std::find(taken, taken + count, slot) != taken + count ||
+        !child.Open(slot, depth + 1).ok()) {
       continue;
     }
     AskForBeside(child);
@@ -92,7 +102,7 @@ absl::Status TrieEditor::MoveNodesBeside(NodeEditor& node, uint32_t depth) {
       moves->budget_bytes = 0;
       break;
     }
-    ++taken;
+    taken[count++] = slot;
     moves->Count(sizeof(TrieNode));
     EVE_RETURN_IF_ERROR(MoveBeside(child));
     EVE_RETURN_IF_ERROR(node.Fill(SlotRange{i, 1}, child.slot()));

@@ -1,5 +1,6 @@
 // Side moves: leaves that are moved out of segments to be emptied because an
-// edit has come to the node above them.
+// edit has come to the node above them. Of a trie also the nodes beside those
+// that an edit goes down to, with their leaves.
 //
 // Moving a leaf costs a walk to it and a copy of the node that leads to it. An
 // edit has done both already for the leaves beside the one that it changes: to
@@ -13,8 +14,9 @@
 // Owns:       a bit for each segment.
 // Lifetime:   EmptiedSegments: that of the domain. SideMoves: one run.
 // Errors:     none: what cannot be read or placed stays where it is.
-// Cost:       a load and a test for each child of a node above leaves, while
-//             there is something to pay; a copy for each leaf moved.
+// Cost:       a load and a test for each child of a node above leaves (of a
+//             trie: of depth 2 and below), while there is something to pay; a
+//             copy for each block moved.
 #ifndef EVE_ENGINE_COLLECTIONS_SIDE_MOVES_H_
 #define EVE_ENGINE_COLLECTIONS_SIDE_MOVES_H_
 

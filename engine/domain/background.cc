@@ -9,6 +9,7 @@
 #include "engine/epoch/attached.h"
 #include "engine/reclaim/fold.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -133,6 +134,7 @@ void DomainImpl::WakeBackground() {
 }
 
 void DomainImpl::BackgroundTick(bool is_due) {
+  EVE_STEP("background.tick");
   while (core_.source->PrepareOne()) {
   }
   // Before the root is looked at: what is asked for later has a tick to come.
@@ -163,13 +165,13 @@ void DomainImpl::BackgroundTick(bool is_due) {
   }
   if (is_due) Rest(version);
   if (is_due && (options_.durability == Durability::kCheckpoint ||
-                 HoldsMoreThanLives(LastUse()))) {
+                 HoldsMoreThanLives())) {
     CheckpointInBackground();
   }
   if (is_due && std::exchange(settled_at_, version) == version) {
     checkpointer_->Settle().IgnoreError();
   }
-  if (is_due) GiveBack(core_, idle_.IsIdle(version)).IgnoreError();
+  if (is_due) GiveBack(core_, HasRested()).IgnoreError();
 }
 
 void DomainImpl::CheckpointInBackground() {
@@ -180,14 +182,21 @@ void DomainImpl::CheckpointInBackground() {
   pacer_.Ran(begin, MonotonicNanos());
 }
 
+bool DomainImpl::HasRested() const {
+  const auto rested = static_cast<int64_t>(MonotonicNanos() - rest_since_);
+  return rested >= absl::ToInt64Nanoseconds(options_.rest_after);
+}
+
 void DomainImpl::Rest(uint64_t version) {
+  // Nobody has committed since the last tick but this thread.
+  const bool is_at_rest = version == rest_version_;
+  if (!is_at_rest) rest_since_ = MonotonicNanos();
   // Not beside a Compact() of this process: it does the same and more, and the
   // victims are its own.
   std::unique_lock one_at_a_time(compact_mutex_, std::try_to_lock);
   if (!one_at_a_time.owns_lock()) return;
-  // Nobody has committed since the last tick but this thread. A transaction
-  // that is running may still be about to, and must not be starved by moves.
-  const bool is_at_rest = version == rest_version_;
+  // A transaction that is running may still be about to commit, and must not be
+  // starved by moves.
   if (!is_at_rest) held_when_advanced_ = UINT64_MAX;
   const bool may_move =
       !IsSwapRunning() &&

@@ -32,6 +32,10 @@ constexpr int kFruitlessRounds = 3;
 // Of single blocks as well, one after the other.
 constexpr int kLostMax = 64;
 
+uint64_t DeadPinned(const SpaceUse& use) {
+  return use.pinned_bytes - use.pinned_live_bytes;
+}
+
 }  // namespace
 
 SegmentSurvey DomainImpl::LastSurvey() {
@@ -95,19 +99,34 @@ bool DomainImpl::HoldsMuch(const SpaceUse& use) {
 
 // While writers are busy a newer durable root soon holds as much as lives, and
 // so does the one before it: moving on gains space only above that.
-bool DomainImpl::HoldsMoreThanLives(const SpaceUse& use) {
-  return use.durable_held_bytes > std::max(kHeldBytesMin, use.live_bytes);
+bool DomainImpl::HoldsMoreThanLives() {
+  const SegmentSurvey survey = LastSurvey();
+  const SpaceUse use = MeasureSpace(survey);
+  // With what is dead in segments that are left alone for their sake.
+  const uint64_t kept =
+      DeadPinned(MeasureSpace(survey, Keepers::kLongDurableToo)) -
+      DeadPinned(use);
+  return std::max(kept, use.durable_held_bytes) >
+         std::max(kHeldBytesMin, use.live_bytes + use.live_bytes / 2);
 }
 
 absl::Status DomainImpl::RestStep() {
-  const SegmentSurvey survey = LastSurvey();
-  const SpaceUse use = MeasureSpace(survey);
+  SegmentSurvey survey = LastSurvey();
+  // Who goes on soon would have to leave alone all that lives now, and grow the
+  // file instead. Until then what these roots keep is left alone, too.
+  const bool may_wait =
+      options_.durability == Durability::kNone && !HasRested();
+  if (may_wait) survey.SetLongDurable(UINT64_MAX);
+  const Keepers keepers =
+      may_wait ? Keepers::kLongDurableToo : Keepers::kLongPins;
+  const SpaceUse use = MeasureSpace(survey, keepers);
   const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
   const uint64_t live = use.live_bytes - use.pinned_live_bytes;
   const bool is_loose =
       movable > live + kRestSlackBytes && use.share() < kRestShare;
   if (is_loose && !compactor_->has_victims()) {
     VictimGoal goal;
+    goal.keepers = keepers;
     goal.share_max = kRestShare;
     goal.live_bytes_max = kRestBytes;
     goal.count_max = Evacuation::kVictimsMax;
@@ -124,7 +143,7 @@ absl::Status DomainImpl::RestStep() {
   const bool is_done = !is_loose && !compactor_->has_victims();
   const bool advance =
       is_done ? use.durable_held_bytes > kHeldBytesAtRest : HoldsMuch(use);
-  if (!advance || use.durable_held_bytes >= held_when_advanced_) {
+  if (!advance || may_wait || use.durable_held_bytes >= held_when_advanced_) {
     return absl::OkStatus();
   }
   held_when_advanced_ = use.durable_held_bytes;

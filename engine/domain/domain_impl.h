@@ -117,6 +117,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Unless the last one took so long that it is too early.
   void CheckpointInBackground();
   void Rest(uint64_t version);
+  // Nobody has committed for so long that nobody is about to.
+  bool HasRested() const;
   void GatherVictims();
 
   // compact.cc
@@ -132,7 +134,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status AdvanceDurableRoots();
   // Whether dead space that only durable roots keep is worth a checkpoint.
   static bool HoldsMuch(const SpaceUse& use);
-  static bool HoldsMoreThanLives(const SpaceUse& use);
+  bool HoldsMoreThanLives();
   // A bounded step of compaction while nobody writes.
   absl::Status RestStep();
   bool IsSwapRunning() const { return swaps_running_.Get() > 0; }
@@ -161,10 +163,10 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // The background thread's.
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
-  IdleWatch idle_;
   CheckpointPacer pacer_;
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
+  uint64_t rest_since_ = 0;    // when others were last seen to have committed
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;

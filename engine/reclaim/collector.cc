@@ -95,8 +95,11 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     ++freed;
   }
   survey_ = SegmentSurvey{
-      std::move(words), *std::move(rows), std::move(protectors), {}, version};
-  survey_.SetLongPins(VersionOfLongAgo(version));
+      std::move(words), *std::move(rows), std::move(protectors), {}, {},
+      version};
+  const uint64_t long_ago = VersionOfLongAgo(version);
+  survey_.SetLongPins(long_ago);
+  survey_.SetLongDurable(long_ago);
   CountInSlot(core_->slots->own().segments_freed, freed);
   return freed;
 }

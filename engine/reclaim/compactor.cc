@@ -12,13 +12,18 @@ namespace eve {
 namespace {
 
 // Writers begin to pay below this live share; in the middle between the two
-// they pay what keeps the balance, and at the lower one twice that.
-constexpr double kShareRelaxed = 0.62;
-constexpr double kShareTight = 0.45;
+// they pay what keeps the balance, and at the lower one twice that. While there
+// is enough that is free they pay nothing, until the third is near.
+constexpr double kShareRelaxed = 0.58;
+constexpr double kShareTight = 0.42;
+constexpr double kShareLeast = 0.36;
 // Segments that writers have open, and small domains, are not worth it.
 constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
 // Free segments and open ones that a busy domain has besides.
-constexpr uint64_t kOpenBytes = 16 * kSegmentBytes;
+constexpr uint64_t kOpenBytes = 8 * kSegmentBytes;
+// So much is left free at least, and so large a part of what is used.
+constexpr uint64_t kFreeBytesMin = 8 * kSegmentBytes;
+constexpr uint64_t kFreeShare = 24;
 constexpr double kRateMin = 0.0625;
 constexpr double kRateMax = 4;
 // Small sets of victims are chosen from newer figures. In large ones more of
@@ -27,7 +32,7 @@ constexpr double kRateMax = 4;
 constexpr uint64_t kPlanBytesMin = 4 << 20;
 constexpr uint64_t kPlanBytesMax = 256 << 20;
 constexpr uint64_t kPlanShareOfLive = 8;
-// Of all segments, those that one process may claim.
+// Of all segments, those that may be victims, or open in other processes.
 constexpr uint64_t kVictimsShare = 4;
 // A batch pays more than one slice: one for so many bytes.
 constexpr uint64_t kBytesPerSlice = 16 << 10;
@@ -36,38 +41,67 @@ constexpr size_t kVictimsFew = 4;
 // What a writer walks in one go.
 constexpr size_t kGatherBlocks = 64;
 
+// From 0, where `share` is `from`, to 2.
+double Between(double from, double half, double share) {
+  return std::clamp((from - share) / (from - half), 0.0, 2.0);
+}
+
 }  // namespace
 
+size_t VictimsFor(const SpaceUse& use, size_t others) {
+  const uint64_t limit = use.used_bytes / kSegmentBytes / kVictimsShare;
+  return limit - std::min<uint64_t>(limit, others);
+}
+
+double PressureOf(uint64_t live, uint64_t movable, uint64_t free) {
+  if (movable <= live + kSlackBytes) return 0;
+  // With what writers will open next: in a small domain that counts.
+  const double share =
+      static_cast<double>(live) / static_cast<double>(movable + kOpenBytes);
+  // The file is as large as it has been: to leave more of it free than the next
+  // claims need would be work for nothing. But each time that is not enough for
+  // all writers together, the file grows: so there is an end to it.
+  const auto enough =
+      static_cast<double>(std::max(kFreeBytesMin, movable / kFreeShare));
+  const double room = static_cast<double>(free) / enough;
+  return std::max(std::min(Between(kShareRelaxed, kShareTight, share),
+                           std::clamp(2 - 2 * room, 0.0, 2.0)),
+                  Between(kShareTight, kShareLeast, share));
+}
+
+size_t Compactor::ClaimedByOthers(const SegmentSurvey& survey) const {
+  return static_cast<size_t>(std::count_if(
+      survey.words.begin(), survey.words.end(), [&](SegmentWord word) {
+        return word.state() == SegmentState::kClaimed &&
+               word.owner() != core_->slots->index();
+      }));
+}
+
 absl::Status Compactor::Plan(const SegmentSurvey& survey) {
-  const SpaceUse use = MeasureSpace(survey);
+  const Keepers keepers =
+      urgent_ ? Keepers::kLongPins : Keepers::kLongDurableToo;
+  const SpaceUse use = MeasureSpace(survey, keepers);
   const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
   const uint64_t live = use.live_bytes - use.pinned_live_bytes;
-  double pressure = 0;
-  if (movable > live + kSlackBytes) {
-    // With what writers will open next: in a small domain that counts.
-    const double share =
-        static_cast<double>(live) / static_cast<double>(movable + kOpenBytes);
-    pressure = std::clamp(
-        (kShareRelaxed - share) / (kShareRelaxed - kShareTight), 0.0, 2.0);
-  }
+  double pressure = PressureOf(live, movable, use.free_bytes);
   if (urgent_) pressure = std::max(pressure, 1.0);
   // Within a long transaction there are plans and no commits, but claims.
   const uint64_t writes =
       ReadCounter(core_->slots->own().commits) + core_->source->claims();
   is_writing_ = writes != planned_writes_;
   planned_writes_ = writes;
+  evacuation_.Refresh(survey.rows);
   if (pressure == 0) {
     rate_.Set(0);
     Forgive();
     return absl::OkStatus();
   }
-  evacuation_.Refresh(survey.rows);
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
   // A process that is stopped keeps its victims from all others.
   const size_t victims_max =
       has_background_
-          ? std::clamp<size_t>(use.used_bytes / kSegmentBytes / kVictimsShare,
+          ? std::clamp<size_t>(VictimsFor(use, ClaimedByOthers(survey)),
                                kVictimsFew, Evacuation::kVictimsMax)
           : kVictimsFew;
   // What could not be paid for want of victims is not asked for later.
@@ -77,6 +111,7 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   if (is_writing_ && evacuation_.live_bytes_left() < goal * 3 / 4 &&
       evacuation_.victims() < victims_max) {
     VictimGoal wanted;
+    wanted.keepers = keepers;
     wanted.live_bytes_max = goal;
     wanted.count_max = victims_max - evacuation_.victims();
     EVE_RETURN_IF_ERROR(TakeVictims(survey, wanted).status());

@@ -45,6 +45,14 @@
 
 namespace eve {
 
+// How hard writers have to work, from 0 to 2: at a half, what they move keeps
+// the balance. `live` of the `movable` bytes live, `free` ones lie ready.
+double PressureOf(uint64_t live, uint64_t movable, uint64_t free);
+// How many victims a process may have beside what the `others` have claimed.
+// What is dead in the victims of all processes waits to be used: they share one
+// limit.
+size_t VictimsFor(const SpaceUse& use, size_t others);
+
 class Compactor {
  public:
   // Blocks that a writer moves in one go: the most that its latency gains.
@@ -117,6 +125,8 @@ class Compactor {
     return static_cast<int64_t>(moved.bytes +
                                 slice.targets.size() * kUnitBytes);
   }
+  // Segments that other processes have claimed: open ones and victims.
+  size_t ClaimedByOthers(const SegmentSurvey& survey) const;
   void GiveUp(const Slice& slice);
   void Settled(const Slice& slice, const MoveResult& moved);
   void SettledBeside(const MoveResult& moved);

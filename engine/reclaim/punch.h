@@ -34,24 +34,6 @@ absl::StatusOr<uint64_t> PunchFree(Core& core, uint64_t keep_free,
 // been written for a while, all but a small reserve does.
 absl::StatusOr<uint64_t> GiveBack(Core& core, bool is_idle);
 
-// Whether nothing was committed for a while.
-class IdleWatch {
- public:
-  // To be called once a tick with the newest version.
-  bool IsIdle(uint64_t version) {
-    quiet_ticks_ = version == version_ ? quiet_ticks_ + 1 : 0;
-    version_ = version;
-    return quiet_ticks_ >= kQuietTicks;
-  }
-
- private:
-  // A second at the default interval: longer than writers pause by chance.
-  static constexpr uint64_t kQuietTicks = 10;
-
-  uint64_t version_ = 0;
-  uint64_t quiet_ticks_ = 0;
-};
-
 }  // namespace eve
 
 #endif  // EVE_ENGINE_RECLAIM_PUNCH_H_

@@ -14,6 +14,13 @@ bool IsPinned(const AccountingRow& row, const std::vector<uint64_t>& pins) {
   return first != pins.end() && *first < end;
 }
 
+bool IsKept(const SegmentSurvey& survey, const AccountingRow& row,
+            Keepers keepers) {
+  return IsPinned(row, survey.long_pins) ||
+         (keepers == Keepers::kLongDurableToo &&
+          IsPinned(row, survey.long_durable));
+}
+
 // Not full, but what was written lives: moving it gains nothing, unless there
 // are several of them.
 constexpr int kDenseLeftAlone = 4;
@@ -36,15 +43,26 @@ void SegmentSurvey::SetLongPins(uint64_t version) {
                    std::lower_bound(exact.begin(), exact.end(), version));
 }
 
-SpaceUse MeasureSpace(const SegmentSurvey& survey) {
+void SegmentSurvey::SetLongDurable(uint64_t version) {
+  const std::vector<uint64_t>& durable = protectors.durable;
+  long_durable.assign(
+      durable.begin(),
+      std::upper_bound(durable.begin(), durable.end(), version));
+}
+
+SpaceUse MeasureSpace(const SegmentSurvey& survey, Keepers keepers) {
   SpaceUse use;
   for (uint64_t i = 0; i < survey.words.size(); ++i) {
-    if (survey.words[i].state() == SegmentState::kFree) continue;
+    const SegmentWord word = survey.words[i];
+    if (word.is_free()) {
+      if (word.backing() != Backing::kHole) use.free_bytes += kSegmentBytes;
+      continue;
+    }
     const AccountingRow& row = survey.row(i);
     const uint64_t live = row.live_units * kUnitBytes;
     use.used_bytes += kSegmentBytes;
     use.live_bytes += live;
-    if (row.fill_units > 0 && IsPinned(row, survey.long_pins)) {
+    if (row.fill_units > 0 && IsKept(survey, row, keepers)) {
       use.pinned_bytes += kSegmentBytes;
       use.pinned_live_bytes += live;
     } else if (row.fill_units > 0 && live == 0 &&
@@ -74,7 +92,7 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
     const AccountingRow& row = survey.rows[i];
     if (survey.words[i].state() != SegmentState::kSealed ||
         row.live_units == 0 || row.run_length != 1 ||
-        IsPinned(row, survey.long_pins)) {
+        IsKept(survey, row, goal.keepers)) {
       continue;
     }
     const bool must_go = i >= goal.empty_from;

@@ -32,19 +32,33 @@ struct SegmentSurvey {
   // Exact pins on versions that were passed seconds ago: emptying what they see
   // frees nothing until they go. Of others it is likely that they go soon.
   std::vector<uint64_t> long_pins;
+  // Durable candidates that have stayed for as long. Others are likely to be
+  // followed by newer ones soon.
+  std::vector<uint64_t> long_durable;
   uint64_t version = 0;  // of the root that the rows are of
 
   // Takes exact pins on versions below `version` for long ones.
   void SetLongPins(uint64_t version);
+  // Takes durable candidates up to `version` for long ones: nothing need have
+  // been committed since.
+  void SetLongDurable(uint64_t version);
   const AccountingRow& row(uint64_t segment) const {
     static constexpr AccountingRow kNone{};
     return segment < rows.size() ? rows[segment] : kNone;
   }
 };
 
+// For whose sake emptying a segment frees nothing.
+enum class Keepers : uint8_t {
+  kLongPins,
+  // And durable roots that have stayed for long.
+  kLongDurableToo,
+};
+
 struct SpaceUse {
   uint64_t live_bytes = 0;
   uint64_t used_bytes = 0;    // segments that are not free
+  uint64_t free_bytes = 0;    // free segments that are no known holes
   uint64_t pinned_bytes = 0;  // of them: a reader's pin keeps them from reuse
   uint64_t held_bytes = 0;    // dead, and not to be reused yet
   // Of them, what durable roots and pending checkpoints keep, whoever else
@@ -61,7 +75,8 @@ struct SpaceUse {
   }
 };
 
-SpaceUse MeasureSpace(const SegmentSurvey& survey);
+SpaceUse MeasureSpace(const SegmentSurvey& survey,
+                      Keepers keepers = Keepers::kLongPins);
 
 // One past the last segment that is not free.
 uint64_t UsedEnd(const SegmentSurvey& survey);
@@ -81,9 +96,10 @@ struct VictimGoal {
   // Segments from here on are to be emptied whatever they hold, so that the
   // end of the file can be given back.
   uint64_t empty_from = UINT64_MAX;
+  Keepers keepers = Keepers::kLongPins;
 };
 
-// Sealed segments that no reader's pin keeps from reuse, the best first. Runs
+// Sealed segments that no keeper keeps from reuse, the best first. Runs
 // are never among them: they die whole.
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
                                   const VictimGoal& goal);

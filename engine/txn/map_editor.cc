@@ -133,7 +133,7 @@ absl::Status MapEditor::FlushBulk() {
 
 absl::Status MapEditor::StartAppending() {
   EditContext context = Context();
-  // Nothing lies beside what is appended.
+  // Little lies beside what is appended.
   context.side_moves = nullptr;
   appender_ = std::make_unique<TreeAppender>(context);
   absl::Status status = appender_->Start(root_);

@@ -25,8 +25,9 @@ namespace eve {
 enum class Durability {
   // Durable when somebody calls Sync() or Compact(), or at the last Close().
   // The background thread may make it durable earlier, when dead space that
-  // only the last checkpoint keeps has grown larger than the live data, or,
-  // while nobody writes, to a quarter of it.
+  // only the last checkpoint keeps has grown to one and a half times the live
+  // data, or, when nobody has written for DomainOptions::rest_after, to more
+  // than two segments.
   kNone,
   // Durable at the next checkpoint, DomainOptions::checkpoint_every later.
   kCheckpoint,
@@ -46,6 +47,10 @@ struct DomainOptions {
   // How often the background thread checkpoints under kCheckpoint. 100 ms
   // bounds what a power failure loses and costs little.
   absl::Duration checkpoint_every = absl::Milliseconds(100);
+  // How long nobody must have committed before free space is given back to the
+  // file system and, under kNone, what was written last is made durable. Who
+  // pauses for less goes on in the space that there is.
+  absl::Duration rest_after = absl::Seconds(10);
   // A quota on the file, in bytes; 0: as much as the disk holds.
   uint64_t max_bytes = 0;
   // Check each leaf's checksum on lookups that return a Status.

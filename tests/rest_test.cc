@@ -1,0 +1,70 @@
+// What a domain does when nobody writes any more, and when it does not yet.
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+using testing::TempDir;
+using Strings = Map<std::string, std::string>;
+
+class RestTest : public ::testing::Test {
+ protected:
+  // A durable version, and later ones in which all that it had is dead.
+  void OpenAndOverwrite(absl::Duration rest_after) {
+    DomainOptions options;
+    options.durability = Durability::kNone;
+    options.checkpoint_every = absl::Milliseconds(1);
+    options.rest_after = rest_after;
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(dir_.File("d.eve"), options));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+    ASSERT_NO_FATAL_FAILURE(PutAll(map, 'a'));
+    ASSERT_OK(domain_.Sync());
+    durable_ = domain_.durable_version();
+    ASSERT_NO_FATAL_FAILURE(PutAll(map, 'b'));
+  }
+  void PutAll(Strings& map, char byte) {
+    ASSERT_OK(domain_.Swap([&](Transaction& transaction) -> absl::Status {
+      auto writer = map.In(transaction);
+      for (int i = 0; i < 100'000; ++i) {
+        const absl::Status put =
+            writer.Put(std::to_string(i), std::string(300, byte));
+        if (!put.ok()) return put;
+      }
+      return absl::OkStatus();
+    }));
+  }
+
+  TempDir dir_;
+  Domain domain_;
+  uint64_t durable_ = 0;
+};
+
+TEST_F(RestTest, WithoutAPromiseWhatWasWrittenIsMadeDurableAtRest) {
+  ASSERT_NO_FATAL_FAILURE(OpenAndOverwrite(absl::ZeroDuration()));
+  while (domain_.durable_version() == durable_) std::this_thread::yield();
+}
+
+// Or who goes on would have to leave all of it alone, and grow the file.
+TEST_F(RestTest, NotBeforeItIsRest) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  ASSERT_NO_FATAL_FAILURE(OpenAndOverwrite(absl::InfiniteDuration()));
+  std::atomic<int> ticks{0};
+  const ScopedStepHook hook([&](std::string_view step) {
+    if (step == "background.tick") ++ticks;
+  });
+  while (ticks < 300) std::this_thread::yield();
+  EXPECT_EQ(domain_.durable_version(), durable_);
+}
+
+}  // namespace
+}  // namespace eve
