@@ -19,8 +19,9 @@ using Strings = Map<std::string, std::string>;
 
 class RestTest : public ::testing::Test {
  protected:
-  // A durable version, and later ones in which all that it had is dead.
-  void OpenAndOverwrite(absl::Duration rest_after) {
+  // A version, durable if `syncs`, and a later one in which all that it had is
+  // dead.
+  void OpenAndOverwrite(absl::Duration rest_after, bool syncs) {
     DomainOptions options;
     options.durability = Durability::kNone;
     options.checkpoint_every = absl::Milliseconds(1);
@@ -28,9 +29,21 @@ class RestTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(dir_.File("d.eve"), options));
     ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
     ASSERT_NO_FATAL_FAILURE(PutAll(map, 'a'));
-    ASSERT_OK(domain_.Sync());
+    if (syncs) ASSERT_OK(domain_.Sync());
     durable_ = domain_.durable_version();
     ASSERT_NO_FATAL_FAILURE(PutAll(map, 'b'));
+  }
+  uint64_t BytesPunched() {
+    const absl::StatusOr<DomainStats> stats = domain_.Stats();
+    EXPECT_OK(stats.status());
+    return stats.ok() ? stats->bytes_punched : 0;
+  }
+  static void AwaitTicks() {
+    std::atomic<int> ticks{0};
+    const ScopedStepHook hook([&](std::string_view step) {
+      if (step == "background.tick") ++ticks;
+    });
+    while (ticks < 300) std::this_thread::yield();
   }
   void PutAll(Strings& map, char byte) {
     ASSERT_OK(domain_.Swap([&](Transaction& transaction) -> absl::Status {
@@ -50,20 +63,32 @@ class RestTest : public ::testing::Test {
 };
 
 TEST_F(RestTest, WithoutAPromiseWhatWasWrittenIsMadeDurableAtRest) {
-  ASSERT_NO_FATAL_FAILURE(OpenAndOverwrite(absl::ZeroDuration()));
+  ASSERT_NO_FATAL_FAILURE(
+      OpenAndOverwrite(absl::ZeroDuration(), /*syncs=*/true));
   while (domain_.durable_version() == durable_) std::this_thread::yield();
 }
 
 // Or who goes on would have to leave all of it alone, and grow the file.
 TEST_F(RestTest, NotBeforeItIsRest) {
   if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
-  ASSERT_NO_FATAL_FAILURE(OpenAndOverwrite(absl::InfiniteDuration()));
-  std::atomic<int> ticks{0};
-  const ScopedStepHook hook([&](std::string_view step) {
-    if (step == "background.tick") ++ticks;
-  });
-  while (ticks < 300) std::this_thread::yield();
+  ASSERT_NO_FATAL_FAILURE(
+      OpenAndOverwrite(absl::InfiniteDuration(), /*syncs=*/true));
+  AwaitTicks();
   EXPECT_EQ(domain_.durable_version(), durable_);
+}
+
+TEST_F(RestTest, FreeSpaceIsGivenBackAtRest) {
+  ASSERT_NO_FATAL_FAILURE(
+      OpenAndOverwrite(absl::ZeroDuration(), /*syncs=*/false));
+  while (BytesPunched() == 0) std::this_thread::yield();
+}
+
+TEST_F(RestTest, FreeSpaceIsKeptBeforeItIsRest) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  ASSERT_NO_FATAL_FAILURE(
+      OpenAndOverwrite(absl::InfiniteDuration(), /*syncs=*/false));
+  AwaitTicks();
+  EXPECT_EQ(BytesPunched(), 0u);
 }
 
 }  // namespace

@@ -100,7 +100,8 @@ bool DomainImpl::HoldsMuch(const SpaceUse& use) {
 // While writers are busy a newer durable root soon holds as much as lives, and
 // so does the one before it: moving on gains space only above that.
 bool DomainImpl::HoldsMoreThanLives() {
-  const SegmentSurvey survey = LastSurvey();
+  std::lock_guard lock(collect_mutex_);
+  const SegmentSurvey& survey = collector_->survey();
   const SpaceUse use = MeasureSpace(survey);
   // With what is dead in segments that are left alone for their sake.
   const uint64_t kept =

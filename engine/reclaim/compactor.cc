@@ -13,7 +13,8 @@ namespace {
 
 // Writers begin to pay below this live share; in the middle between the two
 // they pay what keeps the balance, and at the lower one twice that. While there
-// is enough that is free they pay nothing, until the third is near.
+// is enough that is free they pay nothing down to the lower one, and below it
+// twice the balance at the third.
 constexpr double kShareRelaxed = 0.58;
 constexpr double kShareTight = 0.42;
 constexpr double kShareLeast = 0.36;
@@ -41,9 +42,9 @@ constexpr size_t kVictimsFew = 4;
 // What a writer walks in one go.
 constexpr size_t kGatherBlocks = 64;
 
-// From 0, where `share` is `from`, to 2.
-double Between(double from, double half, double share) {
-  return std::clamp((from - share) / (from - half), 0.0, 2.0);
+// 0 from `none` on, 1 at `one`, at most 2.
+double Below(double none, double one, double share) {
+  return std::clamp((none - share) / (none - one), 0.0, 2.0);
 }
 
 }  // namespace
@@ -64,9 +65,9 @@ double PressureOf(uint64_t live, uint64_t movable, uint64_t free) {
   const auto enough =
       static_cast<double>(std::max(kFreeBytesMin, movable / kFreeShare));
   const double room = static_cast<double>(free) / enough;
-  return std::max(std::min(Between(kShareRelaxed, kShareTight, share),
+  return std::max(std::min(Below(kShareRelaxed, kShareTight, share),
                            std::clamp(2 - 2 * room, 0.0, 2.0)),
-                  Between(kShareTight, kShareLeast, share));
+                  Below(kShareTight, kShareLeast, share));
 }
 
 size_t Compactor::ClaimedByOthers(const SegmentSurvey& survey) const {

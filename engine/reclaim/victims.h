@@ -58,13 +58,13 @@ enum class Keepers : uint8_t {
 struct SpaceUse {
   uint64_t live_bytes = 0;
   uint64_t used_bytes = 0;    // segments that are not free
-  uint64_t free_bytes = 0;    // free segments that are no known holes
-  uint64_t pinned_bytes = 0;  // of them: a reader's pin keeps them from reuse
+  uint64_t pinned_bytes = 0;  // of them: a keeper keeps them from reuse
   uint64_t held_bytes = 0;    // dead, and not to be reused yet
   // Of them, what durable roots and pending checkpoints keep, whoever else
   // does: a newer checkpoint would free it, if nobody does.
   uint64_t durable_held_bytes = 0;
   uint64_t pinned_live_bytes = 0;  // alive, in segments that are pinned
+  uint64_t free_bytes = 0;         // free segments that are no known holes
 
   // Live share of the space that moving blocks could free.
   double share() const {

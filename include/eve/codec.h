@@ -120,6 +120,18 @@ std::string ValueTypeName() {
          std::string(Codec<T>::TypeName());
 }
 
+// The bytes of a value as they lie in memory, in `value` itself, and their
+// type.
+template <class T>
+Bytes PlainBytes(const T& value) {
+  const void* address = &value;
+  return Bytes(static_cast<const char*>(address), sizeof(T));
+}
+template <class T>
+std::string PlainTypeName() {
+  return "struct:" + std::to_string(sizeof(T));
+}
+
 // A view would be stored as an address, which means nothing tomorrow.
 template <class T>
 inline constexpr bool kIsView =
@@ -378,13 +390,9 @@ struct Codec<T> {
   using View = T;
   static constexpr bool kOrdered = false;
   static constexpr bool kKey = std::has_unique_object_representations_v<T>;
-  static std::string TypeName() {
-    return "struct:" + std::to_string(sizeof(T));
-  }
-  // Points at `value` itself.
+  static std::string TypeName() { return codec_internal::PlainTypeName<T>(); }
   static Bytes Encode(Arg value, Scratch&) {
-    const void* address = &value;
-    return Bytes(static_cast<const char*>(address), sizeof(T));
+    return codec_internal::PlainBytes(value);
   }
   static View Decode(Bytes bytes) {
     T value;

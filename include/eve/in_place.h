@@ -86,12 +86,9 @@ struct Codec<InPlace<T>> {
   static constexpr bool kOrdered = false;
   static constexpr bool kKey = false;
   static constexpr size_t kAlignment = kAlignmentMax;
-  static std::string TypeName() {
-    return "struct:" + std::to_string(sizeof(T));
-  }
+  static std::string TypeName() { return codec_internal::PlainTypeName<T>(); }
   static Bytes Encode(Arg value, Scratch&) {
-    const void* address = &value;
-    return Bytes(static_cast<const char*>(address), sizeof(T));
+    return codec_internal::PlainBytes(value);
   }
   static View Decode(Bytes bytes) {
     const void* address = bytes.data();

@@ -48,8 +48,8 @@ struct DomainOptions {
   // bounds what a power failure loses and costs little.
   absl::Duration checkpoint_every = absl::Milliseconds(100);
   // How long nobody must have committed before free space is given back to the
-  // file system and, under kNone, what was written last is made durable. Who
-  // pauses for less goes on in the space that there is.
+  // file system and, under kNone, what was written last is made durable if that
+  // frees space. Who pauses for less goes on in the space that there is.
   absl::Duration rest_after = absl::Seconds(10);
   // A quota on the file, in bytes; 0: as much as the disk holds.
   uint64_t max_bytes = 0;

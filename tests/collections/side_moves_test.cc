@@ -21,6 +21,26 @@ std::string PaddedKey(uint64_t number) {
   return std::string(8 - digits.size(), '0') + digits;
 }
 
+// Puts that many records of random values, and has all that is placed so far
+// emptied. Returns where that ends, in units.
+template <class Op, class Fixture>
+uint64_t FillToEmpty(Fixture& map, EmptiedSegments& emptied, uint64_t records,
+                     size_t value_bytes) {
+  Random random(11);
+  std::vector<Op> ops;
+  for (uint64_t i = 0; i < records; ++i) {
+    ops.push_back(
+        {MapOpKind::kPut, PaddedKey(i), RandomBytes(random, value_bytes)});
+  }
+  map.Apply(ops);
+  map.store().SealSegment();
+  const uint64_t end = map.store().used_bytes() / kSegmentBytes;
+  for (uint64_t segment = 0; segment < end; ++segment) {
+    emptied.Add(static_cast<uint32_t>(segment));
+  }
+  return end * kSegmentUnits;
+}
+
 template <class Fixture>
 struct OpOf {
   using Type = TestOp;
@@ -37,18 +57,8 @@ class SideMovesTest : public testing::Test {
 
   // Fills the map; what it has placed so far is to be emptied.
   void SetUp() override {
-    Random random(11);
-    std::vector<Op> ops;
-    for (uint64_t i = 0; i < kRecords; ++i) {
-      ops.push_back({MapOpKind::kPut, PaddedKey(i), RandomBytes(random, 80)});
-    }
-    ASSERT_NO_FATAL_FAILURE(map_.Apply(ops));
-    map_.store().SealSegment();
-    const uint64_t end = map_.store().used_bytes() / kSegmentBytes;
-    for (uint64_t segment = 0; segment < end; ++segment) {
-      emptied_.Add(static_cast<uint32_t>(segment));
-    }
-    end_units_ = end * kSegmentUnits;
+    ASSERT_NO_FATAL_FAILURE(end_units_ =
+                                FillToEmpty<Op>(map_, emptied_, kRecords, 80));
   }
 
   void Allow(int64_t budget_bytes) {
@@ -165,23 +175,15 @@ TYPED_TEST(SideMovesTest, ManyWritesEmptyTheSegments) {
 TEST(SideMovesOfNodesTest, NodesBesideAnEditAreTakenAlong) {
   constexpr uint64_t kMany = 150'000;
   HamtFixture map;
-  Random random(11);
-  std::vector<TestOp> ops;
-  for (uint64_t i = 0; i < kMany; ++i) {
-    ops.push_back({MapOpKind::kPut, PaddedKey(i), RandomBytes(random, 220)});
-  }
-  ASSERT_NO_FATAL_FAILURE(map.Apply(ops));
-  map.store().SealSegment();
-  const uint64_t end = map.store().used_bytes() / kSegmentBytes;
   EmptiedSegments emptied;
-  for (uint64_t segment = 0; segment < end; ++segment) {
-    emptied.Add(static_cast<uint32_t>(segment));
-  }
+  uint64_t end_units = 0;
+  ASSERT_NO_FATAL_FAILURE(end_units =
+                              FillToEmpty<TestOp>(map, emptied, kMany, 220));
   const auto nodes_left = [&] {
     uint64_t left = 0;
     for (const auto& [units, bytes] : map.store().live()) {
       const auto* header = map.store().view().As<BlockHeader>(Offset{units});
-      left += units < end * kSegmentUnits && header->depth == 3 &&
+      left += units < end_units && header->depth == 3 &&
               header->type == static_cast<uint8_t>(BlockType::kTrieNode);
     }
     return left;
