@@ -133,6 +133,31 @@ TEST_F(CompactTest, AClosureThatFailsRunsOnce) {
   ExpectClean();
 }
 
+// Roots that move on are no reason to leave what they keep alone.
+TEST_F(CompactTest, WritersThatSyncNowAndThenKeepTheFileSmall) {
+  constexpr uint64_t kKeys = 200'000;
+  DomainOptions options;
+  options.background = true;
+  options.durability = Durability::kNone;
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
+  ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("hashed"));
+  for (int n = 0; n < 200; ++n) {
+    ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+      auto view = map.In(txn);
+      for (int i = 0; i < 5000; ++i) {
+        const absl::Status put =
+            view.Put(KeyOf(random_.Uniform(kKeys)), std::string(200, 'v'));
+        if (!put.ok()) return put;
+      }
+      return absl::OkStatus();
+    }));
+    ASSERT_OK(domain_.Sync());
+  }
+  // Some 70. Left alone until the last block in each dies, there were 320.
+  EXPECT_LT(Stats().segments, 180u);
+  ASSERT_NO_FATAL_FAILURE(ExpectClean());
+}
+
 TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
   for (const bool background : {false, true}) {
     ASSERT_NO_FATAL_FAILURE(Open(background));
