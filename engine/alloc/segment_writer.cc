@@ -98,6 +98,10 @@ void SegmentWriter::RaiseEditFloor() {
   for (WrittenExtent& extent : extents_) extent.floor_units = extent.to_units;
 }
 
+void SegmentWriter::DropEditFloor() {
+  for (WrittenExtent& extent : extents_) extent.floor_units = extent.from_units;
+}
+
 bool SegmentWriter::CanEdit(Offset offset) const {
   const uint32_t segment = offset.segment();
   const uint32_t unit = offset.units_in_segment();

@@ -62,6 +62,8 @@ class SegmentWriter {
 
   // Blocks placed before now are no longer this attempt's to edit (P14).
   void RaiseEditFloor();
+  // All that this attempt has placed may be changed again.
+  void DropEditFloor();
   // Whether this attempt placed the block, after the newest edit floor.
   bool CanEdit(Offset offset) const;
 

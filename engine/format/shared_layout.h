@@ -60,7 +60,7 @@ struct RegionWords {
   uint8_t pad5[40];
   SharedWord watch;  // 576..583 odd: somebody waits for the next commit
   uint8_t pad6[56];
-  SharedWord replays;  // 640..647 lost swaps repaired by putting once more
+  SharedWord replays;  // 640..647 lost swaps whose puts were carried over
   // For people: of a checkpoint under way, by slot.
   SharedWord flush_begun[kCommitSlotCount];  // 648..775 MonotonicNanos; 0: none
   SharedWord flush_bytes[kCommitSlotCount];  // 776..903 that it has to write

@@ -17,6 +17,8 @@ namespace {
 // How far behind a new block the next one of its stream may reach.
 constexpr uint64_t kAheadBytesMin = 512;
 constexpr uint64_t kAheadBytesMax = 2560;
+// Room of a spilled list for what amending may add.
+constexpr size_t kAmendedDeltas = 8;
 
 // Returns where the next list goes.
 char* CopyDeltas(const std::vector<Delta>& deltas, char* to) {
@@ -48,6 +50,15 @@ void RetireTally::Add(uint32_t segment, uint64_t units) {
   } else {
     entries_[found->second].second += units;
   }
+}
+
+void RetireTally::Subtract(uint32_t segment, uint64_t units) {
+  const auto entry =
+      std::find_if(entries_.begin(), entries_.end(),
+                   [&](const auto& at) { return at.first == segment; });
+  EVE_CHECK(entry != entries_.end() && entry->second >= units,
+            "only what was retired is taken back");
+  entry->second -= units;
 }
 
 void RetireTally::Clear() {
@@ -128,6 +139,7 @@ void Attempt::CollectFills(bool after_data, std::vector<Delta>& out) const {
 void Attempt::CollectRetires(const RetireTally& tally,
                              std::vector<Delta>& out) {
   for (const auto& [segment, units] : tally.entries()) {
+    if (units == 0) continue;
     out.push_back(Delta{segment, static_cast<uint32_t>(DeltaKind::kRetire), 0,
                         static_cast<uint32_t>(units), 0});
   }
@@ -165,39 +177,44 @@ void Attempt::HashFills(std::vector<Delta>& fills, Offset skip) {
 }
 
 absl::Status Attempt::SpillDeltas() {
-  // One delta more than now: the list itself may open a segment.
-  const size_t room = data_deltas_.size() + 1;
-  const uint64_t bytes = sizeof(DeltaList) + room * sizeof(Delta);
+  // More deltas than now: the list itself may open a segment.
+  spill_room_ = data_deltas_.size() + 1 + kAmendedDeltas;
+  const uint64_t bytes = sizeof(DeltaList) + spill_room_ * sizeof(Delta);
   EVE_ASSIGN_OR_RETURN(const NewBlock block, Allocate(Stream::kNodes, bytes));
-  const bool spill_is_run =
-      UnitsForBytes(bytes) * kUnitBytes > kRunThresholdBytes;
   spill_ = block.offset;
-  std::memset(block.data, 0, UnitsForBytes(bytes) * kUnitBytes);
-  DeltaList list{MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes, kSystemId),
-                 0, 0};
+  const DeltaList list{
+      MakeBlockHeader(BlockType::kDeltaList, 0, 0, bytes, kSystemId), 0, 0};
   std::memcpy(block.data, &list, sizeof(list));
   data_deltas_.clear();
   CollectFills(/*after_data=*/false, data_deltas_);
+  fill_count_ = data_deltas_.size();
   HashFills(data_deltas_, spill_);
   CollectRetires(data_retired_, data_deltas_);
-  EVE_CHECK(data_deltas_.size() <= room, "the list opened one segment at most");
-  list.count = data_deltas_.size();
-  std::memcpy(block.data, &list, sizeof(list));
-  CopyDeltas(data_deltas_, block.data + sizeof(list));
-  uint64_t hash;
-  HashBlock(spill_, spill_is_run, &hash);
-  spilled_count_ = static_cast<uint32_t>(data_deltas_.size());
-  data_deltas_.clear();
+  EVE_CHECK(data_deltas_.size() <= spill_room_,
+            "the list opened one segment at most");
+  WriteSpilled();
   return absl::OkStatus();
+}
+
+void Attempt::WriteSpilled() {
+  const bool is_run = writer_->IsRun(spill_);
+  char* const block = Data(spill_, is_run);
+  DeltaList list;
+  std::memcpy(&list, block, sizeof(list));
+  list.count = data_deltas_.size();
+  std::memcpy(block, &list, sizeof(list));
+  char* const end = CopyDeltas(data_deltas_, block + sizeof(list));
+  std::memset(end, 0, static_cast<size_t>(block + list.header.bytes() - end));
+  uint64_t hash;
+  HashBlock(spill_, is_run, &hash);
 }
 
 absl::Status Attempt::FinishData() {
   data_deltas_.clear();
   spill_ = kNullOffset;
-  spilled_count_ = 0;
   CollectFills(/*after_data=*/false, data_deltas_);
-  const size_t fills = data_deltas_.size();
-  if (fills + data_retired_.entries().size() > kInlineDeltasMax) {
+  fill_count_ = data_deltas_.size();
+  if (fill_count_ + data_retired_.entries().size() > kInlineDeltasMax) {
     CollectRetires(data_retired_, data_deltas_);
     EVE_RETURN_IF_ERROR(SpillDeltas());
   } else {
@@ -219,12 +236,65 @@ void Attempt::RewindToData() {
   catalog_retired_.Clear();
 }
 
+void Attempt::BeginAmending() {
+  RewindToData();
+  writer_->DropEditFloor();
+  in_catalog_ = false;
+}
+
+Delta* Attempt::FillOf(Offset offset) {
+  for (size_t i = 0; i < fill_count_; ++i) {
+    Delta& fill = data_deltas_[i];
+    if (fill.segment == offset.segment() &&
+        fill.kind == static_cast<uint32_t>(DeltaKind::kFill)) {
+      return &fill;
+    }
+  }
+  return nullptr;
+}
+
+void Attempt::AddToSum(Offset offset, uint64_t hash) {
+  Delta* const fill = FillOf(offset);
+  EVE_CHECK(fill != nullptr, "what can be edited is in a fill");
+  fill->sum += hash;
+}
+
+char* Attempt::Amend(Offset offset) {
+  char* const bytes = Edit(offset);
+  if (bytes != nullptr) AddToSum(offset, -BlockHash(bytes, offset, salt_));
+  return bytes;
+}
+
+void Attempt::Amended(Offset offset) {
+  uint64_t hash;
+  HashBlock(offset, /*is_run=*/false, &hash);
+  AddToSum(offset, hash);
+}
+
+void Attempt::Unretire(Offset offset, uint64_t bytes) {
+  EVE_DCHECK(!in_catalog_, "only data is amended");
+  data_retired_.Subtract(offset.segment(), UnitsForBytes(bytes));
+}
+
+bool Attempt::FinishAmending() {
+  data_deltas_.resize(fill_count_);
+  CollectRetires(data_retired_, data_deltas_);
+  const size_t room = spill_.is_null() ? kInlineDeltasMax : spill_room_;
+  if (data_deltas_.size() > room) return false;
+  if (!spill_.is_null()) WriteSpilled();
+  writer_->RaiseEditFloor();
+  in_catalog_ = true;
+  return true;
+}
+
 absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   // Room for every extent to have grown, and for one that the record opens.
   const size_t room =
       writer_->extents().size() + 1 + catalog_retired_.entries().size();
+  const bool is_spilled = !spill_.is_null();
+  const size_t inline_count = is_spilled ? 0 : data_deltas_.size();
   const uint64_t bytes =
-      sizeof(CommitRecord) + (data_deltas_.size() + room) * sizeof(Delta);
+      sizeof(CommitRecord) + (inline_count + room) * sizeof(Delta);
   EVE_ASSIGN_OR_RETURN(const NewBlock block, Allocate(Stream::kNodes, bytes));
   CommitRecord record = fields;
   record.header =
@@ -238,12 +308,14 @@ absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   EVE_CHECK(catalog_deltas_.size() <= room, "the record's room was reserved");
   record.segment_count =
       std::max(fields.segment_count, writer_->highest_segment() + 1);
-  record.data_delta_count = static_cast<uint32_t>(data_deltas_.size());
+  record.data_delta_count = static_cast<uint32_t>(inline_count);
   record.catalog_delta_count = static_cast<uint32_t>(catalog_deltas_.size());
-  record.spilled_delta_count = spilled_count_;
+  record.spilled_delta_count =
+      static_cast<uint32_t>(data_deltas_.size() - inline_count);
   record.spill = spill_;
   std::memcpy(block.data, &record, sizeof(record));
-  char* at = CopyDeltas(data_deltas_, block.data + sizeof(record));
+  char* at = block.data + sizeof(record);
+  if (!is_spilled) at = CopyDeltas(data_deltas_, at);
   CopyDeltas(catalog_deltas_, at);
   uint64_t hash;
   HashBlock(block.offset, /*is_run=*/false, &hash);

@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/alloc/segment_writer.h"
+#include "engine/collections/hamt_rebase.h"
 #include "engine/collections/node_store.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_record.h"
@@ -41,11 +42,13 @@ class RetireTally {
  public:
   // A run counts at its head.
   void Add(uint32_t segment, uint64_t units);
+  // REQUIRES: so much was added for the segment.
+  void Subtract(uint32_t segment, uint64_t units);
   void Clear();
   const std::vector<std::pair<uint32_t, uint64_t>>& entries() const {
     return entries_;
   }
-  // Entries are only ever added to, so a copy restores an earlier state.
+  // Back to an earlier state.
   void Restore(const std::vector<std::pair<uint32_t, uint64_t>>& entries);
 
  private:
@@ -63,7 +66,7 @@ struct StagedRange {
   uint64_t to;
 };
 
-class Attempt : public NodeStore {
+class Attempt : public AmendableStore {
  public:
   // `view` spans all that this process has mapped.
   Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt);
@@ -102,6 +105,16 @@ class Attempt : public NodeStore {
   // Forgets the catalog path and the record; the data stays.
   void RewindToData();
 
+  // Between the two, complete data is changed where it lies: Amend(), Retire()
+  // and Unretire(), but no Allocate(). The checksums and sums of what is left
+  // alone stay as they are. False: there are more deltas now than there is room
+  // for, and the run is of no use any more.
+  void BeginAmending();
+  bool FinishAmending();
+  char* Amend(Offset offset) override;
+  void Amended(Offset offset) override;
+  void Unretire(Offset offset, uint64_t bytes) override;
+
   // Writes the record behind the catalog path. `fields` gives everything but
   // the deltas and segment_count's share of this attempt.
   absl::StatusOr<Offset> Seal(const CommitRecord& fields);
@@ -138,6 +151,11 @@ class Attempt : public NodeStore {
   void HashFills(std::vector<Delta>& fills, Offset skip);
   void HashBlock(Offset offset, bool is_run, uint64_t* hash);
   absl::Status SpillDeltas();
+  // Writes them into the block at spill_.
+  void WriteSpilled();
+  // The fill that the block of this run is in.
+  Delta* FillOf(Offset offset);
+  void AddToSum(Offset offset, uint64_t hash);
 
   SegmentWriter* writer_;
   const uint64_t salt_;
@@ -150,10 +168,13 @@ class Attempt : public NodeStore {
   bool in_catalog_ = false;
   RetireTally data_retired_;
   RetireTally catalog_retired_;
-  std::vector<Delta> data_deltas_;  // what the record will hold
+  // Fills, then what was retired: for the record or, if spill_ is set, in
+  // there.
+  std::vector<Delta> data_deltas_;
+  size_t fill_count_ = 0;
   std::vector<Delta> catalog_deltas_;
   Offset spill_;
-  uint32_t spilled_count_ = 0;
+  size_t spill_room_ = 0;  // in deltas
   SegmentWriter::Mark data_end_;
   std::vector<uint32_t> data_to_;  // per extent, at data_end_
 };

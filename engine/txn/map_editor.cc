@@ -59,7 +59,7 @@ void MapEditor::SetBase(Bytes entry, CatalogRecord record) {
 void MapEditor::Reset() {
   buried_.clear();
   DropUnapplied();
-  is_blind_ = true;
+  has_read_ = has_dropped_puts_ = false;
 }
 
 void MapEditor::DropUnapplied() {
@@ -84,7 +84,7 @@ absl::Status MapEditor::ApplyPending() {
 
 absl::Status MapEditor::Flush() {
   absl::Status status = ApplyPending();
-  if (!pending_.empty()) is_blind_ = false;
+  if (!pending_.empty()) has_dropped_puts_ = true;
   pending_.clear();
   bytes_.Clear();
   return status;
@@ -102,7 +102,7 @@ absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
 }
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
-  is_blind_ = false;
+  has_read_ = true;
   EVE_RETURN_IF_ERROR(Flush());
   const FindResult found = FindIn(structure(), transaction_->attempt().view(),
                                   transaction_->core().hasher, root_.slot, key);
@@ -155,7 +155,7 @@ absl::Status MapEditor::AddBehind(Bytes key, Bytes value) {
 absl::Status MapEditor::Append(Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   if (appender_ == nullptr) {
-    is_blind_ = false;
+    has_read_ = true;
     EVE_RETURN_IF_ERROR(Flush());
     EVE_RETURN_IF_ERROR(StartAppending());
   }
@@ -188,7 +188,8 @@ absl::Status MapEditor::Put(Bytes key, Bytes value) {
 }
 
 absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
-  is_blind_ = false;
+  // Of a put, the outcome tells nothing.
+  (kind == MapOpKind::kPut ? has_dropped_puts_ : has_read_) = true;
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
@@ -206,7 +207,7 @@ absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
 }
 
 absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
-  is_blind_ = false;
+  has_read_ = true;
   EVE_RETURN_IF_ERROR(Flush());
   if (range.to.has_value() && !(range.from < *range.to)) return 0;
   ++writes_;
@@ -221,7 +222,7 @@ absl::StatusOr<uint64_t> MapEditor::EraseRange(const KeyRange& range) {
 }
 
 absl::Status MapEditor::Clear() {
-  is_blind_ = false;
+  has_read_ = true;
   // What has been appended must be found to be buried.
   if (appender_ != nullptr) EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
@@ -232,13 +233,13 @@ absl::Status MapEditor::Clear() {
 }
 
 absl::StatusOr<uint64_t> MapEditor::Size() {
-  is_blind_ = false;
+  has_read_ = true;
   EVE_RETURN_IF_ERROR(Flush());
   return root_.count;
 }
 
 absl::StatusOr<MapView> MapEditor::View() {
-  is_blind_ = false;
+  has_read_ = true;
   EVE_RETURN_IF_ERROR(Flush());
   const Core& core = transaction_->core();
   MapView view;

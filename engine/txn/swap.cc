@@ -29,8 +29,7 @@ absl::Status CheckLimits(const SwapOptions& options, int attempts) {
   return CheckDeadline(options, attempts);
 }
 
-// kLostPuts: a conflict that putting once more repairs, without the closure.
-enum class Outcome { kPublished, kConflict, kLostPuts, kNothing };
+enum class Outcome { kPublished, kConflict, kNothing };
 
 constexpr int kAttemptsWithRider = 2;
 
@@ -106,11 +105,7 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     EVE_ASSIGN_OR_RETURN(const bool conflict,
                          transaction.ConflictsWith(next.record()));
-    if (conflict) {
-      EVE_ASSIGN_OR_RETURN(const bool can_replay,
-                           transaction.CanReplayOn(next.record()));
-      return can_replay ? Outcome::kLostPuts : Outcome::kConflict;
-    }
+    if (conflict) return Outcome::kConflict;
     CountInSlot(core.slots->own().restamps);
     EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     transaction.attempt().RewindToData();
@@ -119,29 +114,43 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
   }
 }
 
-// For a run that has lost to a change of what it has only put to: puts that
-// once more on top of the change, as often as it takes. Its closure would do
-// the same again.
-absl::StatusOr<Outcome> Replay(TransactionImpl& transaction,
-                               const SwapOptions& options, Contender& contender,
-                               SwapResult& result) {
+// For a run that has lost to a change of what it has only put to: carries its
+// puts over to the newest root, as often as it takes. Its closure would do the
+// same again. kConflict: that cannot be done.
+absl::StatusOr<Outcome> CarryOver(TransactionImpl& transaction,
+                                  const SwapOptions& options,
+                                  Contender& contender, Boarding& boarding,
+                                  SwapResult& result) {
   Core& core = transaction.core();
-  absl::StatusOr<Outcome> outcome = Outcome::kLostPuts;
-  while (outcome.ok() && *outcome == Outcome::kLostPuts) {
+  absl::StatusOr<Outcome> outcome = Outcome::kConflict;
+  while (outcome.ok() && *outcome == Outcome::kConflict) {
     EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
-    contender.LoseRun();
-    EVE_RETURN_IF_ERROR(contender.BeginRun());
-    EVE_ASSIGN_OR_RETURN(
-        PinnedRoot newest,
-        PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
-    // What it has read may have changed by now.
-    EVE_ASSIGN_OR_RETURN(const bool can_replay,
-                         transaction.CanReplayOn(newest.record()));
-    if (!can_replay) return Outcome::kConflict;
+    bool is_carried = false;
+    bool changed = true;
+    if (transaction.MayRebase()) {
+      contender.LoseRestamp();
+      EVE_ASSIGN_OR_RETURN(
+          PinnedRoot newest,
+          PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+      EVE_ASSIGN_OR_RETURN(is_carried, transaction.RebaseOn(newest));
+      EVE_STEP("commit.rebased");
+    }
+    if (!is_carried) {
+      if (!transaction.MayReplay()) return Outcome::kConflict;
+      contender.LoseRun();
+      EVE_RETURN_IF_ERROR(contender.BeginRun());
+      EVE_ASSIGN_OR_RETURN(
+          PinnedRoot newest,
+          PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+      // What it has read may have changed by now.
+      EVE_ASSIGN_OR_RETURN(const bool can_replay,
+                           transaction.CanReplayOn(newest.record()));
+      if (!can_replay) return Outcome::kConflict;
+      boarding.Alight(/*published=*/false);
+      EVE_ASSIGN_OR_RETURN(changed, transaction.ReplayOn(std::move(newest)));
+      EVE_STEP("commit.replayed");
+    }
     CountInSlot(core.region.words().replays);
-    EVE_ASSIGN_OR_RETURN(const bool changed,
-                         transaction.ReplayOn(std::move(newest)));
-    EVE_STEP("commit.replayed");
     result.commit.version = transaction.base().version();
     if (!changed) return Outcome::kNothing;
     outcome = Publish(transaction, options, contender, result);
@@ -181,9 +190,8 @@ absl::StatusOr<SwapResult> RunSwap(
     } else if (*changed) {
       outcome = Publish(transaction, options, contender, result);
     }
-    if (outcome.ok() && *outcome == Outcome::kLostPuts) {
-      boarding.Alight(/*published=*/false);
-      outcome = Replay(transaction, options, contender, result);
+    if (outcome.ok() && *outcome == Outcome::kConflict) {
+      outcome = CarryOver(transaction, options, contender, boarding, result);
     }
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);

@@ -307,11 +307,7 @@ absl::StatusOr<bool> TransactionImpl::ConflictsWith(
 
 absl::StatusOr<bool> TransactionImpl::CanReplayOn(
     const CommitRecord& newest) const {
-  if (changed_names_ || has_read_version_ || !catalog_moves_.empty() ||
-      (read_catalog_ &&
-       newest.catalog_version != base_.record().catalog_version)) {
-    return false;
-  }
+  if (!SeesSameNames(newest)) return false;
   bool has_puts = false;
   for (const auto& editor : editors_) {
     EVE_ASSIGN_OR_RETURN(
@@ -319,7 +315,7 @@ absl::StatusOr<bool> TransactionImpl::CanReplayOn(
         FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
                          editor->record_.name));
     if (!bytes.has_value()) return false;
-    if (!editor->IsBlind()) {
+    if (!editor->HasOnlyPuts()) {
       if (!editor->IsUnchanged() || *bytes != Bytes(editor->base_bytes_)) {
         return false;
       }
@@ -334,12 +330,68 @@ absl::StatusOr<bool> TransactionImpl::CanReplayOn(
   return has_puts;
 }
 
+bool TransactionImpl::MayRebase() const {
+  bool has_writes = false;
+  for (const auto& editor : editors_) {
+    if (editor->IsUnchanged()) continue;
+    if (!editor->IsBlind() || editor->structure() != Structure::kTrie) {
+      return false;
+    }
+    has_writes = true;
+  }
+  return has_writes;
+}
+
+bool TransactionImpl::MayReplay() const {
+  return std::any_of(editors_.begin(), editors_.end(),
+                     [](const auto& editor) { return editor->HasOnlyPuts(); });
+}
+
+absl::StatusOr<bool> TransactionImpl::RebaseEditor(MapEditor& editor,
+                                                   const CommitRecord& newest) {
+  EVE_ASSIGN_OR_RETURN(
+      const std::optional<Bytes> bytes,
+      FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+                       editor.record_.name));
+  if (!bytes.has_value()) return false;
+  if (*bytes == Bytes(editor.base_bytes_)) return true;
+  if (editor.IsUnchanged()) return false;  // it may have been read
+  EVE_ASSIGN_OR_RETURN(CatalogRecord record,
+                       DecodeCatalogRecord(editor.record_.name, *bytes));
+  const CatalogEntry& base = editor.record_.entry;
+  // Dropped and created anew: the closure is to be told.
+  if (record.entry.id != base.id) return false;
+  if (record.entry.root != base.root &&
+      !HamtRebase(attempt_, base.root, record.entry.root, editor.root_.slot)) {
+    return false;
+  }
+  const MapRoot rebased{editor.root_.slot,
+                        editor.root_.count - base.count + record.entry.count};
+  editor.SetBase(*bytes, std::move(record));
+  editor.root_ = rebased;
+  return true;
+}
+
+absl::StatusOr<bool> TransactionImpl::RebaseOn(PinnedRoot& newest) {
+  if (!SeesSameNames(newest.record())) return false;
+  attempt_.BeginAmending();
+  for (const auto& editor : editors_) {
+    EVE_ASSIGN_OR_RETURN(const bool rebased,
+                         RebaseEditor(*editor, newest.record()));
+    if (!rebased) return false;
+  }
+  if (!attempt_.FinishAmending()) return false;
+  std::swap(base_, newest);
+  CollectCatalogChanges();
+  return true;
+}
+
 absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
   attempt_.RewindAll();
   side_moves_ = SideMoves{};
   std::swap(base_, newest);
   for (const auto& editor : editors_) {
-    if (!editor->IsBlind()) continue;
+    if (!editor->HasOnlyPuts()) continue;
     EVE_ASSIGN_OR_RETURN(
         const std::optional<Bytes> bytes,
         FindCatalogBytes(core_->view, core_->hasher,

@@ -95,7 +95,11 @@ class MapEditor {
   absl::Status ApplyPending();
   // Whether all that this run did to the collection is puts that are still
   // here: they mean the same whatever was there before.
-  bool IsBlind() const { return is_blind_ && !pending_.empty(); }
+  bool HasOnlyPuts() const {
+    return !has_read_ && !has_dropped_puts_ && !pending_.empty();
+  }
+  // The same but for puts that are gone, and with moves, all in the structure.
+  bool IsBlind() const { return !has_read_ && HasChanged(); }
   // Whether it wrote nothing.
   bool IsUnchanged() const { return !HasChanged() && buried_.empty(); }
   // The collection as the base has it.
@@ -122,7 +126,8 @@ class MapEditor {
   PendingBytes bytes_;
   // While it is there, nothing is pending.
   std::unique_ptr<TreeAppender> appender_;
-  bool is_blind_ = true;  // nothing was read, and no put is gone
+  bool has_read_ = false;          // or done what depends on what was there
+  bool has_dropped_puts_ = false;  // which are applied, and no longer pending
 };
 
 class TransactionImpl {
@@ -179,6 +184,15 @@ class TransactionImpl {
   // Whether the run is as good on `newest`: it has put, and what it has read is
   // the same there. Of a bulk, whose puts are not kept, it is not known.
   absl::StatusOr<bool> CanReplayOn(const CommitRecord& newest) const;
+  // Puts what the run has written on top of what `newest` has changed of the
+  // same collections. The base is `newest` then. False: both have changed the
+  // same leaf, or one changed what has no such rebase; the run can only be
+  // replayed or run again. REQUIRES: Prepare() was true.
+  absl::StatusOr<bool> RebaseOn(PinnedRoot& newest);
+  // Whether RebaseOn() is worth trying after a conflict.
+  bool MayRebase() const;
+  // Whether CanReplayOn() is worth asking.
+  bool MayReplay() const;
   // Applies the puts once more, there, instead of the closure. Returns as
   // Prepare(). REQUIRES: CanReplayOn() its record.
   absl::StatusOr<bool> ReplayOn(PinnedRoot newest);
@@ -211,6 +225,14 @@ class TransactionImpl {
   EditContext CatalogContext();
   void CollectCatalogChanges();
   void CollectEditorChanges(const MapEditor& editor);
+  // Whether what the run has seen of names and versions is the same there.
+  bool SeesSameNames(const CommitRecord& newest) const {
+    return !changed_names_ && !has_read_version_ && catalog_moves_.empty() &&
+           (!read_catalog_ ||
+            newest.catalog_version == base_.record().catalog_version);
+  }
+  absl::StatusOr<bool> RebaseEditor(MapEditor& editor,
+                                    const CommitRecord& newest);
 
   Core* core_;
   Attempt attempt_;

@@ -59,7 +59,7 @@ struct DomainStats {
   uint64_t attempts = 0;   // runs of closures that came to a race: won or lost
   uint64_t conflicts = 0;  // closures that ran again
   uint64_t restamps = 0;   // lost races repaired without that
-  uint64_t replays = 0;    // and by putting once more, beside what changed
+  uint64_t replays = 0;    // and by carrying puts over to what changed
   uint64_t turns = 0;      // writers that kept losing asked to be let through
   uint64_t waits = 0;      // transactions that waited for one of these
   uint64_t folds = 0;

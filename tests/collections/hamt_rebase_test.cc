@@ -1,0 +1,221 @@
+// Two edits of one trie, made apart, become one.
+#include "engine/collections/hamt_rebase.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "engine/collections/hamt_map.h"
+#include "gtest/gtest.h"
+#include "tests/collections/hamt_fixture.h"
+#include "tests/testing/memory_store.h"
+#include "tests/testing/trie_checker.h"
+#include "util/random.h"
+
+namespace eve {
+namespace {
+
+using Blocks = MemoryStore::LiveBlocks;
+
+// One transaction's view of a store that two of them use: it keeps its own
+// books, and retires nothing from the store.
+class ForkStore : public AmendableStore {
+ public:
+  explicit ForkStore(MemoryStore* store) : store_(store) {
+    view_ = store->view();
+  }
+
+  absl::StatusOr<NewBlock> Allocate(Stream stream, uint64_t bytes) override {
+    absl::StatusOr<NewBlock> block = store_->Allocate(stream, bytes);
+    view_ = store_->view();
+    if (block.ok()) {
+      placed_[block->offset.units] = UnitsForBytes(bytes) * kUnitBytes;
+    }
+    return block;
+  }
+  char* Edit(Offset offset) override {
+    return placed_.contains(offset.units) ? store_->Edit(offset) : nullptr;
+  }
+  void Retire(Offset offset, uint64_t bytes) override {
+    const uint64_t whole = UnitsForBytes(bytes) * kUnitBytes;
+    EXPECT_TRUE(retired_.emplace(offset.units, whole).second) << "twice";
+  }
+  char* Amend(Offset offset) override {
+    char* const bytes = Edit(offset);
+    if (bytes != nullptr) ++open_;
+    return bytes;
+  }
+  void Amended(Offset) override { --open_; }
+  void Unretire(Offset offset, uint64_t bytes) override {
+    const auto found = retired_.find(offset.units);
+    ASSERT_TRUE(found != retired_.end());
+    EXPECT_EQ(found->second, UnitsForBytes(bytes) * kUnitBytes);
+    retired_.erase(found);
+  }
+
+  // What is alive after this transaction, if `before` was.
+  Blocks After(Blocks before) const {
+    before.insert(placed_.begin(), placed_.end());
+    for (const auto& [units, bytes] : retired_) {
+      const auto found = before.find(units);
+      EXPECT_TRUE(found != before.end()) << "retired what was not alive";
+      if (found == before.end()) continue;
+      EXPECT_EQ(found->second, bytes);
+      before.erase(found);
+    }
+    return before;
+  }
+  int open() const { return open_; }
+
+ private:
+  MemoryStore* store_;
+  Blocks placed_;
+  Blocks retired_;
+  int open_ = 0;
+};
+
+// A trie, and two edits of it.
+class RebaseTest : public ::testing::Test {
+ protected:
+  void Fill(uint64_t records, size_t value_bytes) {
+    std::vector<TestOp> ops;
+    for (uint64_t i = 0; i < records; ++i) {
+      ops.push_back({MapOpKind::kPut, KeyOf(i), std::string(value_bytes, 'v')});
+    }
+    base_ = std::make_unique<HamtFixture>();
+    ASSERT_NO_FATAL_FAILURE(base_->Apply(ops));
+    ASSERT_NO_FATAL_FAILURE(base_->Check());
+    base_->store().Seal();
+  }
+
+  MapRoot Edit(ForkStore& store, const std::vector<TestOp>& ops) {
+    EditContext context = base_->context();
+    context.store = &store;
+    MapRoot root = base_->root();
+    std::vector<MapOp> map_ops = HamtFixture::MapOps(ops);
+    EXPECT_EQ(HamtApply(context, absl::MakeSpan(map_ops), root),
+              absl::OkStatus());
+    return root;
+  }
+
+  // Edits apart and rebases. If that can be done, the outcome must be what the
+  // one edit after the other gives, to the block.
+  bool Rebase(const std::vector<TestOp>& theirs,
+              const std::vector<TestOp>& mine) {
+    ForkStore their_store(&base_->store());
+    const MapRoot newest = Edit(their_store, theirs);
+    ForkStore my_store(&base_->store());
+    const MapRoot ours = Edit(my_store, mine);
+    if (!HamtRebase(my_store, base_->root().slot, newest.slot, ours.slot)) {
+      return false;
+    }
+    EXPECT_EQ(my_store.open(), 0);
+    Model expected = base_->model();
+    for (const auto* ops : {&theirs, &mine}) {
+      for (const TestOp& op : *ops) {
+        if (op.kind == MapOpKind::kErase) {
+          expected.erase(op.key);
+        } else {
+          expected[op.key] = op.value;
+        }
+      }
+    }
+    TrieContent content;
+    EXPECT_EQ(CheckTrie(base_->store().view(), base_->hasher(),
+                        HamtFixture::kCollection, ours.slot, &content),
+              absl::OkStatus());
+    EXPECT_TRUE(content.records == expected);
+    EXPECT_EQ(ours.count - base_->root().count + newest.count, expected.size());
+    EXPECT_TRUE(my_store.After(their_store.After(base_->content().blocks)) ==
+                content.blocks);
+    return true;
+  }
+
+  std::unique_ptr<HamtFixture> base_;
+};
+
+TestOp PutOp(uint64_t number, const std::string& value) {
+  return {MapOpKind::kPut, KeyOf(number), value};
+}
+
+TEST_F(RebaseTest, PutsThatMeetInNoLeafBecomeOne) {
+  ASSERT_NO_FATAL_FAILURE(Fill(20'000, 60));
+  Random random(1);
+  int rebased = 0;
+  for (int round = 0; round < 60; ++round) {
+    const auto value = [&] { return RandomBytes(random, random.Uniform(300)); };
+    rebased += Rebase({PutOp(random.Uniform(24'000), value())},
+                      {PutOp(random.Uniform(24'000), value())})
+                   ? 1
+                   : 0;
+  }
+  // Of 20,000 records in leaves of ten, two are seldom in the same.
+  EXPECT_GE(rebased, 50);
+}
+
+// The same of several at once, erased, too large for a leaf, on tries of all
+// sizes: leaves split and unite, nodes come and go on either side.
+TEST_F(RebaseTest, BatchesOfAllKinds) {
+  Random random(2);
+  int rebased = 0;
+  for (const uint64_t records : {40, 400, 4'000, 20'000}) {
+    ASSERT_NO_FATAL_FAILURE(Fill(records, 60));
+    const auto batch = [&] {
+      std::vector<TestOp> ops;
+      const uint64_t size = 1 + random.Uniform(records < 4'000 ? 3 : 40);
+      for (uint64_t i = 0; i < size; ++i) {
+        const uint64_t number = random.Uniform(records + records / 4);
+        if (random.Uniform(3) == 0) {
+          ops.push_back({MapOpKind::kErase, KeyOf(number), ""});
+        } else {
+          ops.push_back(
+              PutOp(number, RandomBytes(random, random.Uniform(500))));
+        }
+      }
+      return ops;
+    };
+    for (int round = 0; round < 60 && !HasFailure(); ++round) {
+      rebased += Rebase(batch(), batch()) ? 1 : 0;
+    }
+  }
+  EXPECT_GE(rebased, 60);
+}
+
+TEST_F(RebaseTest, TheSameRecordOrLeafIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Fill(20'000, 60));
+  EXPECT_FALSE(Rebase({PutOp(7, "theirs")}, {PutOp(7, "mine")}));
+  EXPECT_FALSE(Rebase({PutOp(1, "x"), PutOp(7, "theirs"), PutOp(9, "x")},
+                      {PutOp(3, "x"), PutOp(7, "mine"), PutOp(5, "x")}));
+  EXPECT_FALSE(Rebase({{MapOpKind::kErase, KeyOf(7), ""}}, {PutOp(7, "mine")}));
+}
+
+TEST_F(RebaseTest, ARootThatIsNoNodeIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Fill(5, 10));
+  EXPECT_FALSE(Rebase({PutOp(1, "theirs")}, {PutOp(2, "mine")}));
+}
+
+// Each takes what is left of a node; together nothing would be.
+TEST_F(RebaseTest, ANodeThatBothEmptyIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Fill(12, 200));  // more than a leaf, less than two
+  TrieContent content;
+  ASSERT_EQ(CheckTrie(base_->store().view(), base_->hasher(),
+                      HamtFixture::kCollection, base_->root().slot, &content),
+            absl::OkStatus());
+  ASSERT_EQ(content.nodes, 1u);
+  const auto* const root =
+      base_->store().view().As<TrieNode>(base_->root().slot.offset());
+  const NodeSlot first = root->slots[0];
+  std::vector<TestOp> low, high;
+  for (const auto& [key, value] : base_->model()) {
+    const uint32_t index = TrieSlotIndex(base_->hasher()(Bytes(key)), 0);
+    (root->slots[index] == first ? low : high)
+        .push_back({MapOpKind::kErase, key, ""});
+  }
+  ASSERT_FALSE(low.empty());
+  ASSERT_FALSE(high.empty());
+  EXPECT_FALSE(Rebase(low, high));
+}
+
+}  // namespace
+}  // namespace eve
