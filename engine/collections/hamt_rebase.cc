@@ -1,8 +1,7 @@
-#include "engine/collections/hamt_rebase.h"
-
 #include <cstring>
 
 #include "engine/collections/hamt_descend.h"
+#include "engine/collections/rebase.h"
 #include "util/prefetch.h"
 
 namespace eve {

@@ -29,8 +29,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/alloc/segment_writer.h"
-#include "engine/collections/hamt_rebase.h"
 #include "engine/collections/node_store.h"
+#include "engine/collections/rebase.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_record.h"
 

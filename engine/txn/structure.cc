@@ -66,6 +66,14 @@ absl::Status MoveIn(Structure structure, const EditContext& context,
   return HamtMove(context, targets, root, moved);
 }
 
+bool RebaseIn(Structure structure, AmendableStore& store, NodeSlot base,
+              NodeSlot newest, NodeSlot ours) {
+  if (structure == Structure::kTree) {
+    return TreeRebase(store, base, newest, ours);
+  }
+  return HamtRebase(store, base, newest, ours);
+}
+
 absl::Status RetireSomeOf(const EditContext& context, uint64_t budget,
                           NodeSlot& root, bool* done) {
   const BlockView& view = context.store->view();

@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "engine/collections/hamt_map.h"
 #include "engine/collections/move.h"
+#include "engine/collections/rebase.h"
 #include "engine/file/block_view.h"
 #include "engine/format/constants.h"
 #include "eve/bytes.h"
@@ -50,6 +51,10 @@ absl::Status ApplyTo(Structure structure, const EditContext& context,
 absl::Status MoveIn(Structure structure, const EditContext& context,
                     absl::Span<const MoveTarget> targets, NodeSlot& root,
                     MoveResult* moved);
+
+// HamtRebase or TreeRebase.
+bool RebaseIn(Structure structure, AmendableStore& store, NodeSlot base,
+              NodeSlot newest, NodeSlot ours);
 
 // HamtRetireSome or TreeRetireSome, by the block that `root` leads to: a
 // graveyard has forgotten what it was.

@@ -334,9 +334,7 @@ bool TransactionImpl::MayRebase() const {
   bool has_writes = false;
   for (const auto& editor : editors_) {
     if (editor->IsUnchanged()) continue;
-    if (!editor->IsBlind() || editor->structure() != Structure::kTrie) {
-      return false;
-    }
+    if (!editor->IsBlind()) return false;
     has_writes = true;
   }
   return has_writes;
@@ -362,7 +360,8 @@ absl::StatusOr<bool> TransactionImpl::RebaseEditor(MapEditor& editor,
   // Dropped and created anew: the closure is to be told.
   if (record.entry.id != base.id) return false;
   if (record.entry.root != base.root &&
-      !HamtRebase(attempt_, base.root, record.entry.root, editor.root_.slot)) {
+      !RebaseIn(editor.structure(), attempt_, base.root, record.entry.root,
+                editor.root_.slot)) {
     return false;
   }
   const MapRoot rebased{editor.root_.slot,

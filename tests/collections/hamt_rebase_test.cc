@@ -1,82 +1,21 @@
 // Two edits of one trie, made apart, become one.
-#include "engine/collections/hamt_rebase.h"
-
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "engine/collections/hamt_map.h"
+#include "engine/collections/rebase.h"
 #include "gtest/gtest.h"
+#include "tests/collections/fork_store.h"
 #include "tests/collections/hamt_fixture.h"
-#include "tests/testing/memory_store.h"
 #include "tests/testing/trie_checker.h"
 #include "util/random.h"
 
 namespace eve {
 namespace {
 
-using Blocks = MemoryStore::LiveBlocks;
-
-// One transaction's view of a store that two of them use: it keeps its own
-// books, and retires nothing from the store.
-class ForkStore : public AmendableStore {
- public:
-  explicit ForkStore(MemoryStore* store) : store_(store) {
-    view_ = store->view();
-  }
-
-  absl::StatusOr<NewBlock> Allocate(Stream stream, uint64_t bytes) override {
-    absl::StatusOr<NewBlock> block = store_->Allocate(stream, bytes);
-    view_ = store_->view();
-    if (block.ok()) {
-      placed_[block->offset.units] = UnitsForBytes(bytes) * kUnitBytes;
-    }
-    return block;
-  }
-  char* Edit(Offset offset) override {
-    return placed_.contains(offset.units) ? store_->Edit(offset) : nullptr;
-  }
-  void Retire(Offset offset, uint64_t bytes) override {
-    const uint64_t whole = UnitsForBytes(bytes) * kUnitBytes;
-    EXPECT_TRUE(retired_.emplace(offset.units, whole).second) << "twice";
-  }
-  char* Amend(Offset offset) override {
-    char* const bytes = Edit(offset);
-    if (bytes != nullptr) ++open_;
-    return bytes;
-  }
-  void Amended(Offset) override { --open_; }
-  void Unretire(Offset offset, uint64_t bytes) override {
-    const auto found = retired_.find(offset.units);
-    ASSERT_TRUE(found != retired_.end());
-    EXPECT_EQ(found->second, UnitsForBytes(bytes) * kUnitBytes);
-    retired_.erase(found);
-  }
-
-  // What is alive after this transaction, if `before` was.
-  Blocks After(Blocks before) const {
-    before.insert(placed_.begin(), placed_.end());
-    for (const auto& [units, bytes] : retired_) {
-      const auto found = before.find(units);
-      EXPECT_TRUE(found != before.end()) << "retired what was not alive";
-      if (found == before.end()) continue;
-      EXPECT_EQ(found->second, bytes);
-      before.erase(found);
-    }
-    return before;
-  }
-  int open() const { return open_; }
-
- private:
-  MemoryStore* store_;
-  Blocks placed_;
-  Blocks retired_;
-  int open_ = 0;
-};
-
 // A trie, and two edits of it.
-class RebaseTest : public ::testing::Test {
+class HamtRebaseTest : public ::testing::Test {
  protected:
   void Fill(uint64_t records, size_t value_bytes) {
     std::vector<TestOp> ops;
@@ -139,7 +78,7 @@ TestOp PutOp(uint64_t number, const std::string& value) {
   return {MapOpKind::kPut, KeyOf(number), value};
 }
 
-TEST_F(RebaseTest, PutsThatMeetInNoLeafBecomeOne) {
+TEST_F(HamtRebaseTest, PutsThatMeetInNoLeafBecomeOne) {
   ASSERT_NO_FATAL_FAILURE(Fill(20'000, 60));
   Random random(1);
   int rebased = 0;
@@ -156,7 +95,7 @@ TEST_F(RebaseTest, PutsThatMeetInNoLeafBecomeOne) {
 
 // The same of several at once, erased, too large for a leaf, on tries of all
 // sizes: leaves split and unite, nodes come and go on either side.
-TEST_F(RebaseTest, BatchesOfAllKinds) {
+TEST_F(HamtRebaseTest, BatchesOfAllKinds) {
   Random random(2);
   int rebased = 0;
   for (const uint64_t records : {40, 400, 4'000, 20'000}) {
@@ -182,7 +121,7 @@ TEST_F(RebaseTest, BatchesOfAllKinds) {
   EXPECT_GE(rebased, 60);
 }
 
-TEST_F(RebaseTest, TheSameRecordOrLeafIsRefused) {
+TEST_F(HamtRebaseTest, TheSameRecordOrLeafIsRefused) {
   ASSERT_NO_FATAL_FAILURE(Fill(20'000, 60));
   EXPECT_FALSE(Rebase({PutOp(7, "theirs")}, {PutOp(7, "mine")}));
   EXPECT_FALSE(Rebase({PutOp(1, "x"), PutOp(7, "theirs"), PutOp(9, "x")},
@@ -190,13 +129,13 @@ TEST_F(RebaseTest, TheSameRecordOrLeafIsRefused) {
   EXPECT_FALSE(Rebase({{MapOpKind::kErase, KeyOf(7), ""}}, {PutOp(7, "mine")}));
 }
 
-TEST_F(RebaseTest, ARootThatIsNoNodeIsRefused) {
+TEST_F(HamtRebaseTest, ARootThatIsNoNodeIsRefused) {
   ASSERT_NO_FATAL_FAILURE(Fill(5, 10));
   EXPECT_FALSE(Rebase({PutOp(1, "theirs")}, {PutOp(2, "mine")}));
 }
 
 // Each takes what is left of a node; together nothing would be.
-TEST_F(RebaseTest, ANodeThatBothEmptyIsRefused) {
+TEST_F(HamtRebaseTest, ANodeThatBothEmptyIsRefused) {
   ASSERT_NO_FATAL_FAILURE(Fill(12, 200));  // more than a leaf, less than two
   TrieContent content;
   ASSERT_EQ(CheckTrie(base_->store().view(), base_->hasher(),

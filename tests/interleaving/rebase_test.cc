@@ -21,27 +21,38 @@ namespace {
 
 using testing::StepSync;
 using testing::TempDir;
-using Strings = Map<std::string, std::string>;
 
 std::string KeyOf(int number) { return "key " + std::to_string(number); }
 
-class RebaseTest : public ::testing::TestWithParam<Durability> {
+template <class Collection, Durability kDurability>
+struct Kind {
+  using Strings = Collection;
+  static constexpr Durability durability = kDurability;
+};
+
+template <class Kind>
+class RebaseTest : public ::testing::Test {
  protected:
+  using Strings = typename Kind::Strings;
   static constexpr int kRecords = 20'000;
 
   void SetUp() override {
     DomainOptions options = testing::Quiet();
-    options.durability = GetParam();
+    options.durability = Kind::durability;
     ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
     ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
     map_.emplace(map);
-    ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
-      for (int i = 0; i < kRecords; ++i) {
-        absl::Status put = map_->In(txn).Put(KeyOf(i), std::string(60, 'v'));
-        if (!put.ok()) return put;
-      }
-      return absl::OkStatus();
-    }));
+    // The second time smaller, or a leaf would be split by the next change.
+    for (const size_t bytes : {90, 60}) {
+      ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+        for (int i = 0; i < kRecords; ++i) {
+          absl::Status put =
+              map_->In(txn).Put(KeyOf(i), std::string(bytes, 'v'));
+          if (!put.ok()) return put;
+        }
+        return absl::OkStatus();
+      }));
+    }
   }
   void TearDown() override { ClearStepHook(); }
 
@@ -78,7 +89,6 @@ class RebaseTest : public ::testing::TestWithParam<Durability> {
     testing::ExpectCleanCheck(path_, domain_);
     ASSERT_OK(domain_.Reclaim());
     testing::ExpectCleanCheck(path_, domain_);
-    EXPECT_EQ(domain_.Stats().value().conflicts, 0u);
   }
 
   TempDir dir_;
@@ -89,97 +99,113 @@ class RebaseTest : public ::testing::TestWithParam<Durability> {
   int replays_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(All, RebaseTest,
-                         ::testing::Values(Durability::kNone,
-                                           Durability::kSync));
+using Hashed = Map<std::string, std::string>;
+using Ordered = OrderedMap<std::string, std::string>;
+using Kinds = ::testing::Types<
+    Kind<Hashed, Durability::kNone>, Kind<Hashed, Durability::kSync>,
+    Kind<Ordered, Durability::kNone>, Kind<Ordered, Durability::kSync>>;
+TYPED_TEST_SUITE(RebaseTest, Kinds);
 
-// As often as it loses.
-TEST_P(RebaseTest, APutLosesThreeTimes) {
-  Interleave([&] { ASSERT_OK(map_->Put("mine", "m")); }, 3,
-             [&](int n) {
-               ASSERT_OK(map_->Put("theirs " + std::to_string(n), "t"));
-               ASSERT_OK(map_->Erase(KeyOf(n)).status());
-             });
-  EXPECT_EQ(rebases_, 3);
-  EXPECT_EQ(replays_, 0);
-  EXPECT_EQ(map_->Get("mine").value(), "m");
-  EXPECT_EQ(map_->Get("theirs 3").value(), "t");
-  EXPECT_FALSE(map_->Get(KeyOf(3)).ok());
-  EXPECT_EQ(map_->size().value(), kRecords + 4u - 3u);
-  ExpectSound();
+// As often as it loses. What splits nothing, so that a tree keeps its shape.
+// Two keys may share a leaf, one time in some hundreds: then it is tried again.
+TYPED_TEST(RebaseTest, APutLosesThreeTimes) {
+  bool done = false;
+  for (int from = 1'000; from < 6'000 && !done; from += 1'000) {
+    this->Interleave(
+        [&] { ASSERT_OK(this->map_->Put(KeyOf(from), "mine")); }, 3,
+        [&](int n) {
+          ASSERT_OK(this->map_->Put(KeyOf(from + 100 * n), "theirs"));
+          ASSERT_OK(this->map_->Erase(KeyOf(from + 6'000 + n)).status());
+        });
+    EXPECT_EQ(this->rebases_, 3);
+    done = this->replays_ == 0;
+    EXPECT_EQ(this->map_->Get(KeyOf(from)).value(), "mine");
+    EXPECT_EQ(this->map_->Get(KeyOf(from + 300)).value(), "theirs");
+    EXPECT_FALSE(this->map_->Get(KeyOf(from + 6'003)).ok());
+    EXPECT_EQ(this->map_->size().value(),
+              TestFixture::kRecords - 3u * (from / 1'000));
+  }
+  EXPECT_TRUE(done);
+  EXPECT_EQ(this->domain_.Stats().value().conflicts, 0u);
+  this->ExpectSound();
 }
 
 // Its leaf is not the one that it has built on: only the put itself will do.
-TEST_P(RebaseTest, APutThatLosesToTheSameKeyIsAppliedOnceMore) {
-  Interleave([&] { ASSERT_OK(map_->Put("same", "mine")); }, 1,
-             [&](int) { ASSERT_OK(map_->Put("same", "theirs")); });
-  EXPECT_EQ(replays_, 1);
-  EXPECT_EQ(map_->Get("same").value(), "mine");
-  EXPECT_EQ(map_->size().value(), kRecords + 1u);
-  ExpectSound();
+TYPED_TEST(RebaseTest, APutThatLosesToTheSameKeyIsAppliedOnceMore) {
+  this->Interleave([&] { ASSERT_OK(this->map_->Put("same", "mine")); }, 1,
+                   [&](int) { ASSERT_OK(this->map_->Put("same", "theirs")); });
+  EXPECT_EQ(this->replays_, 1);
+  EXPECT_EQ(this->map_->Get("same").value(), "mine");
+  EXPECT_EQ(this->map_->size().value(), TestFixture::kRecords + 1u);
+  this->ExpectSound();
 }
 
 // Puts that are no longer there to be applied once more, and more deltas than
 // the commit record has room for.
-TEST_P(RebaseTest, ALargeBatchLosesToAPut) {
+TYPED_TEST(RebaseTest, ALargeBatchLosesToAPut) {
   constexpr int kLarge = 36;
   const std::string large(600 << 10, 'l');
   int runs = 0;
-  Interleave(
-      [&] {
-        ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
-          ++runs;
-          for (int i = 0; i < kLarge; ++i) {
-            absl::Status put =
-                map_->In(txn).Put("large " + std::to_string(i), large);
-            if (!put.ok()) return put;
-          }
-          return absl::OkStatus();
-        }));
-      },
-      2,
-      [&](int n) { ASSERT_OK(map_->Put("beside " + std::to_string(n), "b")); });
+  for (int beside = 377; beside < 5'000 && runs != 1; beside += 900) {
+    runs = 0;
+    this->Interleave(
+        [&] {
+          ASSERT_OK(this->domain_.Swap([&](Transaction& txn) -> absl::Status {
+            ++runs;
+            for (int i = 0; i < kLarge; ++i) {
+              absl::Status put = this->map_->In(txn).Put(KeyOf(300 * i), large);
+              if (!put.ok()) return put;
+            }
+            return absl::OkStatus();
+          }));
+        },
+        2,
+        [&](int n) {
+          ASSERT_OK(this->map_->Put(KeyOf(beside + 300 * n), "beside"));
+        });
+    EXPECT_EQ(this->map_->Get(KeyOf(300 * 35)).value(), large);
+    EXPECT_EQ(this->map_->Get(KeyOf(beside + 600)).value(), "beside");
+    EXPECT_EQ(this->map_->size().value(), TestFixture::kRecords + 0u);
+  }
   EXPECT_EQ(runs, 1);
-  EXPECT_EQ(rebases_, 2);
-  EXPECT_EQ(map_->Get("large 35").value(), large);
-  EXPECT_EQ(map_->Get("beside 2").value(), "b");
-  EXPECT_EQ(map_->size().value(), kRecords + kLarge + 2u);
-  ExpectSound();
+  EXPECT_EQ(this->rebases_, 2);
+  this->ExpectSound();
 }
 
 // What it has only read must be the same, in whatever collection.
-TEST_P(RebaseTest, WhatHasReadRunsAgain) {
+TYPED_TEST(RebaseTest, WhatHasReadRunsAgain) {
   int runs = 0;
-  Interleave(
+  this->Interleave(
       [&] {
-        ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+        ASSERT_OK(this->domain_.Swap([&](Transaction& txn) {
           ++runs;
-          auto writer = map_->In(txn);
+          auto writer = this->map_->In(txn);
           const bool seen = writer.Find("theirs").has_value();
           return writer.Put("mine", seen ? "after" : "before");
         }));
       },
-      1, [&](int) { ASSERT_OK(map_->Put("theirs", "t")); });
+      1, [&](int) { ASSERT_OK(this->map_->Put("theirs", "t")); });
   EXPECT_EQ(runs, 2);
-  EXPECT_EQ(rebases_, 0);
-  EXPECT_EQ(map_->Get("mine").value(), "after");
+  EXPECT_EQ(this->rebases_, 0);
+  EXPECT_EQ(this->map_->Get("mine").value(), "after");
 }
 
 // A map that was emptied meanwhile has no place for what was built.
-TEST_P(RebaseTest, APutLosesToAClear) {
-  Interleave([&] { ASSERT_OK(map_->Put("mine", "m")); }, 1,
-             [&](int) {
-               ASSERT_OK(domain_.Swap(
-                   [&](Transaction& txn) { return map_->In(txn).Clear(); }));
-             });
-  EXPECT_EQ(replays_, 1);
-  EXPECT_EQ(map_->Get("mine").value(), "m");
-  EXPECT_EQ(map_->size().value(), 1u);
-  ExpectSound();
+TYPED_TEST(RebaseTest, APutLosesToAClear) {
+  this->Interleave([&] { ASSERT_OK(this->map_->Put("mine", "m")); }, 1,
+                   [&](int) {
+                     ASSERT_OK(this->domain_.Swap([&](Transaction& txn) {
+                       return this->map_->In(txn).Clear();
+                     }));
+                   });
+  EXPECT_EQ(this->replays_, 1);
+  EXPECT_EQ(this->map_->Get("mine").value(), "m");
+  EXPECT_EQ(this->map_->size().value(), 1u);
+  this->ExpectSound();
 }
 
 // Threads on one map, each with its own keys and some of everybody's.
-TEST_P(RebaseTest, NoPutIsLost) {
+TYPED_TEST(RebaseTest, NoPutIsLost) {
   constexpr int kThreads = 4;
   constexpr int kPuts = 1'500;
   std::vector<std::thread> threads;
@@ -187,20 +213,21 @@ TEST_P(RebaseTest, NoPutIsLost) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kPuts; ++i) {
         const std::string own = std::to_string(t) + "-" + std::to_string(i);
-        ASSERT_OK(map_->Put(own, own));
-        ASSERT_OK(map_->Put("shared " + std::to_string(i % 50), own));
+        ASSERT_OK(this->map_->Put(own, own));
+        ASSERT_OK(this->map_->Put("shared " + std::to_string(i % 50), own));
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(map_->size().value(), kRecords + kThreads * kPuts + 50u);
+  EXPECT_EQ(this->map_->size().value(),
+            TestFixture::kRecords + kThreads * kPuts + 50u);
   for (int t = 0; t < kThreads; ++t) {
     for (int i = 0; i < kPuts; ++i) {
       const std::string own = std::to_string(t) + "-" + std::to_string(i);
-      ASSERT_EQ(map_->Get(own).value(), own);
+      ASSERT_EQ(this->map_->Get(own).value(), own);
     }
   }
-  ExpectSound();
+  this->ExpectSound();
 }
 
 }  // namespace

@@ -1,17 +1,16 @@
-// Rebasing a hash trie: what a transaction has changed is put on top of what
-// another has changed meanwhile, without doing either again.
+// Rebasing: what a transaction has changed is put on top of what another has
+// changed meanwhile, without doing either again.
 //
-// Both began with the same trie. Whatever slot only one of them has set is
+// Both began with the same root. Whatever slot only one of them has set is
 // taken over as it is, with all that hangs below; only nodes that lie above
-// changes of both are looked at. So it costs about the depth of the trie,
-// however much either has changed: a put that has lost its race copies two or
+// changes of both are looked at. So it costs about the depth of the structure,
+// however much either has changed: a put that has lost its race changes two or
 // three nodes again, a batch that has lost to a put no more.
 //
-// It is a three-way merge of 32-way nodes, as version control does it with
-// folders.
+// It is a three-way merge of nodes, as version control does it with folders.
 //
 // Threads:    the one that owns the store.
-// Processes:  both older tries are published and pinned; the third is this
+// Processes:  both older roots are published and pinned; the third is this
 //             transaction's alone.
 // Owns:       nothing.
 // Lifetime:   one transaction.
@@ -19,8 +18,8 @@
 //             of the transaction.
 // Cost:       for each node above changes of both: a pass over three nodes, one
 //             copied, and its checksum.
-#ifndef EVE_ENGINE_COLLECTIONS_HAMT_REBASE_H_
-#define EVE_ENGINE_COLLECTIONS_HAMT_REBASE_H_
+#ifndef EVE_ENGINE_COLLECTIONS_REBASE_H_
+#define EVE_ENGINE_COLLECTIONS_REBASE_H_
 
 #include "engine/collections/node_store.h"
 #include "engine/format/node_layout.h"
@@ -40,14 +39,17 @@ class AmendableStore : public NodeStore {
 };
 
 // Makes `ours`, this transaction's edit of `base`, its edit of `newest`, which
-// is another's edit of `base`. False: both have changed the same leaf, or one
-// of the three is no inner node; `ours` is then of no use any more.
+// is another's edit of `base`. False: both have changed the same leaf, one of
+// the three is no inner node, or a node of a tree that both have changed has
+// other separators now; `ours` is then of no use any more.
 //
 // REQUIRES: `ours` has its changes from puts, erasures and moves that depended
 // on nothing but the records they name.
 bool HamtRebase(AmendableStore& store, NodeSlot base, NodeSlot newest,
                 NodeSlot ours);
+bool TreeRebase(AmendableStore& store, NodeSlot base, NodeSlot newest,
+                NodeSlot ours);
 
 }  // namespace eve
 
-#endif  // EVE_ENGINE_COLLECTIONS_HAMT_REBASE_H_
+#endif  // EVE_ENGINE_COLLECTIONS_REBASE_H_
