@@ -6,128 +6,32 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/domain/registry.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_slot.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/backup_fixture.h"
 #include "tests/testing/check_domain.h"
-#include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
 
 namespace eve {
 namespace {
 
-using testing::ChildProcess;
+using testing::BackupTest;
 using testing::Quiet;
-using testing::SignalSelfAt;
-using testing::TempDir;
-using Strings = Map<std::string, std::string>;
-using Ordered = OrderedMap<std::string, std::string>;
-using Pairs = MultiMap<std::string, int64_t>;
-
-class BackupTest : public ::testing::TestWithParam<bool> {
- protected:
-  void TearDown() override {
-    ClearStepHook();
-    ClearFaultHook();
-  }
-
-  BackupOptions Options() const {
-    BackupOptions options;
-    options.compact = GetParam();
-    return options;
-  }
-
-  // All kinds, large values, garbage, and segments that are free.
-  void Fill() {
-    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
-    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("map"));
-    ASSERT_OK_AND_ASSIGN(Ordered tree, domain_.Collection<Ordered>("tree"));
-    ASSERT_OK_AND_ASSIGN(Pairs pairs, domain_.Collection<Pairs>("pairs"));
-    ASSERT_OK(domain_.Collection<SortedSet<std::string>>("empty"));
-    for (int round = 0; round < 3; ++round) {
-      ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
-        for (int i = 0; i < 3000; ++i) {
-          const std::string key = absl::StrCat("key", i * 7919 % 3000);
-          const std::string value(i % 300, static_cast<char>('a' + round));
-          absl::Status put = map.In(txn).Put(key, value);
-          if (put.ok()) put = tree.In(txn).Put(key, value);
-          if (!put.ok()) return put;
-        }
-        return absl::OkStatus();
-      }));
-      ASSERT_OK(map.Put("run", std::string(5 << 20, static_cast<char>(round))));
-      ASSERT_OK(map.Put("block", std::string(90'000, 'b')));
-      ASSERT_OK(tree.Put(std::string(60'000, 'k'), "long key"));
-      ASSERT_OK(pairs.Add("twice", round));
-    }
-    ASSERT_OK(map.Erase("key5").status());
-    ASSERT_OK(domain_.Sync());
-    ASSERT_OK(domain_.Reclaim());
-  }
-
-  static void ExpectSame(Domain& domain, Domain& copy) {
-    ASSERT_OK_AND_ASSIGN(const Snapshot a, domain.Now());
-    ASSERT_OK_AND_ASSIGN(const Snapshot b, copy.Now());
-    ASSERT_OK_AND_ASSIGN(const auto infos, domain.Collections());
-    ASSERT_OK_AND_ASSIGN(const auto copied, copy.Collections());
-    ASSERT_EQ(infos.size(), copied.size());
-    for (size_t i = 0; i < infos.size(); ++i) {
-      EXPECT_EQ(infos[i].name, copied[i].name);
-      EXPECT_EQ(infos[i].kind, copied[i].kind);
-      EXPECT_EQ(infos[i].key_type, copied[i].key_type);
-      EXPECT_EQ(infos[i].value_type, copied[i].value_type);
-      EXPECT_EQ(infos[i].count, copied[i].count);
-    }
-    EXPECT_EQ(ContentOf<Strings>(domain, a, "map"),
-              ContentOf<Strings>(copy, b, "map"));
-    EXPECT_EQ(ContentOf<Ordered>(domain, a, "tree"),
-              ContentOf<Ordered>(copy, b, "tree"));
-    ASSERT_OK_AND_ASSIGN(const Pairs pairs, copy.Collection<Pairs>("pairs"));
-    EXPECT_TRUE(pairs.At(b).Contains("twice", 2));
-  }
-  template <class C>
-  static std::map<std::string, std::string> ContentOf(Domain& domain,
-                                                      const Snapshot& at,
-                                                      const char* name) {
-    std::map<std::string, std::string> content;
-    const absl::StatusOr<C> opened = domain.Collection<C>(name);
-    EXPECT_OK(opened);
-    if (!opened.ok()) return content;
-    for (const auto& [key, value] : opened->At(at)) {
-      content[std::string(key)] = std::string(value);
-    }
-    EXPECT_OK(at.status());
-    return content;
-  }
-
-  // Nothing but the source is there.
-  void ExpectNothingLeft() {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
-      const std::string name = entry.path().filename();
-      if (name != "d.eve" && name != "d.eve-lock") names.push_back(name);
-    }
-    EXPECT_TRUE(names.empty()) << names.front();
-  }
-
-  TempDir dir_;
-  const std::string path_ = dir_.File("d.eve");
-  const std::string to_ = dir_.File("copy.eve");
-  Domain domain_;
-};
+using Strings = BackupTest::Strings;
+using Ordered = BackupTest::Ordered;
+using Pairs = BackupTest::Pairs;
 
 TEST_P(BackupTest, HasEverythingAndOpens) {
   ASSERT_NO_FATAL_FAILURE(Fill());
@@ -327,15 +231,9 @@ TEST_P(BackupTest, DamageIsFound) {
   ASSERT_NO_FATAL_FAILURE(Fill());
   SetStepHook([this](std::string_view step) {
     if (step != "backup.written") return;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
-      if (entry.path().filename().string().find(".copy-") ==
-          std::string::npos) {
-        continue;
-      }
-      const absl::StatusOr<File> file = File::Open(entry.path(), O_RDWR);
-      EXPECT_OK(file);
-      if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
-    }
+    const absl::StatusOr<File> file = OpenUnnamed();
+    EXPECT_OK(file);
+    if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
   });
   EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kDataLoss);
   ClearStepHook();
@@ -357,27 +255,8 @@ TEST_P(BackupTest, DamageIsFound) {
   ExpectNothingLeft();
 }
 
-// Whoever dies anywhere leaves the name to a whole copy, or to nothing.
-TEST_P(BackupTest, ADeathLeavesNoHalfCopy) {
-  ASSERT_NO_FATAL_FAILURE(Fill());
-  for (const std::string_view step :
-       {"backup.written", "backup.before_rename", "backup.renamed"}) {
-    ChildProcess child([&] {
-      absl::StatusOr<Domain> mine = Domain::Open(path_, Quiet());
-      SignalSelfAt(1, SIGKILL, step);
-      return mine.ok() && mine->Backup(to_, Options()).ok() ? 1 : 2;
-    });
-    ASSERT_EQ(child.Wait(), -SIGKILL) << step;
-    EXPECT_EQ(std::filesystem::exists(to_), step == "backup.renamed");
-  }
-  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
-  ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
-}
-
 INSTANTIATE_TEST_SUITE_P(Ways, BackupTest, ::testing::Bool(),
-                         [](const ::testing::TestParamInfo<bool>& info) {
-                           return info.param ? "Packed" : "Plain";
-                         });
+                         testing::NameOfWay);
 
 class PlainBackupTest : public BackupTest {};
 

@@ -308,7 +308,9 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
                           Core& core) {
   if (options.in_memory) {
     core.path = path;
-    EVE_ASSIGN_OR_RETURN(core.file, CreateMemoryDomain(path, ~uint64_t{0}));
+    if (!core.file.is_open()) {
+      EVE_ASSIGN_OR_RETURN(core.file, CreateMemoryDomain(path, ~uint64_t{0}));
+    }
   } else {
     absl::StatusOr<File> opened =
         File::Open(path, options.read_only ? O_RDONLY : O_RDWR);

@@ -26,7 +26,8 @@
 
 namespace eve {
 
-// Opens and checks the data file, and maps it. First half of attaching.
+// Opens and checks the data file, and maps it. First half of attaching. Of a
+// domain in memory the core may have the file already.
 absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
                           Core& core);
 

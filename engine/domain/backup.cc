@@ -180,31 +180,36 @@ class PlainCopy {
 // A file that gets its name when it is whole.
 class TemporaryCopy {
  public:
-  explicit TemporaryCopy(const std::string& path) : path_(path) {
-    uint32_t unique;
-    FillRandom(&unique, sizeof(unique));
-    temporary_ =
-        absl::StrCat(path, ".copy-", absl::Hex(unique, absl::kZeroPad8));
-  }
+  explicit TemporaryCopy(const std::string& path) : path_(path) {}
   ~TemporaryCopy() {
-    if (!is_named_) ::unlink(temporary_.c_str());
-    ::unlink((temporary_ + "-lock").c_str());
+    if (!name_.empty()) ::unlink(name_.c_str());
   }
   TemporaryCopy(const TemporaryCopy&) = delete;
   TemporaryCopy& operator=(const TemporaryCopy&) = delete;
 
-  const std::string& temporary() const { return temporary_; }
+  absl::Status Create() {
+    absl::StatusOr<File> file = File::CreateUnnamed(path_);
+    if (!file.ok() && !absl::IsNotFound(file.status()) &&
+        !absl::IsPermissionDenied(file.status())) {
+      // File systems without unnamed files.
+      const std::string name = FreshName();
+      file = File::Open(name, O_CREAT | O_EXCL | O_RDWR);
+      if (file.ok()) name_ = name;
+    }
+    EVE_RETURN_IF_ERROR(file.status());
+    file_ = *std::move(file);
+    return absl::OkStatus();
+  }
+
+  const File& file() const { return file_; }
 
   absl::Status TakeName(bool overwrite) {
     EVE_STEP("backup.before_rename");
     int error = EVE_FAULT("backup.rename");
-    if (error == 0 && overwrite) {
-      if (::rename(temporary_.c_str(), path_.c_str()) != 0) error = errno;
-      is_named_ = error == 0;
-    } else if (error == 0) {
-      // rename(2) would replace what has come there meanwhile.
-      if (::link(temporary_.c_str(), path_.c_str()) != 0) error = errno;
-    }
+    // rename(2) would replace what has come there meanwhile.
+    if (error == 0) error = LinkTo(path_);
+    const bool replaces = error == EEXIST && overwrite;
+    if (replaces) error = Replace();
     if (error == EEXIST) {
       return absl::AlreadyExistsError(absl::StrCat(path_, ": exists"));
     }
@@ -214,14 +219,38 @@ class TemporaryCopy {
     EVE_STEP("backup.renamed");
     absl::Status synced = SyncDirectoryOf(path_);
     // What was replaced is gone: then the copy stays, which is whole.
-    if (!synced.ok() && !is_named_) ::unlink(path_.c_str());
+    if (!synced.ok() && !replaces) ::unlink(path_.c_str());
     return synced;
   }
 
  private:
-  std::string path_;
-  std::string temporary_;
-  bool is_named_ = false;  // renamed, so there is nothing to remove
+  std::string FreshName() const {
+    uint32_t unique;
+    FillRandom(&unique, sizeof(unique));
+    return absl::StrCat(path_, ".copy-", absl::Hex(unique, absl::kZeroPad8));
+  }
+
+  // Both return an errno.
+  int LinkTo(const std::string& to) const {
+    if (name_.empty()) return file_.LinkTo(to);
+    return ::link(name_.c_str(), to.c_str()) == 0 ? 0 : errno;
+  }
+  int Replace() {
+    // Only what has a name can take the place of another.
+    if (name_.empty()) {
+      const std::string name = FreshName();
+      if (const int error = LinkTo(name); error != 0) return error;
+      name_ = name;
+    }
+    EVE_STEP("backup.named");
+    if (::rename(name_.c_str(), path_.c_str()) != 0) return errno;
+    name_.clear();
+    return 0;
+  }
+
+  const std::string path_;
+  File file_;
+  std::string name_;  // to be removed; empty if there is none
 };
 
 absl::Status CheckDestination(const Core& source, const std::string& path,
@@ -271,9 +300,7 @@ absl::Status DamageOf(const std::string& path, const VerifyReport& report) {
 }
 
 // From the device, not from what is left in memory of writing it.
-absl::Status VerifyCopy(const std::string& temporary, uint64_t version,
-                        bool compact) {
-  EVE_ASSIGN_OR_RETURN(const File file, File::Open(temporary, O_RDONLY));
+absl::Status VerifyCopy(const File& file, uint64_t version, bool compact) {
   file.DropCache();
   EVE_ASSIGN_OR_RETURN(const VerifyReport report, VerifyDomain(file));
   EVE_RETURN_IF_ERROR(DamageOf("the copy", report));
@@ -285,10 +312,8 @@ absl::Status VerifyCopy(const std::string& temporary, uint64_t version,
 }
 
 absl::StatusOr<BackupResult> WritePlain(const SnapshotImpl& snapshot,
-                                        const std::string& path,
+                                        const File& file,
                                         const BackupOptions& options) {
-  EVE_ASSIGN_OR_RETURN(const File file,
-                       File::Open(path, O_CREAT | O_EXCL | O_RDWR));
   FileSink sink(&file);
   EVE_ASSIGN_OR_RETURN(const BackupResult result,
                        PlainCopy(snapshot, &sink, options).Run());
@@ -300,16 +325,15 @@ absl::StatusOr<BackupResult> WritePlain(const SnapshotImpl& snapshot,
 // What is copied record by record is not copied with its checksums: so that rot
 // does not become right, all of it is verified first.
 absl::StatusOr<BackupResult> WriteChecked(const SnapshotImpl& snapshot,
-                                          const std::string& path,
+                                          const File& file,
                                           const BackupOptions& options) {
   VerifyOptions at;
   at.record_offset = snapshot.record_offset().bytes();
   EVE_ASSIGN_OR_RETURN(const VerifyReport report,
                        VerifyDomain(snapshot.core().file, at));
   EVE_RETURN_IF_ERROR(DamageOf(snapshot.core().path, report));
-  EVE_RETURN_IF_ERROR(WritePacked(snapshot, path, options));
+  EVE_RETURN_IF_ERROR(WritePacked(snapshot, file, options));
   EVE_STEP("backup.written");
-  EVE_ASSIGN_OR_RETURN(const File file, File::Open(path, O_RDONLY));
   EVE_RETURN_IF_ERROR(file.Sync());
   BackupResult result;
   result.version = snapshot.record().version;
@@ -333,15 +357,15 @@ absl::StatusOr<BackupResult> BackupToPath(const SnapshotImpl& snapshot,
   EVE_RETURN_IF_ERROR(core.CheckUsable());
   EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
   TemporaryCopy copy(path);
+  EVE_RETURN_IF_ERROR(copy.Create());
   EVE_ASSIGN_OR_RETURN(const BackupResult result,
                        options.compact
-                           ? WriteChecked(snapshot, copy.temporary(), options)
-                           : WritePlain(snapshot, copy.temporary(), options));
+                           ? WriteChecked(snapshot, copy.file(), options)
+                           : WritePlain(snapshot, copy.file(), options));
   EVE_RETURN_IF_ERROR(ReportProgress(
       options,
       BackupProgress{true, result.written_bytes, result.written_bytes}));
-  EVE_RETURN_IF_ERROR(
-      VerifyCopy(copy.temporary(), result.version, options.compact));
+  EVE_RETURN_IF_ERROR(VerifyCopy(copy.file(), result.version, options.compact));
   EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
   EVE_RETURN_IF_ERROR(copy.TakeName(options.overwrite));
   return result;

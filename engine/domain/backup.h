@@ -9,8 +9,10 @@
 // Threads:    any; a snapshot may be copied several times at once.
 // Processes:  any number read and write the source; the copy is nobody's until
 //             it has its name.
-// Owns:       the temporary file, until it is renamed. One that is killed
-//             leaves it: PATH.copy- and eight hexadecimal digits.
+// Owns:       the file, which has no name until it is whole: one that is killed
+//             leaves nothing. Only where the file system has no unnamed files,
+//             and for a moment when a file is replaced, is there a name, PATH
+//             .copy- and eight hexadecimal digits, that is left then.
 // Lifetime:   the snapshot outlives the call.
 // Errors:     see Domain::Backup.
 // Cost:       reads what is live once (twice to pack), writes it, and reads the
@@ -22,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/file/file.h"
 #include "engine/txn/snapshot_impl.h"
 #include "eve/options.h"
 
@@ -34,9 +37,9 @@ absl::StatusOr<BackupResult> BackupToStream(const SnapshotImpl& snapshot,
                                             int descriptor,
                                             const BackupOptions& options);
 
-// Makes a new domain at `path` with what the snapshot shows. Leaves it closed,
-// without its lock file; whatever fails, the caller removes both.
-absl::Status WritePacked(const SnapshotImpl& snapshot, const std::string& path,
+// Makes of the empty `file` a domain with what the snapshot shows, and closes
+// it.
+absl::Status WritePacked(const SnapshotImpl& snapshot, const File& file,
                          const BackupOptions& options);
 
 // kCancelled if the callback says so.

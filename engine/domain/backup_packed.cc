@@ -78,18 +78,16 @@ class Packer {
 
 }  // namespace
 
-absl::Status WritePacked(const SnapshotImpl& snapshot, const std::string& path,
+absl::Status WritePacked(const SnapshotImpl& snapshot, const File& file,
                          const BackupOptions& options) {
   const Superblock& source = snapshot.core().superblock;
   // With the seed of the source its tries come in the order of the copy's.
-  EVE_RETURN_IF_ERROR(
-      CreateDomainFile(path, source.hash_mask, source.hash_seed));
+  EVE_RETURN_IF_ERROR(WriteNewDomain(file, source.hash_mask, source.hash_seed));
   DomainOptions quiet;
-  quiet.create = false;
   quiet.background = false;
   quiet.durability = Durability::kNone;
   EVE_ASSIGN_OR_RETURN(std::shared_ptr<DomainImpl> to,
-                       OpenInstance(path, quiet));
+                       OpenPrivate(file, quiet));
   EVE_RETURN_IF_ERROR(Packer(snapshot, to.get(), options).Run());
   CompactOptions compact;
   compact.progress = [&options](const CompactProgress& now) {

@@ -64,8 +64,22 @@ std::vector<char> MakeImage(uint64_t hash_mask,
   return image;
 }
 
-absl::Status WriteImage(const File& file, uint64_t hash_mask,
-                        std::optional<uint64_t> hash_seed) {
+// Puts the file in place by `link` unless the name is taken.
+absl::Status LinkInPlace(const std::string& path,
+                         absl::FunctionRef<int()> link) {
+  EVE_STEP("create.before_link");
+  const int error = link();
+  if (error != 0 && error != EEXIST) {
+    return ErrnoStatus(error, absl::StrCat("link ", path));
+  }
+  EVE_STEP("create.linked");
+  return SyncDirectoryOf(path);
+}
+
+}  // namespace
+
+absl::Status WriteNewDomain(const File& file, uint64_t hash_mask,
+                            std::optional<uint64_t> hash_seed) {
   const std::vector<char> image = MakeImage(hash_mask, hash_seed);
   // The slots and the first blocks; between the superblock and the slots a hole
   // stays. The last page of the segment gives the file its length: a damaged
@@ -81,35 +95,13 @@ absl::Status WriteImage(const File& file, uint64_t hash_mask,
   return file.Sync();
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// Puts the unnamed or temporary file in place unless the name is taken.
-absl::Status LinkInPlace(const std::string& from, const std::string& path,
-                         int flags) {
-  EVE_STEP("create.before_link");
-  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), flags) != 0 &&
-      errno != EEXIST) {
-    return ErrnoStatus(errno, absl::StrCat("link ", path));
-  }
-  EVE_STEP("create.linked");
-  return SyncDirectoryOf(path);
-}
-
-}  // namespace
-
 absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
                               std::optional<uint64_t> hash_seed) {
   // An unnamed file leaves nothing behind when its creator dies.
-  absl::StatusOr<File> unnamed =
-      File::Open(DirectoryOf(path), O_TMPFILE | O_RDWR);
+  const absl::StatusOr<File> unnamed = File::CreateUnnamed(path);
   if (unnamed.ok()) {
-    EVE_RETURN_IF_ERROR(WriteImage(*unnamed, hash_mask, hash_seed));
-    return LinkInPlace(absl::StrCat("/proc/self/fd/", unnamed->fd()), path,
-                       AT_SYMLINK_FOLLOW);
+    EVE_RETURN_IF_ERROR(WriteNewDomain(*unnamed, hash_mask, hash_seed));
+    return LinkInPlace(path, [&] { return unnamed->LinkTo(path); });
   }
   if (absl::IsNotFound(unnamed.status()) ||
       absl::IsPermissionDenied(unnamed.status())) {
@@ -122,8 +114,12 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
       absl::StrCat(path, ".new-", absl::Hex(unique, absl::kZeroPad16));
   EVE_ASSIGN_OR_RETURN(const File named,
                        File::Open(temporary, O_CREAT | O_EXCL | O_RDWR));
-  absl::Status status = WriteImage(named, hash_mask, hash_seed);
-  if (status.ok()) status = LinkInPlace(temporary, path, 0);
+  absl::Status status = WriteNewDomain(named, hash_mask, hash_seed);
+  if (status.ok()) {
+    status = LinkInPlace(path, [&] {
+      return ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
+    });
+  }
   ::unlink(temporary.c_str());
   return status;
 }
@@ -131,7 +127,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
 absl::StatusOr<File> CreateMemoryDomain(const std::string& name,
                                         uint64_t hash_mask) {
   EVE_ASSIGN_OR_RETURN(File file, File::CreateMemory(name));
-  EVE_RETURN_IF_ERROR(WriteImage(file, hash_mask, /*hash_seed=*/{}));
+  EVE_RETURN_IF_ERROR(WriteNewDomain(file, hash_mask, /*hash_seed=*/{}));
   return file;
 }
 

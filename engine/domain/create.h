@@ -22,6 +22,9 @@ namespace eve {
 // its hashes one is drawn.
 absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
                               std::optional<uint64_t> hash_seed = {});
+// The same into an empty file, which is synced.
+absl::Status WriteNewDomain(const File& file, uint64_t hash_mask,
+                            std::optional<uint64_t> hash_seed);
 absl::StatusOr<File> CreateMemoryDomain(const std::string& name,
                                         uint64_t hash_mask);
 

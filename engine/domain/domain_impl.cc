@@ -73,6 +73,11 @@ absl::Status DomainImpl::Start(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status DomainImpl::StartIn(File file, const std::string& path) {
+  core_.file = std::move(file);
+  return Start(path);
+}
+
 DomainImpl::~DomainImpl() {
   if (background_.joinable()) {
     {

@@ -57,6 +57,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
 
   // Opens, attaches and starts the background thread.
   absl::Status Start(const std::string& path);
+  // With a data file that nobody else can open. REQUIRES: the options say that
+  // the domain is in memory.
+  absl::Status StartIn(File file, const std::string& path);
 
   absl::StatusOr<Commit> Swap(
       absl::FunctionRef<absl::Status(TransactionImpl&)> fn,

@@ -98,4 +98,20 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
   return instance;
 }
 
+absl::StatusOr<std::shared_ptr<DomainImpl>> OpenPrivate(
+    const File& file, const DomainOptions& options) {
+  InstallForkHandlers();
+  EVE_ASSIGN_OR_RETURN(File own, file.Duplicate());
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, file.Identity());
+  DomainOptions in_memory = options;
+  in_memory.in_memory = true;
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  std::shared_ptr<DomainImpl> instance(new DomainImpl(in_memory), Destroy);
+  EVE_RETURN_IF_ERROR(instance->StartIn(std::move(own), file.path()));
+  registry.by_identity[absl::StrCat("private:", identity.device, ":",
+                                    identity.inode)] = instance;
+  return instance;
+}
+
 }  // namespace eve::internal

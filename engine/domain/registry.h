@@ -14,12 +14,16 @@
 
 #include "absl/status/statusor.h"
 #include "engine/domain/domain_impl.h"
+#include "engine/file/file.h"
 #include "eve/options.h"
 
 namespace eve::internal {
 
 absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
     const std::string& path, const DomainOptions& options);
+// An instance in a domain file that nobody else opens, which gets no lock file.
+absl::StatusOr<std::shared_ptr<DomainImpl>> OpenPrivate(
+    const File& file, const DomainOptions& options);
 
 }  // namespace eve::internal
 

@@ -44,8 +44,18 @@ class File {
   // The same file opened once more, for reading: it has no part in the lock
   // bytes taken through this one. Fails where /proc is missing.
   absl::StatusOr<File> OpenAgain() const;
+  // A new file without a name, in the folder of `path`, for reading and
+  // writing. If its creator dies before it gets one (LinkTo), nothing is left
+  // of it. Its errors name `path`. Not every file system can make one.
+  static absl::StatusOr<File> CreateUnnamed(const std::string& path);
   // An anonymous file in memory (memfd).
   static absl::StatusOr<File> CreateMemory(const std::string& name);
+
+  // Another descriptor of the same open file: they share their lock bytes.
+  absl::StatusOr<File> Duplicate() const;
+  // Gives a file of CreateUnnamed() a name, if nothing has that; else EEXIST.
+  // Returns an errno.
+  int LinkTo(const std::string& path) const;
 
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
@@ -95,6 +105,9 @@ class File {
 };
 
 absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path);
+
+// Of the folder that `path` is in.
+std::string DirectoryOf(const std::string& path);
 
 // Makes a rename or link in the directory of `path` durable.
 absl::Status SyncDirectoryOf(const std::string& path);

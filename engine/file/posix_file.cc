@@ -27,6 +27,8 @@ int AboveStandardStreams(int fd) {
   return moved;
 }
 
+std::string LinkOf(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
+
 }  // namespace
 
 absl::Status ErrnoStatus(int error, const std::string& what) {
@@ -82,10 +84,32 @@ absl::StatusOr<File> File::Open(const std::string& path, int flags) {
 }
 
 absl::StatusOr<File> File::OpenAgain() const {
-  const std::string link = absl::StrCat("/proc/self/fd/", fd_);
-  absl::StatusOr<File> again = Open(link, O_RDONLY);
+  absl::StatusOr<File> again = Open(LinkOf(fd_), O_RDONLY);
   if (again.ok()) again->path_ = path_;
   return again;
+}
+
+absl::StatusOr<File> File::CreateUnnamed(const std::string& path) {
+  absl::StatusOr<File> file = Open(DirectoryOf(path), O_TMPFILE | O_RDWR);
+  if (!file.ok()) return file;
+  // Where /proc is missing it could not get a name.
+  if (::access(LinkOf(file->fd_).c_str(), F_OK) != 0) {
+    return ErrnoStatus(EOPNOTSUPP, absl::StrCat("open ", path));
+  }
+  file->path_ = path;
+  return file;
+}
+
+absl::StatusOr<File> File::Duplicate() const {
+  const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat(path_, ": fcntl"));
+  return File(fd, path_);
+}
+
+int File::LinkTo(const std::string& path) const {
+  const int done = ::linkat(AT_FDCWD, LinkOf(fd_).c_str(), AT_FDCWD,
+                            path.c_str(), AT_SYMLINK_FOLLOW);
+  return done == 0 ? 0 : errno;
 }
 
 absl::StatusOr<File> File::CreateMemory(const std::string& name) {
@@ -275,12 +299,15 @@ absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path) {
   return FileIdentity{info.st_dev, info.st_ino};
 }
 
-absl::Status SyncDirectoryOf(const std::string& path) {
+std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "."
-                                : slash == 0               ? "/"
-                                             : path.substr(0, slash);
-  absl::StatusOr<File> opened = File::Open(directory, O_RDONLY | O_DIRECTORY);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+absl::Status SyncDirectoryOf(const std::string& path) {
+  absl::StatusOr<File> opened =
+      File::Open(DirectoryOf(path), O_RDONLY | O_DIRECTORY);
   if (!opened.ok()) return opened.status();
   return opened->Sync();
 }
