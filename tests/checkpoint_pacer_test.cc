@@ -1,14 +1,27 @@
 // When background checkpoints come, on a clock that is made up: a device that
-// is slow must not be busy with nothing else.
+// is slow must not be busy with nothing else. And that the background thread
+// keeps to it.
 
 #include "engine/checkpoint/checkpoint_pacer.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
+#include "engine/file/file_observer.h"
+#include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 
 namespace eve {
 namespace {
@@ -80,6 +93,75 @@ TEST(CheckpointPacerTest, OneThatIsFastAgainIsNotHeldBack) {
         return now < 20 * kNanosPerSecond ? kNanosPerSecond : kNanosPerMilli;
       });
   EXPECT_GT(run.checkpoints, 750u);
+}
+
+// A device that takes its time for a flush.
+class SlowDevice : public FileObserver {
+ public:
+  explicit SlowDevice(uint64_t flush_nanos) : flush_nanos_(flush_nanos) {
+    SetFileObserver(this);
+  }
+  ~SlowDevice() override { SetFileObserver(nullptr); }
+  std::optional<int> Before(const FileCall& call) override {
+    if (call.op != FileOp::kDatasync) return std::nullopt;
+    const uint64_t until = MonotonicNanos() + flush_nanos_;
+    while (MonotonicNanos() < until) std::this_thread::yield();
+    return std::nullopt;
+  }
+  void After(const FileCall&, int) override {}
+
+ private:
+  const uint64_t flush_nanos_;
+};
+
+// When checkpoints began and ended. What the pacer is told is no shorter, and
+// its rest no longer, so this needs no tolerance.
+class CheckpointTimes {
+ public:
+  size_t ended() const {
+    std::lock_guard lock(mutex_);
+    return times_.size();
+  }
+  std::vector<std::pair<uint64_t, uint64_t>> all() const {
+    std::lock_guard lock(mutex_);
+    return times_;
+  }
+  void At(std::string_view step) {
+    if (step == "checkpoint.announced") begun_ = MonotonicNanos();
+    if (step != "checkpoint.slot_flushed") return;
+    std::lock_guard lock(mutex_);
+    times_.emplace_back(begun_, MonotonicNanos());
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  uint64_t begun_ = 0;  // the background thread's
+  std::vector<std::pair<uint64_t, uint64_t>> times_;
+};
+
+TEST(CheckpointPacerTest, TheBackgroundThreadRestsAfterASlowCheckpoint) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  const testing::TempDir dir;
+  CheckpointTimes times;
+  {
+    DomainOptions options;
+    options.checkpoint_every = absl::Milliseconds(1);
+    ASSERT_OK_AND_ASSIGN(Domain domain,
+                         Domain::Open(dir.File("d.eve"), options));
+    using Strings = Map<std::string, std::string>;
+    ASSERT_OK_AND_ASSIGN(const Strings map, domain.Collection<Strings>("m"));
+    const SlowDevice device(10 * kNanosPerMilli);
+    const ScopedStepHook hook([&](std::string_view step) { times.At(step); });
+    // Each finds something to do.
+    while (times.ended() < 6) ASSERT_OK(map.Put("k", "v"));
+  }
+  const auto all = times.all();
+  for (size_t i = 1; i < all.size(); ++i) {
+    const uint64_t took = all[i - 1].second - all[i - 1].first;
+    EXPECT_GE(all[i].first - all[i - 1].second,
+              std::min(took, CheckpointPacer::kRestNanosMax))
+        << "after checkpoint " << i;
+  }
 }
 
 }  // namespace
