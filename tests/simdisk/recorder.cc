@@ -22,6 +22,8 @@ constexpr uint64_t kRegionHeadBytes = kProcessSlotsOffset;
 constexpr uint64_t kRegionStatesBytes = kPageBytes;
 
 constexpr uint64_t kLargeFileBytes = 4 << 20;
+// Far beyond the end of any file here.
+constexpr uint64_t kViewBytes = uint64_t{1} << 30;
 
 // An event inside an event (a hook that reads the domain) is none.
 thread_local bool inside = false;
@@ -67,6 +69,9 @@ Recorder::Recorder(const std::string& path, uint64_t seed,
   EVE_CHECK(file.ok(), "the file is there");
   file_ = *std::move(file);
   identity_ = file_.Identity().value();
+  view_ =
+      Mapping::Map(file_, kViewBytes, kViewBytes, Mapping::Access::kReadOnly)
+          .value();
   history_.Begin(ReadPages(path), file_.Size().value());
   SetFileObserver(this);
   steps_.emplace([this](std::string_view step) { PassStep(step); });
@@ -131,13 +136,9 @@ void Recorder::CapturePages(uint64_t size) {
         (static_cast<uint64_t>(hole) + kPageBytes - 1) / kPageBytes;
     put_zeroes(first);
     data_bytes_ += (end - first) * kPageBytes;
-    buffer_.resize((end - first) * kPageBytes);
-    ssize_t got = ::pread(file_.fd(), buffer_.data(), buffer_.size(),
-                          static_cast<off_t>(first * kPageBytes));
-    EVE_CHECK(got > 0, "data can be read");
-    std::fill(buffer_.begin() + got, buffer_.end(), '\0');
+    EVE_CHECK(end * kPageBytes <= view_.bytes(), "the view is large enough");
     for (; done < end; ++done) {
-      const char* bytes = buffer_.data() + (done - first) * kPageBytes;
+      const char* bytes = view_.data() + done * kPageBytes;
       if (done < history_.pages() &&
           Equals(history_.newest(done).bytes, bytes)) {
         continue;

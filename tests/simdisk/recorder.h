@@ -25,6 +25,7 @@
 
 #include "engine/file/file.h"
 #include "engine/file/file_observer.h"
+#include "engine/file/mapping.h"
 #include "tests/simdisk/disk_history.h"
 #include "util/failpoint.h"
 #include "util/random.h"
@@ -110,7 +111,7 @@ class Recorder : public FileObserver {
   File lock_file_;
   FileIdentity identity_;
   Random random_;
-  std::vector<char> buffer_;
+  Mapping view_;  // reading would copy all of it at each event
 
   std::mutex mutex_;
   DiskHistory history_;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -29,8 +29,11 @@ namespace {
 using Strings = Map<std::string, std::string>;
 
 std::string ReadFile(const std::string& path) {
+  std::string bytes(std::filesystem::file_size(path), '\0');
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  EXPECT_TRUE(in.good());
+  return bytes;
 }
 
 VerifyReport VerifyPath(const std::string& path, uint64_t record_offset = 0) {
