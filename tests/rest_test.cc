@@ -77,6 +77,14 @@ TEST_F(RestTest, NotBeforeItIsRest) {
   EXPECT_EQ(domain_.durable_version(), durable_);
 }
 
+// But not if they keep much more than lives.
+TEST_F(RestTest, RootsThatKeepMoreThanLivesMoveOnBeforeItIsRest) {
+  ASSERT_NO_FATAL_FAILURE(
+      OpenAndOverwrite(absl::InfiniteDuration(), /*syncs=*/true));
+  ASSERT_OK(domain_.Drop("m"));
+  while (domain_.durable_version() == durable_) std::this_thread::yield();
+}
+
 TEST_F(RestTest, FreeSpaceIsGivenBackAtRest) {
   ASSERT_NO_FATAL_FAILURE(
       OpenAndOverwrite(absl::ZeroDuration(), /*syncs=*/false));

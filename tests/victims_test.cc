@@ -111,6 +111,74 @@ TEST(MeasureSpaceTest, HolesAreNotReadyToBeUsed) {
   EXPECT_EQ(use.used_bytes, kSegmentBytes);
 }
 
+// So many sealed segments, born at 10: `dead` of them without live bytes since
+// 20, the others as full as `live_units` says.
+SegmentSurvey SurveyOf(int segments, int dead, uint32_t live_units) {
+  SegmentSurvey survey;
+  for (int i = 0; i < segments; ++i) {
+    survey.words.push_back(SegmentWord::Make(SegmentState::kSealed,
+                                             Backing::kUnknown, /*owner=*/0,
+                                             /*generation=*/0, /*tag=*/0));
+    AccountingRow row{};
+    row.birth = 10;
+    row.death = i < dead ? 20 : 0;
+    row.live_units = i < dead ? 0 : live_units;
+    row.fill_units = kSegmentUnits;
+    row.run_length = 1;
+    survey.rows.push_back(row);
+  }
+  survey.version = 30;
+  return survey;
+}
+
+// A busy domain's newer durable root soon keeps as much again.
+TEST(HoldMoreThanLivesTest, AHalfMoreThanLivesMayBeDead) {
+  const auto holds = [](int dead, int live, uint64_t durable) {
+    SegmentSurvey survey = SurveyOf(dead + live, dead, kSegmentUnits);
+    survey.protectors.durable = {durable};
+    return HoldMoreThanLives(survey);
+  };
+  EXPECT_FALSE(holds(150, 100, 15));
+  EXPECT_TRUE(holds(151, 100, 15));
+  EXPECT_FALSE(holds(151, 100, 20)) << "it does not see them";
+  // Of a small domain that is not much.
+  EXPECT_FALSE(holds(kHeldBytesMin / kSegmentBytes, 1, 15));
+  EXPECT_TRUE(holds(kHeldBytesMin / kSegmentBytes + 1, 1, 15));
+}
+
+// What is dead beside what lives stays as well, as long as its segments are
+// left alone for the sake of roots that have stayed for long.
+TEST(HoldMoreThanLivesTest, WhatIsDeadBesideWhatLivesCountsToo) {
+  const auto holds = [](uint32_t live_units, bool is_long) {
+    SegmentSurvey survey = SurveyOf(100, 0, live_units);
+    survey.protectors.durable = {15};
+    if (is_long) survey.SetLongDurable(15);
+    return HoldMoreThanLives(survey);
+  };
+  EXPECT_TRUE(holds(kSegmentUnits * 3 / 10, true));
+  EXPECT_FALSE(holds(kSegmentUnits * 3 / 10, false));
+  EXPECT_FALSE(holds(kSegmentUnits / 2, true));
+}
+
+// Emptying them would free nothing, but grow the file by what lives there.
+TEST(PlanRestTest, WhatDurableRootsKeepIsLeftAloneUntilItIsRest) {
+  for (const uint64_t durable : {15, 9}) {
+    SegmentSurvey survey = SurveyOf(100, 0, kSegmentUnits / 2);
+    survey.protectors.durable = {durable};
+    const bool is_kept = durable == 15;
+    RestPlan plan = PlanRest(&survey, /*may_go_on=*/true);
+    plan.goal.count_max = 100;
+    EXPECT_EQ(plan.is_loose, !is_kept);
+    EXPECT_EQ(ChooseVictims(survey, plan.goal).empty(), is_kept);
+    // It rests.
+    survey.long_durable.clear();
+    plan = PlanRest(&survey, /*may_go_on=*/false);
+    plan.goal.count_max = 100;
+    EXPECT_TRUE(plan.is_loose);
+    EXPECT_FALSE(ChooseVictims(survey, plan.goal).empty());
+  }
+}
+
 constexpr uint64_t kManyBytes = 1000 * kSegmentBytes;
 
 TEST(PressureTest, WritersPayNothingWhileEnoughIsFree) {
@@ -225,6 +293,35 @@ TEST_F(EvacuationTest, AClaimIsWriting) {
   ASSERT_OK(compactor.Plan(survey));
   EXPECT_TRUE(compactor.is_writing());
   core().table->ReleaseFree(claimed.segment);
+}
+
+// Figures are looked at whether or not writers have to pay: what has died in
+// the victims of a domain that is dense again must not stay claimed.
+TEST_F(EvacuationTest, EmptyVictimsAreGivenBackWithoutPressure) {
+  Compactor compactor(&core(), /*has_background=*/true);
+  uint32_t fill_units = 0;
+  const uint32_t segment = ClaimFull(&fill_units);
+  core().table->ReleaseSealed(segment);
+  SegmentSurvey survey;
+  survey.words.resize(segment + 1);
+  survey.words[segment] = core().table->Load(segment);
+  survey.rows.resize(segment + 1);
+  survey.rows[segment].live_units = fill_units;
+  survey.rows[segment].fill_units = fill_units;
+  survey.rows[segment].run_length = 1;
+  VictimGoal goal;
+  goal.live_bytes_max = kSegmentBytes;
+  goal.count_max = 1;
+  goal.empty_from = segment;
+  ASSERT_OK_AND_ASSIGN(const size_t taken, compactor.TakeVictims(survey, goal));
+  ASSERT_EQ(taken, 1u);
+  survey.words.clear();
+  ASSERT_OK(compactor.Plan(survey));
+  EXPECT_EQ(compactor.victims(), 1u);
+  survey.rows[segment].live_units = 0;
+  ASSERT_OK(compactor.Plan(survey));
+  EXPECT_EQ(compactor.victims(), 0u);
+  EXPECT_EQ(core().table->Load(segment).state(), SegmentState::kSealed);
 }
 
 }  // namespace

@@ -12,13 +12,9 @@
 namespace eve::internal {
 namespace {
 
-// At rest: what is worth moving, how much in one go, and for how long.
-constexpr double kRestShare = 0.92;
-constexpr uint64_t kRestBytes = 16 << 20;
+// For how long at a time, at rest.
 constexpr auto kRestTime = std::chrono::milliseconds(20);
-constexpr uint64_t kRestSlackBytes = 4 * kSegmentBytes;
 // Dead space that only durable roots keep, before they are made to move on.
-constexpr uint64_t kHeldBytesMin = 16 << 20;
 constexpr uint64_t kHeldShareOfLive = 4;
 // When there is nothing else left to do.
 constexpr uint64_t kHeldBytesAtRest = 2 * kSegmentBytes;
@@ -31,10 +27,6 @@ constexpr uint64_t kCompactSlackSegments = 4;
 constexpr int kFruitlessRounds = 3;
 // Of single blocks as well, one after the other.
 constexpr int kLostMax = 64;
-
-uint64_t DeadPinned(const SpaceUse& use) {
-  return use.pinned_bytes - use.pinned_live_bytes;
-}
 
 }  // namespace
 
@@ -97,41 +89,19 @@ bool DomainImpl::HoldsMuch(const SpaceUse& use) {
          std::max(kHeldBytesMin, use.live_bytes / kHeldShareOfLive);
 }
 
-// While writers are busy a newer durable root soon holds as much as lives, and
-// so does the one before it: moving on gains space only above that.
 bool DomainImpl::HoldsMoreThanLives() {
   std::lock_guard lock(collect_mutex_);
-  const SegmentSurvey& survey = collector_->survey();
-  const SpaceUse use = MeasureSpace(survey);
-  // With what is dead in segments that are left alone for their sake.
-  const uint64_t kept =
-      DeadPinned(MeasureSpace(survey, Keepers::kLongDurableToo)) -
-      DeadPinned(use);
-  return std::max(kept, use.durable_held_bytes) >
-         std::max(kHeldBytesMin, use.live_bytes + use.live_bytes / 2);
+  return HoldMoreThanLives(collector_->survey());
 }
 
 absl::Status DomainImpl::RestStep() {
   SegmentSurvey survey = LastSurvey();
-  // Who goes on soon would have to leave alone all that lives now, and grow the
-  // file instead. Until then what these roots keep is left alone, too.
-  const bool may_wait =
-      options_.durability == Durability::kNone && !HasRested();
-  if (may_wait) survey.SetLongDurable(UINT64_MAX);
-  const Keepers keepers =
-      may_wait ? Keepers::kLongDurableToo : Keepers::kLongPins;
-  const SpaceUse use = MeasureSpace(survey, keepers);
-  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
-  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
-  const bool is_loose =
-      movable > live + kRestSlackBytes && use.share() < kRestShare;
-  if (is_loose && !compactor_->has_victims()) {
-    VictimGoal goal;
-    goal.keepers = keepers;
-    goal.share_max = kRestShare;
-    goal.live_bytes_max = kRestBytes;
-    goal.count_max = Evacuation::kVictimsMax;
-    EVE_RETURN_IF_ERROR(compactor_->TakeVictims(survey, goal).status());
+  RestPlan plan = PlanRest(
+      &survey,
+      /*may_go_on=*/options_.durability == Durability::kNone && !HasRested());
+  if (plan.is_loose && !compactor_->has_victims()) {
+    plan.goal.count_max = Evacuation::kVictimsMax;
+    EVE_RETURN_IF_ERROR(compactor_->TakeVictims(survey, plan.goal).status());
   }
   if (compactor_->has_victims()) {
     const auto until = std::chrono::steady_clock::now() + kRestTime;
@@ -141,13 +111,13 @@ absl::Status DomainImpl::RestStep() {
                  std::chrono::steady_clock::now() < until;
         }));
   }
-  const bool is_done = !is_loose && !compactor_->has_victims();
-  const bool advance =
-      is_done ? use.durable_held_bytes > kHeldBytesAtRest : HoldsMuch(use);
-  if (!advance || may_wait || use.durable_held_bytes >= held_when_advanced_) {
+  const bool is_done = !plan.is_loose && !compactor_->has_victims();
+  const uint64_t held = plan.use.durable_held_bytes;
+  const bool advance = is_done ? held > kHeldBytesAtRest : HoldsMuch(plan.use);
+  if (!advance || !plan.may_advance || held >= held_when_advanced_) {
     return absl::OkStatus();
   }
-  held_when_advanced_ = use.durable_held_bytes;
+  held_when_advanced_ = held;
   return AdvanceDurableRoots();
 }
 

@@ -28,6 +28,15 @@ bool IsDense(const AccountingRow& row, double share) {
   return row.live_units >= row.fill_units * share;
 }
 
+// At rest: what is worth moving, and how much in one go.
+constexpr double kRestShare = 0.92;
+constexpr uint64_t kRestBytes = 16 << 20;
+constexpr uint64_t kRestSlackBytes = 4 * kSegmentBytes;
+
+uint64_t DeadPinned(const SpaceUse& use) {
+  return use.pinned_bytes - use.pinned_live_bytes;
+}
+
 double WorthOf(const AccountingRow& row, uint64_t version) {
   const double share =
       static_cast<double>(row.live_units) / static_cast<double>(kSegmentUnits);
@@ -75,6 +84,31 @@ SpaceUse MeasureSpace(const SegmentSurvey& survey, Keepers keepers) {
     }
   }
   return use;
+}
+
+bool HoldMoreThanLives(const SegmentSurvey& survey) {
+  const SpaceUse use = MeasureSpace(survey);
+  // With what is dead in segments that are left alone for their sake.
+  const uint64_t kept =
+      DeadPinned(MeasureSpace(survey, Keepers::kLongDurableToo)) -
+      DeadPinned(use);
+  return std::max(kept, use.durable_held_bytes) >
+         std::max(kHeldBytesMin, use.live_bytes + use.live_bytes / 2);
+}
+
+RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on) {
+  if (may_go_on) survey->SetLongDurable(UINT64_MAX);
+  RestPlan plan;
+  plan.may_advance = !may_go_on;
+  plan.goal.keepers = may_go_on ? Keepers::kLongDurableToo : Keepers::kLongPins;
+  plan.goal.share_max = kRestShare;
+  plan.goal.live_bytes_max = kRestBytes;
+  plan.use = MeasureSpace(*survey, plan.goal.keepers);
+  const SpaceUse& use = plan.use;
+  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
+  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
+  plan.is_loose = movable > live + kRestSlackBytes && use.share() < kRestShare;
+  return plan;
 }
 
 uint64_t UsedEnd(const SegmentSurvey& survey) {

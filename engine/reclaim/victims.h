@@ -24,6 +24,9 @@
 
 namespace eve {
 
+// Dead space that only durable roots keep, before they are made to move on.
+inline constexpr uint64_t kHeldBytesMin = 16 << 20;
+
 // What one collector pass found out; vectors are indexed by segment.
 struct SegmentSurvey {
   std::vector<SegmentWord> words;
@@ -78,6 +81,11 @@ struct SpaceUse {
 SpaceUse MeasureSpace(const SegmentSurvey& survey,
                       Keepers keepers = Keepers::kLongPins);
 
+// Whether durable roots keep so much that is dead that a busy domain should
+// move on to newer ones. While writers are busy those soon keep as much as
+// lives, and so do the ones before: moving on gains space only above that.
+bool HoldMoreThanLives(const SegmentSurvey& survey);
+
 // One past the last segment that is not free.
 uint64_t UsedEnd(const SegmentSurvey& survey);
 
@@ -98,6 +106,18 @@ struct VictimGoal {
   uint64_t empty_from = UINT64_MAX;
   Keepers keepers = Keepers::kLongPins;
 };
+
+// What a domain at rest has to do.
+struct RestPlan {
+  SpaceUse use;
+  bool is_loose = false;     // so that victims are worth it
+  bool may_advance = false;  // durable roots, if they keep much
+  VictimGoal goal;
+};
+// Who goes on soon would have to leave alone all that lives now, and grow the
+// file, if durable roots moved on: while that may be (`may_go_on`), what they
+// keep is left alone, and the survey says so too.
+RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on);
 
 // Sealed segments that no keeper keeps from reuse, the best first. Runs
 // are never among them: they die whole.

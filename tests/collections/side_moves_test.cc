@@ -1,6 +1,8 @@
 // Leaves that edits take along out of segments that are to be emptied.
 #include "engine/collections/side_moves.h"
 
+#include <cstddef>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -172,35 +174,101 @@ TYPED_TEST(SideMovesTest, ManyWritesEmptyTheSegments) {
 
 // Nodes two levels above the leaves' have nodes below them that hold a few
 // leaves each: those are taken along as well, with their leaves.
-TEST(SideMovesOfNodesTest, NodesBesideAnEditAreTakenAlong) {
-  constexpr uint64_t kMany = 150'000;
-  HamtFixture map;
-  EmptiedSegments emptied;
-  uint64_t end_units = 0;
-  ASSERT_NO_FATAL_FAILURE(end_units =
-                              FillToEmpty<TestOp>(map, emptied, kMany, 220));
-  const auto nodes_left = [&] {
-    uint64_t left = 0;
-    for (const auto& [units, bytes] : map.store().live()) {
-      const auto* header = map.store().view().As<BlockHeader>(Offset{units});
-      left += units < end_units && header->depth == 3 &&
-              header->type == static_cast<uint8_t>(BlockType::kTrieNode);
+class SideMovesOfNodesTest : public testing::Test {
+ protected:
+  static constexpr uint32_t kDepth = 3;  // of what is taken along
+
+  // All hashes begin with so many zeroes: then there is one node above, of
+  // depth 2.
+  explicit SideMovesOfNodesTest(int zeroes = 10)
+      : map_(~uint64_t{0} >> zeroes) {
+    map_.context().side_moves = &moves_;
+  }
+
+  void Fill(uint64_t records) {
+    ASSERT_NO_FATAL_FAILURE(
+        end_units_ = FillToEmpty<TestOp>(map_, emptied_, records, 220));
+    moves_ = SideMoves{&emptied_, kNoLimit, {}};
+  }
+
+  // Of that depth, in the segments to be emptied.
+  std::vector<Offset> NodesLeft(uint32_t depth = kDepth) {
+    std::vector<Offset> left;
+    for (const auto& [units, bytes] : map_.store().live()) {
+      const auto* header = map_.store().view().As<BlockHeader>(Offset{units});
+      if (units < end_units_ && header->depth == depth &&
+          header->type == static_cast<uint8_t>(BlockType::kTrieNode)) {
+        left.push_back(Offset{units});
+      }
     }
     return left;
-  };
-  const uint64_t before = nodes_left();
+  }
+
+  HamtFixture map_;
+  EmptiedSegments emptied_;
+  SideMoves moves_;
+  uint64_t end_units_ = 0;
+};
+
+class SideMovesOfManyNodesTest : public SideMovesOfNodesTest {
+ protected:
+  SideMovesOfManyNodesTest() : SideMovesOfNodesTest(/*zeroes=*/0) {}
+};
+
+TEST_F(SideMovesOfManyNodesTest, NodesBesideAnEditAreTakenAlong) {
+  ASSERT_NO_FATAL_FAILURE(Fill(150'000));
+  const size_t before = NodesLeft().size();
   ASSERT_GT(before, 1000u);
-  SideMoves moves{&emptied, kNoLimit, {}};
-  map.context().side_moves = &moves;
-  ASSERT_NO_FATAL_FAILURE(map.Put(PaddedKey(7), kNewValue));
+  ASSERT_NO_FATAL_FAILURE(map_.Put(PaddedKey(7), kNewValue));
   // Three and the one on the way.
-  EXPECT_EQ(nodes_left(), before - 4);
-  EXPECT_GT(moves.moved.blocks, 3u);
-  ASSERT_NO_FATAL_FAILURE(map.Check());
-  moves = SideMoves{&emptied, 1, {}};
-  ASSERT_NO_FATAL_FAILURE(map.Put(PaddedKey(8), kNewValue));
-  EXPECT_EQ(moves.moved.blocks, 1u);
-  ASSERT_NO_FATAL_FAILURE(map.Check());
+  EXPECT_EQ(NodesLeft().size(), before - 4);
+  EXPECT_GT(moves_.moved.blocks, 3u);
+  ASSERT_NO_FATAL_FAILURE(map_.Check());
+  moves_ = SideMoves{&emptied_, 1, {}};
+  ASSERT_NO_FATAL_FAILURE(map_.Put(PaddedKey(8), kNewValue));
+  EXPECT_EQ(moves_.moved.blocks, 1u);
+  ASSERT_NO_FATAL_FAILURE(map_.Check());
+}
+
+// What they cost comes on top of the edit: the first that brings 8 KiB is the
+// last.
+TEST_F(SideMovesOfNodesTest, OfNodesWithManyLeavesOneIsTakenAlong) {
+  ASSERT_NO_FATAL_FAILURE(Fill(3000));
+  const size_t before = NodesLeft().size();
+  ASSERT_EQ(before, kTrieFanout);
+  ASSERT_NO_FATAL_FAILURE(map_.Put(PaddedKey(7), kNewValue));
+  // And the one on the way.
+  EXPECT_EQ(NodesLeft().size(), before - 2);
+  EXPECT_GT(moves_.moved.bytes, 8u << 10);
+  ASSERT_NO_FATAL_FAILURE(map_.Check());
+}
+
+// It would be retired twice.
+TEST_F(SideMovesOfNodesTest, AChildThatDamageHasInManySlotsIsTakenAlongOnce) {
+  ASSERT_NO_FATAL_FAILURE(Fill(300));
+  const size_t before = NodesLeft().size();
+  const std::vector<Offset> above = NodesLeft(kDepth - 1);
+  ASSERT_EQ(above.size(), 1u);
+  char* const bytes = map_.store().MutableBase() + above.front().bytes() +
+                      offsetof(TrieNode, slots);
+  NodeSlot slots[kTrieFanout];
+  std::memcpy(slots, bytes, sizeof(slots));
+  const std::string key = PaddedKey(7);
+  const uint32_t on_the_way = TrieSlotIndex(map_.hasher()(key), kDepth - 1);
+  NodeSlot child;
+  int copies = 0;
+  for (uint32_t i = 0; i < kTrieFanout; ++i) {
+    if (i == on_the_way || slots[i].kind() != SlotKind::kNode) continue;
+    if (child.is_empty()) child = slots[i];
+    slots[i] = child;
+    ++copies;
+  }
+  ASSERT_GT(copies, 2);
+  std::memcpy(bytes, slots, sizeof(slots));
+  MapOp op{.key = key, .value = kNewValue};
+  ASSERT_EQ(HamtApply(map_.context(), absl::MakeSpan(&op, 1), map_.root()),
+            absl::OkStatus());
+  EXPECT_EQ(NodesLeft().size(), before - 2);
 }
 
 // As with any failed edit: the caller rewinds and has what it had.

@@ -240,7 +240,7 @@ class LitmusTest : public PinsTest {
  protected:
   void SetUp() override {
 #if defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "it does not know fences, and what it adds makes up for one";
+    GTEST_SKIP() << "it knows no fences, and what it adds makes up for one";
 #endif
     PinsTest::SetUp();
   }
