@@ -128,7 +128,8 @@ class CheckpointTimes {
   }
   void At(std::string_view step) {
     if (step == "checkpoint.announced") begun_ = MonotonicNanos();
-    if (step != "checkpoint.slot_flushed") return;
+    // One may have been under way before.
+    if (step != "checkpoint.slot_flushed" || begun_ == 0) return;
     std::lock_guard lock(mutex_);
     times_.emplace_back(begun_, MonotonicNanos());
   }
