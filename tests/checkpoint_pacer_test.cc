@@ -15,10 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "engine/file/file_observer.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -151,6 +153,21 @@ TEST(CheckpointPacerTest, TheBackgroundThreadRestsAfterASlowCheckpoint) {
                          Domain::Open(dir.File("d.eve"), options));
     using Strings = Map<std::string, std::string>;
     ASSERT_OK_AND_ASSIGN(const Strings map, domain.Collection<Strings>("m"));
+    // While one runs the domain is not at rest, where roots move on by twos.
+    testing::StepSync step;
+    std::thread transaction([&domain, &step] {
+      EXPECT_CODE(domain.Swap([&step](Transaction&) {
+        step.Signal(1);
+        step.Await(2);
+        return absl::CancelledError();
+      }),
+                  absl::StatusCode::kCancelled);
+    });
+    const absl::Cleanup end = [&] {
+      step.Signal(2);
+      transaction.join();
+    };
+    step.Await(1);
     const SlowDevice device(10 * kNanosPerMilli);
     const ScopedStepHook hook([&](std::string_view step) { times.At(step); });
     // Each finds something to do.
