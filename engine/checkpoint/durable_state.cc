@@ -1,6 +1,7 @@
 #include "engine/checkpoint/durable_state.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,20 @@
 #include "util/futex.h"
 
 namespace eve {
+
+namespace {
+
+using DurableWords = std::array<uint64_t, kCommitSlotCount>;
+
+DurableWords LoadDurableWords(RegionWords& words) {
+  DurableWords loaded;
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    loaded[slot] = words.durable[slot].load(std::memory_order_seq_cst);
+  }
+  return loaded;
+}
+
+}  // namespace
 
 DurableCandidates ReadDurableCandidates(const SharedRegion& region) {
   DurableCandidates found;
@@ -19,8 +34,16 @@ DurableCandidates ReadDurableCandidates(const SharedRegion& region) {
     if (version != 0) found.pending.push_back(version);
   }
   EVE_STEP("candidates.pending_read");
-  for (SharedWord& word : words.durable) {
-    const uint64_t version = word.load(std::memory_order_seq_cst);
+  // Words only grow while others are attached (I17), so two scans that agree
+  // are what all had between them. One alone may miss a version whose slot
+  // above was taken because a slot below, already passed, had come to name it.
+  DurableWords durable = LoadDurableWords(words);
+  EVE_STEP("candidates.durable_read");
+  for (DurableWords again = LoadDurableWords(words); again != durable;
+       again = LoadDurableWords(words)) {
+    durable = again;
+  }
+  for (const uint64_t version : durable) {
     if (version > found.newest) {
       found.second = found.newest;
       found.newest = version;

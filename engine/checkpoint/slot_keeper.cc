@@ -70,26 +70,64 @@ absl::Status SlotKeeper::FinishDeadOwners() {
   return absl::OkStatus();
 }
 
+// Whether a slot below makes this one superfluous. The lowest that names a
+// version is never taken, nor the lowest of those without a list, on which
+// the settled word leans: so both stay, whoever judges at the same time (I17).
+absl::StatusOr<bool> SlotKeeper::IsNamedBelow(uint32_t slot,
+                                              uint64_t version) const {
+  RegionWords& words = core_->region.words();
+  const auto read = [&](uint32_t at) -> absl::StatusOr<std::optional<bool>> {
+    CommitSlot page;
+    EVE_RETURN_IF_ERROR(
+        core_->file.ReadAt(CommitSlotPosition(at), &page, sizeof(page)));
+    if (!IsValidCommitSlot(page, at, core_->superblock.uuid) ||
+        page.version != version) {
+      return std::nullopt;
+    }
+    return page.extent_count > 0;
+  };
+  std::optional<bool> has_list;  // this one
+  for (uint32_t below = 0; below < slot; ++below) {
+    if (words.durable[below].load(std::memory_order_seq_cst) != version) {
+      continue;
+    }
+    if (!has_list.has_value()) {
+      EVE_ASSIGN_OR_RETURN(has_list, read(slot));
+      if (!has_list.has_value()) return false;
+    }
+    EVE_ASSIGN_OR_RETURN(const std::optional<bool> listed, read(below));
+    if (listed.has_value() && (!*listed || *has_list)) return true;
+  }
+  return false;
+}
+
 // It holds one of the two newest durable roots, or something that may land.
-bool SlotKeeper::IsNeeded(uint32_t slot) const {
+absl::StatusOr<bool> SlotKeeper::IsNeeded(uint32_t slot) const {
   RegionWords& words = core_->region.words();
   const DurableCandidates durable = ReadDurableCandidates(core_->region);
   const uint64_t version = words.durable[slot].load(std::memory_order_seq_cst);
-  return (version != 0 &&
-          (version == durable.newest || version == durable.second)) ||
-         words.pending[slot].load(std::memory_order_seq_cst) != 0;
+  if (words.pending[slot].load(std::memory_order_seq_cst) != 0) return true;
+  if (version == 0 ||
+      (version != durable.newest && version != durable.second)) {
+    return false;
+  }
+  EVE_ASSIGN_OR_RETURN(const bool is_named, IsNamedBelow(slot, version));
+  return !is_named;
 }
 
 absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
   EVE_RETURN_IF_ERROR(FinishDeadOwners());
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
-    if (IsNeeded(slot)) continue;
+    EVE_ASSIGN_OR_RETURN(const bool is_needed, IsNeeded(slot));
+    if (is_needed) continue;
     EVE_ASSIGN_OR_RETURN(const bool taken, TryTakeThis(slot));
     if (!taken) continue;
     EVE_STEP("checkpoint.slot_taken");
     // Chosen under the byte.
-    if (!IsNeeded(slot)) return slot;
+    const absl::StatusOr<bool> still = IsNeeded(slot);
+    if (still.ok() && !*still) return slot;
     Release(slot);
+    EVE_RETURN_IF_ERROR(still.status());
   }
   return std::nullopt;
 }

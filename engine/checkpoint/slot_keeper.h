@@ -1,8 +1,9 @@
 // SlotKeeper: which commit slot a checkpoint may write, and who writes it.
 //
 // A slot belongs to who holds its lock byte. Never taken are those of the two
-// newest durable versions and those that somebody has announced. What a dead
-// owner announced is finished first (P17).
+// newest durable versions and those that somebody has announced; but of several
+// slots that name one version, as checkpoints that run at once leave them, all
+// but two may be. What a dead owner announced is finished first (P17).
 //
 // Threads:    any; a table of this process stands above the lock bytes, which
 //             do not exclude threads.
@@ -48,7 +49,8 @@ class SlotKeeper {
   absl::Status FinishDeadOwners();
 
  private:
-  bool IsNeeded(uint32_t slot) const;
+  absl::StatusOr<bool> IsNeeded(uint32_t slot) const;
+  absl::StatusOr<bool> IsNamedBelow(uint32_t slot, uint64_t version) const;
   // Nothing: all that may be written over are in use.
   absl::StatusOr<std::optional<uint32_t>> TryTake();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);

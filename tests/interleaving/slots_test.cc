@@ -1,8 +1,11 @@
 // Checkpoints of more processes than there are commit slots.
 
 #include <fcntl.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -11,6 +14,7 @@
 #include "engine/file/file_lock.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
@@ -21,6 +25,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using testing::SharedValue;
 using Numbers = Map<std::string, int64_t>;
 
 using testing::Quiet;
@@ -91,6 +96,47 @@ TEST_F(SlotsTest, NobodyWaitsForEver) {
     UnlockByte(locks_, kCommitSlotLockBase + slot);
   }
   EXPECT_OK(checkpointer.Run());
+}
+
+// Checkpoints that run at once all write the newest root, each into a slot of
+// its own. The next one must find a slot all the same.
+TEST(ManyCheckpointsTest, ThoseOfOneVersionLeaveASlotForTheNext) {
+  constexpr int kProcesses = 14;  // with the two roots of before: all slots
+  testing::TempDir dir;
+  const std::string path = dir.File("d.eve");
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const Numbers map, domain.Collection<Numbers>("m"));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, Quiet()));
+  for (int round = 1; round <= 2; ++round) {
+    ASSERT_OK(map.Put("n", round));
+    SharedValue<std::atomic<int>> announced;
+    std::vector<ChildProcess> children;
+    for (int p = 0; p < kProcesses; ++p) {
+      children.emplace_back([&] {
+        auto mine = Domain::Open(path, Quiet());
+        if (!mine.ok()) return 1;
+        // All have found the newest root before any has written it.
+        SetStepHook([&](std::string_view step) {
+          if (step != "checkpoint.announced") return;
+          for (++*announced; *announced < kProcesses;) sched_yield();
+        });
+        return mine->Sync().ok() ? 0 : 2;
+      });
+    }
+    for (ChildProcess& child : children) ASSERT_EQ(child.Wait(), 0);
+    ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
+    const auto& durable = impl->core().region.words().durable;
+    EXPECT_GE(std::count_if(std::begin(durable), std::end(durable),
+                            [&](const SharedWord& word) {
+                              return word.load() == now.version();
+                            }),
+              kProcesses)
+        << "the case that this is about";
+    ASSERT_OK(map.Put("n", -round));
+    Checkpointer next(&impl->core(), absl::Milliseconds(5));
+    ASSERT_OK(next.Run());
+  }
+  testing::ExpectCleanCheck(path, domain);
 }
 
 }  // namespace
