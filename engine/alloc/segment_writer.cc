@@ -105,13 +105,16 @@ void SegmentWriter::DropEditFloor() {
 bool SegmentWriter::CanEdit(Offset offset) const {
   const uint32_t segment = offset.segment();
   const uint32_t unit = offset.units_in_segment();
+  size_t active = 0;
   for (int index : active_) {
-    if (index >= 0 && extents_[index].segment == segment) {
+    if (index < 0) continue;
+    ++active;
+    if (extents_[index].segment == segment) {
       return unit >= extents_[index].floor_units &&
              unit < extents_[index].to_units;
     }
   }
-  if (extents_.size() <= kStreams) return false;
+  if (extents_.size() == active) return false;
   const auto found = by_segment_.find(segment);
   if (found == by_segment_.end()) return false;
   const WrittenExtent& extent = extents_[found->second];

@@ -1,8 +1,8 @@
 // Rebasing: what a transaction has changed is put on top of what another has
 // changed meanwhile, without doing either again.
 //
-// Both began with the same root. Whatever slot only one of them has set is
-// taken over as it is, with all that hangs below; only nodes that lie above
+// Both began with the same root. Whatever slots only one of them has set are
+// taken over as they are, with all that hangs below; only nodes that lie above
 // changes of both are looked at. So it costs about the depth of the structure,
 // however much either has changed: a put that has lost its race changes two or
 // three nodes again, a batch that has lost to a put no more.

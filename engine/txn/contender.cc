@@ -12,6 +12,9 @@ constexpr uint32_t kLostRunsMax = 16;
 constexpr uint32_t kLostLongRuns = 2;
 constexpr uint64_t kLostNanosMax = kNanosPerMilli;
 constexpr uint32_t kLostRestampsMax = 64;
+// Those of a large batch whose pages are written each time are long, too.
+constexpr uint32_t kLostLongRestamps = 8;
+constexpr uint64_t kLostRestampNanosMax = 4 * kNanosPerMilli;
 
 // `deadline` as a time of MonotonicNanos().
 uint64_t UntilOf(absl::Time deadline) {
@@ -50,8 +53,13 @@ void Contender::LoseRun() {
 }
 
 void Contender::LoseRestamp() {
-  if (manners_ == Manners::kGiveWay && ++lost_restamps_ >= kLostRestampsMax) {
-    TakeTurn();
+  const uint64_t now = MonotonicNanos();
+  if (lost_restamps_++ == 0) first_restamp_ = now;
+  const uint64_t lost = now - first_restamp_;
+  if (manners_ == Manners::kGiveWay &&
+      (lost_restamps_ >= kLostRestampsMax ||
+       (lost_restamps_ >= kLostLongRestamps && lost >= kLostRestampNanosMax))) {
+    ticket_ = turn_->Take(ticket_, lost / lost_restamps_);
     lost_restamps_ = 0;
   }
   if (ticket_ == 0) backoff_.Wait();

@@ -58,6 +58,7 @@ class Contender {
   uint64_t ticket_ = 0;
   uint64_t run_began_ = 0;  // of MonotonicNanos(), from the second run on
   uint64_t lost_nanos_ = 0;
+  uint64_t first_restamp_ = 0;  // when it was lost
   uint32_t lost_runs_ = 0;
   uint32_t lost_restamps_ = 0;
 };

@@ -133,7 +133,7 @@ absl::StatusOr<Outcome> CarryOver(TransactionImpl& transaction,
           PinnedRoot newest,
           PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
       EVE_ASSIGN_OR_RETURN(is_carried, transaction.RebaseOn(newest));
-      EVE_STEP("commit.rebased");
+      if (is_carried) EVE_STEP("commit.rebased");
     }
     if (!is_carried) {
       if (!transaction.MayReplay()) return Outcome::kConflict;

@@ -117,7 +117,7 @@ TYPED_TEST(RebaseTest, APutLosesThreeTimes) {
           ASSERT_OK(this->map_->Put(KeyOf(from + 100 * n), "theirs"));
           ASSERT_OK(this->map_->Erase(KeyOf(from + 6'000 + n)).status());
         });
-    EXPECT_EQ(this->rebases_, 3);
+    EXPECT_EQ(this->rebases_ + this->replays_, 3);
     done = this->replays_ == 0;
     EXPECT_EQ(this->map_->Get(KeyOf(from)).value(), "mine");
     EXPECT_EQ(this->map_->Get(KeyOf(from + 300)).value(), "theirs");
@@ -188,6 +188,34 @@ TYPED_TEST(RebaseTest, WhatHasReadRunsAgain) {
   EXPECT_EQ(runs, 2);
   EXPECT_EQ(this->rebases_, 0);
   EXPECT_EQ(this->map_->Get("mine").value(), "after");
+}
+
+// Of two collections the first can be rebased and the second cannot: both are
+// replayed, from the start.
+TYPED_TEST(RebaseTest, OneOfTwoCollectionsIsRefused) {
+  using Strings = typename TestFixture::Strings;
+  ASSERT_OK_AND_ASSIGN(Strings small,
+                       this->domain_.template Collection<Strings>("small"));
+  ASSERT_OK(small.Put("same", "base"));
+  this->Interleave(
+      [&] {
+        ASSERT_OK(this->domain_.Swap([&](Transaction& txn) {
+          absl::Status put = this->map_->In(txn).Put(KeyOf(5'000), "mine");
+          return put.ok() ? small.In(txn).Put("same", "mine") : put;
+        }));
+      },
+      1,
+      [&](int) {
+        ASSERT_OK(this->map_->Put(KeyOf(100), "theirs"));
+        ASSERT_OK(small.Put("other", "theirs"));
+      });
+  EXPECT_EQ(this->rebases_, 0);
+  EXPECT_EQ(this->replays_, 1);
+  EXPECT_EQ(this->map_->Get(KeyOf(5'000)).value(), "mine");
+  EXPECT_EQ(this->map_->Get(KeyOf(100)).value(), "theirs");
+  EXPECT_EQ(small.Get("same").value(), "mine");
+  EXPECT_EQ(small.Get("other").value(), "theirs");
+  this->ExpectSound();
 }
 
 // A map that was emptied meanwhile has no place for what was built.
