@@ -163,6 +163,53 @@ TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
   testing::ExpectCleanCheck(path, domain);
 }
 
+// I22 on a file system: what is set aside is backed before the disk is full.
+TEST(DiskFullTest, AFullFileSystemIsErasedKeyByKey) {
+  TempDir dir;
+  SmallFileSystem small(dir.File("small"), "size=48m");
+  if (!small.mounted()) {
+    GTEST_SKIP() << "no privilege to mount a small file system";
+  }
+  const std::string path = dir.File("small/d.eve");
+  DomainOptions options;
+  options.background = false;
+  options.durability = Durability::kNone;
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  int64_t written = 0;
+  FillUntilFull(domain, map, &written);
+  if (HasFatalFailure()) return;
+  EXPECT_GT(written, 8000);
+  // Nothing else is left of the disk either.
+  {
+    ASSERT_OK_AND_ASSIGN(
+        const File ballast,
+        File::Open(dir.File("small/ballast"), O_CREAT | O_RDWR));
+    for (uint64_t size = 0; ballast.Allocate(size, kPageBytes).ok();) {
+      size += kPageBytes;
+    }
+  }
+  for (int64_t i = 0; i < written; ++i) {
+    // Far apart from each other.
+    const int64_t key = i * 7919 % written;
+    SCOPED_TRACE(i);
+    ASSERT_OK(map.Erase("key" + std::to_string(key)));
+  }
+  EXPECT_OK(domain.Sync());
+  testing::ExpectCleanCheck(path, domain);
+  int64_t again = 0;
+  FillUntilFull(domain, map, &again);
+  EXPECT_GT(again, written / 2);
+  ASSERT_OK(domain.Close());
+  ASSERT_OK_AND_ASSIGN(domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(map, domain.Collection<Strings>("m"));
+  for (int64_t i = 0; i < again; ++i) {
+    SCOPED_TRACE(i);
+    ASSERT_OK(map.Erase("key" + std::to_string(i)));
+  }
+  testing::ExpectCleanCheck(path, domain);
+}
+
 // The N-th allocation or write fails, once and from then on, for all N.
 TEST(DiskFullTest, FaultInjectedAtEveryCallLosesNothing) {
   for (const bool sticky : {false, true}) {

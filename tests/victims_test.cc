@@ -97,6 +97,33 @@ TEST(ChooseVictimsTest, WhatDurableRootsKeepIsLeftAloneWhileTheyStay) {
   EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
 }
 
+// I22: in the order of what it costs to empty them. Whatever a reader sees
+// would not be freed, however short a time it has been reading.
+TEST(ByLeastLiveTest, LeavesOutWhatIsNotFreedOrTooDense) {
+  DeadSegment some;
+  SegmentSurvey& survey = some.survey();
+  survey.words.assign(6, survey.words[5]);
+  survey.rows.assign(6, survey.rows[5]);
+  const uint32_t live[] = {3000, 100, 0, 120'000, 2000, 50};
+  for (int i = 0; i < 6; ++i) survey.rows[i].live_units = live[i];
+  survey.rows[5].birth = 9;
+  survey.rows[1].run_length = 2;
+  survey.protectors.pins.exact = {9, 17};
+  survey.SetLongPins(17);
+  survey.protectors.durable = {15};
+  std::vector<uint32_t> found;
+  for (const Victim& victim : ByLeastLive(survey, 0.9)) {
+    found.push_back(victim.segment);
+  }
+  EXPECT_EQ(found, (std::vector<uint32_t>{4, 0}));
+  survey.words[4] =
+      SegmentWord::Make(SegmentState::kClaimed, Backing::kBacked, 0, 0, 0);
+  EXPECT_EQ(ByLeastLive(survey, 0.9).size(), 1u);
+  survey.SetLongPins(9);
+  EXPECT_EQ(ByLeastLive(survey, 0.9).front().segment, 5u);
+  EXPECT_EQ(ByLeastLive(survey, 1).size(), 3u);
+}
+
 TEST(MeasureSpaceTest, HolesAreNotReadyToBeUsed) {
   SegmentSurvey survey;
   for (const Backing backing :

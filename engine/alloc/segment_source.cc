@@ -45,7 +45,120 @@ std::optional<ClaimedSegment> SegmentSource::TakeHalfFull() {
   }
 }
 
-absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
+uint32_t SegmentSource::MostSegments() const {
+  if (limits_.max_bytes == 0) return limits_.mapped_segments;
+  return static_cast<uint32_t>(std::min<uint64_t>(
+      limits_.mapped_segments, limits_.max_bytes / kSegmentBytes));
+}
+
+SegmentSource::Room SegmentSource::MeasureRoom(uint32_t wanted) const {
+  const uint32_t capacity = table_->capacity();
+  const uint32_t most = std::max(MostSegments(), capacity);
+  Room room;
+  room.on_disk = file_->AvailableBytes() / kSegmentBytes;
+  const uint64_t on_disk =
+      has_failed_to_grow_.load(std::memory_order_relaxed) ? 0 : room.on_disk;
+  room.reserve = ReserveOf(std::min<uint64_t>(most, capacity + on_disk));
+  const uint32_t enough = room.reserve + wanted;
+  room.is_disk_scarce = on_disk < enough + room.reserve;
+  if (!room.is_disk_scarce) {
+    room.growable =
+        static_cast<uint32_t>(std::min<uint64_t>(most - capacity, on_disk));
+  }
+  if (room.growable < enough) {
+    room.free = table_->CountFree(enough - room.growable, room.is_disk_scarce);
+  }
+  return room;
+}
+
+void SegmentSource::SetLevel(const Room& room, bool is_refused) {
+  const uint32_t level = room.all() < room.reserve ? 2 : is_refused ? 1 : 0;
+  if (level_.load(std::memory_order_relaxed) == level) return;
+  level_.store(level, std::memory_order_relaxed);
+}
+
+void SegmentSource::Look() {
+  const Room room = MeasureRoom(/*wanted=*/1);
+  SetLevel(room, room.all() <= room.reserve);
+}
+
+// Free segments that may be holes, and new ones, until `count` more are backed
+// or the disk is full.
+void SegmentSource::BackAhead(uint32_t count) {
+  for (uint32_t at = 0; at < table_->capacity() && count > 0; ++at) {
+    const SegmentWord word = table_->Load(at);
+    if (at >= limits_.mapped_segments || !word.is_free() || word.backed() ||
+        !table_->TryClaimFree(at)) {
+      continue;
+    }
+    const absl::Status backed = BackWhole(at);
+    table_->ReleaseFree(at);
+    if (!backed.ok()) return;
+    --count;
+  }
+  for (; count > 0; --count) {
+    const uint32_t at = table_->capacity();
+    if (!Grow(1).ok() || !table_->TryClaimFree(at)) return;
+    const absl::Status backed = BackWhole(at);
+    table_->ReleaseFree(at);
+    if (!backed.ok()) return;
+  }
+}
+
+absl::Status SegmentSource::Refuse(uint32_t count, const Room& room) const {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      file_->path(), ": the domain has ", table_->capacity(), " segments of ",
+      kSegmentBytes, " bytes, ", room.all(), " of them free; needs ", count,
+      " more, and ", room.reserve,
+      " are set aside for erasing and for making room. The disk is full, or "
+      "max_bytes reached"));
+}
+
+SegmentSource::Room SegmentSource::SecureRoom(uint32_t wanted) {
+  const Room room = MeasureRoom(wanted);
+  // What the disk cannot have is not begun: it would be filled for nothing.
+  const bool may_fit = room.all() + room.on_disk >= room.reserve + wanted;
+  const uint32_t goal = room.reserve + (may_fit ? wanted : 0);
+  if (!room.is_disk_scarce || room.all() >= goal) return room;
+  BackAhead(goal - room.all());
+  return MeasureRoom(wanted);
+}
+
+absl::Status SegmentSource::CheckReserve(uint32_t count, ClaimPurpose purpose) {
+  if (purpose == ClaimPurpose::kMakeRoom) return absl::OkStatus();
+  // Without a reserve nothing is backed before it is needed.
+  const bool has_reserve = MeasureRoom(count).reserve > 0;
+  const Room room = has_reserve ? SecureRoom(count) : MeasureRoom(count);
+  const uint32_t leave =
+      purpose == ClaimPurpose::kAdd ? room.reserve : RoundNeeds(room.reserve);
+  if (room.all() < leave + count) {
+    // That nothing is left is found out by trying.
+    return leave == 0 ? absl::OkStatus() : Refuse(count, room);
+  }
+  if (purpose == ClaimPurpose::kAdd) SetLevel(room, /*is_refused=*/false);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint32_t> SegmentSource::ClaimOne(ClaimPurpose purpose) {
+  bool has_reclaimed = false;
+  while (true) {
+    const absl::Status allowed = CheckReserve(1, purpose);
+    if (allowed.ok()) {
+      if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
+        return *segment;
+      }
+    }
+    if (!has_reclaimed && reclaim) {
+      has_reclaimed = true;
+      reclaim();
+      continue;
+    }
+    EVE_RETURN_IF_ERROR(allowed);
+    EVE_RETURN_IF_ERROR(Grow(1));
+  }
+}
+
+absl::StatusOr<ClaimedSegment> SegmentSource::Claim(ClaimPurpose purpose) {
   claims_.fetch_add(1, std::memory_order_relaxed);
   if (claimed) claimed();
   if (std::optional<ClaimedSegment> half = TakeHalfFull()) return *half;
@@ -57,23 +170,28 @@ absl::StatusOr<ClaimedSegment> SegmentSource::Claim() {
       return ready;
     }
   }
-  if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
-    return MakeReady(*segment);
+  const absl::StatusOr<uint32_t> segment = ClaimOne(purpose);
+  absl::StatusOr<ClaimedSegment> ready =
+      segment.ok() ? MakeReady(*segment)
+                   : absl::StatusOr<ClaimedSegment>(segment.status());
+  if (!ready.ok()) {
+    SetLevel(MeasureRoom(1), /*is_refused=*/true);
+  } else if (purpose != ClaimPurpose::kAdd) {
+    const Room room = MeasureRoom(0);
+    if (room.all() < room.reserve) SetLevel(room, /*is_refused=*/false);
   }
-  if (reclaim) reclaim();
-  while (true) {
-    if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
-      return MakeReady(*segment);
-    }
-    EVE_RETURN_IF_ERROR(Grow(1));
-  }
+  return ready;
 }
 
-absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
+absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length,
+                                                 ClaimPurpose purpose) {
   claims_.fetch_add(1, std::memory_order_relaxed);
   bool has_reclaimed = false;
   while (true) {
-    if (std::optional<uint32_t> first = table_->TryClaimRun(length)) {
+    absl::Status allowed = CheckReserve(length, purpose);
+    std::optional<uint32_t> first;
+    if (allowed.ok()) first = table_->TryClaimRun(length);
+    if (first.has_value()) {
       for (uint32_t i = 0; i < length; ++i) {
         absl::Status backed =
             file_->Allocate(SegmentOffset(*first + i).bytes(), kSegmentBytes);
@@ -81,6 +199,7 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
           for (uint32_t k = 0; k < length; ++k) {
             table_->ReleaseFree(*first + k);
           }
+          SetLevel(MeasureRoom(length), /*is_refused=*/true);
           return backed;
         }
       }
@@ -93,7 +212,11 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimRun(uint32_t length) {
     }
     // What is free at the end is the beginning of the stretch.
     const uint32_t at_end = table_->FreeAtEnd();
-    if (at_end < length) EVE_RETURN_IF_ERROR(Grow(length - at_end));
+    if (allowed.ok() && at_end < length) allowed = Grow(length - at_end);
+    if (!allowed.ok()) {
+      SetLevel(MeasureRoom(length), /*is_refused=*/true);
+      return allowed;
+    }
   }
 }
 
@@ -105,16 +228,23 @@ absl::StatusOr<ClaimedSegment> SegmentSource::MakeReady(uint32_t segment) {
     return claimed;
   }
   if (segment < kSteppedSegments || limits_.all_stepped) return claimed;
-  const uint64_t begin = SegmentOffset(segment).bytes();
-  absl::Status filled = file_->Allocate(begin, kSegmentBytes);
-  if (filled.ok()) filled = Prefill(segment, 0, kSegmentBytes);
+  absl::Status filled = BackWhole(segment);
   if (!filled.ok()) {
     table_->ReleaseFree(segment);
     return filled;
   }
-  table_->MarkBacked(segment);
   claimed.backed_units = kSegmentUnits;
   return claimed;
+}
+
+absl::Status SegmentSource::BackWhole(uint32_t segment) {
+  EVE_RETURN_IF_ERROR(
+      file_->Allocate(SegmentOffset(segment).bytes(), kSegmentBytes));
+  // The first one begins with the superblock and the commit slots.
+  EVE_RETURN_IF_ERROR(
+      Prefill(segment, SegmentStartUnits(segment) * kUnitBytes, kSegmentBytes));
+  table_->MarkBacked(segment);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint32_t> SegmentSource::Back(uint32_t segment,
@@ -155,11 +285,7 @@ absl::Status SegmentSource::AllocateSegments(uint32_t first, uint32_t count) {
 
 absl::Status SegmentSource::Grow(uint32_t at_least) {
   const uint32_t now = table_->capacity();
-  uint32_t most = limits_.mapped_segments;
-  if (limits_.max_bytes > 0) {
-    most = static_cast<uint32_t>(
-        std::min<uint64_t>(most, limits_.max_bytes / kSegmentBytes));
-  }
+  const uint32_t most = MostSegments();
   if (now + uint64_t{at_least} > most) {
     return absl::ResourceExhaustedError(absl::StrCat(
         file_->path(), ": the domain has ", now, " segments of ", kSegmentBytes,
@@ -174,6 +300,9 @@ absl::Status SegmentSource::Grow(uint32_t at_least) {
   if (!grown.ok() && step > at_least) {
     step = at_least;  // a nearly full disk: take what is needed
     grown = AllocateSegments(now, step);
+  }
+  if (has_failed_to_grow_.load(std::memory_order_relaxed) == grown.ok()) {
+    has_failed_to_grow_.store(!grown.ok(), std::memory_order_relaxed);
   }
   EVE_RETURN_IF_ERROR(grown);
   EVE_STEP("grow.allocated");
@@ -192,20 +321,13 @@ bool SegmentSource::PrepareOne() {
     std::lock_guard lock(mutex_);
     if (!ready_.empty() || !half_full_.empty()) return false;
   }
-  if (table_->capacity() < kSteppedSegments) return false;
+  if (table_->capacity() < kSteppedSegments || is_tight()) return false;
   claims_prepared_for_.store(claims, std::memory_order_relaxed);
-  std::optional<uint32_t> segment = table_->TryClaimFree();
-  if (!segment.has_value()) {
-    // After a recovery every segment that was ever filled counts as sealed,
-    // however dead: look before growing, as Claim() does.
-    if (reclaim) reclaim();
-    segment = table_->TryClaimFree();
-  }
-  if (!segment.has_value()) {
-    if (!Grow(1).ok()) return false;  // the writer that needs it will report
-    segment = table_->TryClaimFree();
-    if (!segment.has_value()) return false;
-  }
+  // As a writer that adds; the one that needs it will report an error. After a
+  // recovery every segment that was ever filled counts as sealed, however dead:
+  // it is looked for what can be freed before the file grows.
+  const absl::StatusOr<uint32_t> segment = ClaimOne(ClaimPurpose::kAdd);
+  if (!segment.ok()) return false;
   absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
   if (!ready.ok()) return false;
   std::lock_guard lock(mutex_);

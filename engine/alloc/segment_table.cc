@@ -53,6 +53,16 @@ uint32_t SegmentTable::FreeAtEnd() const {
   return free;
 }
 
+uint32_t SegmentTable::CountFree(uint32_t most, bool backed) const {
+  const uint32_t end = ClaimEnd();
+  uint32_t free = 0;
+  for (uint32_t at = 0; at < end && free < most; ++at) {
+    const SegmentWord word = Load(at);
+    if (word.is_free() && (!backed || word.backed())) ++free;
+  }
+  return free;
+}
+
 SegmentWord SegmentTable::Load(uint32_t segment) const {
   // acquire: pairs with the release in Swap.
   return SegmentWord{

@@ -83,6 +83,10 @@ class SegmentTable {
   // segment 0, and none if this process cannot store to them.
   uint32_t FreeAtEnd() const;
 
+  // Free segments that this process can store to, as far as `most`; with
+  // `backed`, only those known to have disk space.
+  uint32_t CountFree(uint32_t most, bool backed) const;
+
   SegmentWord Load(uint32_t segment) const;
 
   // Claims the free segment that costs least: backed ones first, then those

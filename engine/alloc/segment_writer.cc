@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "engine/format/constants.h"
 #include "util/status_macros.h"
 
@@ -10,19 +11,32 @@ namespace eve {
 absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
   const uint64_t units = UnitsForBytes(bytes);
   if (units * kUnitBytes > kRunThresholdBytes) return AllocateRun(units);
+  if (!HasRoom(stream, units) && purpose_ != ClaimPurpose::kAdd &&
+      source_->is_tight()) {
+    stream = StreamWithRoom(stream, units);
+  }
   // Again and again: a reopened segment may have less room than this needs.
-  while (active_[stream] < 0 ||
-         extents_[active_[stream]].to_units + units > kSegmentUnits) {
-    EVE_RETURN_IF_ERROR(OpenSegment(stream));
+  while (!HasRoom(stream, units)) {
+    const absl::Status opened = OpenSegment(stream);
+    if (opened.ok()) continue;
+    const int other = StreamWithRoom(stream, units);
+    if (other == stream || purpose_ == ClaimPurpose::kAdd) {
+      refused_ = 1;
+      return opened;
+    }
+    stream = other;
   }
   WrittenExtent& extent = extents_[active_[stream]];
   const uint32_t begin = extent.to_units;
   const uint32_t end = begin + static_cast<uint32_t>(units);
   if (end > extent.backed_units) {
-    EVE_ASSIGN_OR_RETURN(
-        extent.backed_units,
-        source_->Back(extent.segment, std::max(begin, extent.backed_units),
-                      end));
+    const absl::StatusOr<uint32_t> backed = source_->Back(
+        extent.segment, std::max(begin, extent.backed_units), end);
+    if (!backed.ok()) {
+      refused_ = 1;
+      return backed.status();
+    }
+    extent.backed_units = *backed;
   }
   extent.to_units = end;
   return Offset{SegmentOffset(extent.segment).units + begin};
@@ -34,7 +48,8 @@ absl::Status SegmentWriter::OpenSegment(int stream) {
     extent = spare_.back();
     spare_.pop_back();
   } else {
-    EVE_ASSIGN_OR_RETURN(const ClaimedSegment claimed, source_->Claim());
+    EVE_ASSIGN_OR_RETURN(const ClaimedSegment claimed,
+                         source_->Claim(purpose_));
     extent.segment = claimed.segment;
     extent.from_units = claimed.fill_units;
     extent.backed_units = claimed.backed_units;
@@ -50,15 +65,51 @@ absl::Status SegmentWriter::OpenSegment(int stream) {
 absl::StatusOr<Offset> SegmentWriter::AllocateRun(uint64_t units) {
   const uint32_t length =
       static_cast<uint32_t>(SegmentsForBytes(units * kUnitBytes));
-  EVE_ASSIGN_OR_RETURN(const uint32_t first, source_->ClaimRun(length));
+  const absl::StatusOr<uint32_t> first = source_->ClaimRun(length, purpose_);
+  if (!first.ok()) {
+    refused_ = length;
+    return first.status();
+  }
   WrittenExtent run;
-  run.segment = first;
+  run.segment = *first;
   run.to_units = static_cast<uint32_t>(units);
   run.backed_units = static_cast<uint32_t>(length * kSegmentUnits);
   run.is_run = true;
-  by_segment_[first] = extents_.size();
+  by_segment_[*first] = extents_.size();
   extents_.push_back(run);
-  return SegmentOffset(first);
+  return SegmentOffset(*first);
+}
+
+int SegmentWriter::StreamWithRoom(int stream, uint64_t units) const {
+  for (int other = 0; other < kStreams; ++other) {
+    if (HasRoom(other, units)) return other;
+  }
+  return stream;
+}
+
+absl::Status SegmentWriter::Refuse(const std::string& path) {
+  refused_ = 1;
+  return absl::ResourceExhaustedError(
+      absl::StrCat(path,
+                   ": what is set aside for erasing and for making room is in "
+                   "use, so nothing can be added. The disk is full, or "
+                   "max_bytes reached"));
+}
+
+uint64_t SegmentWriter::room_bytes() const {
+  uint64_t units = 0;
+  for (const int index : active_) {
+    if (index >= 0) units += kSegmentUnits - extents_[index].to_units;
+  }
+  for (const WrittenExtent& extent : spare_) {
+    units += kSegmentUnits - extent.to_units;
+  }
+  return units * kUnitBytes;
+}
+
+void SegmentWriter::ReleaseSpare() {
+  for (const WrittenExtent& extent : spare_) ReleaseSegment(extent);
+  spare_.clear();
 }
 
 SegmentWriter::Mark SegmentWriter::Save() const {

@@ -17,6 +17,8 @@
 #define EVE_ENGINE_ALLOC_SEGMENT_WRITER_H_
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -52,7 +54,21 @@ class SegmentWriter {
   SegmentWriter(const SegmentWriter&) = delete;
   SegmentWriter& operator=(const SegmentWriter&) = delete;
 
+  // Of what the claims of the open attempt are, from now on.
+  void SetPurpose(ClaimPurpose purpose) { purpose_ = purpose; }
+  ClaimPurpose purpose() const { return purpose_; }
+
+  // While space is short what does not add fills what is open in other streams
+  // before it claims more.
   absl::StatusOr<Offset> Allocate(int stream, uint64_t bytes);
+  // How many segments in a row were refused since the last call; 0: none were.
+  uint32_t TakeRefused() { return std::exchange(refused_, 0); }
+  // Refuses what has not asked for a segment yet; an error that says why.
+  absl::Status Refuse(const std::string& path);
+  // What is left in the segments that it has.
+  uint64_t room_bytes() const;
+  // Gives back what it has claimed and not begun to fill.
+  void ReleaseSpare();
   char* data(Offset offset) const { return write_base_ + offset.bytes(); }
 
   Mark Save() const;
@@ -86,6 +102,12 @@ class SegmentWriter {
 
  private:
   absl::Status OpenSegment(int stream);
+  bool HasRoom(int stream, uint64_t units) const {
+    return active_[stream] >= 0 &&
+           extents_[active_[stream]].to_units + units <= kSegmentUnits;
+  }
+  // Another one with room for it, or this one.
+  int StreamWithRoom(int stream, uint64_t units) const;
   absl::StatusOr<Offset> AllocateRun(uint64_t units);
   void ReleaseRun(const WrittenExtent& run);
   // Back to the table: sealed if it holds published blocks, else free.
@@ -97,6 +119,8 @@ class SegmentWriter {
   std::vector<WrittenExtent> extents_;       // first those of begin_
   absl::flat_hash_map<uint32_t, size_t> by_segment_;
   std::vector<WrittenExtent> spare_;  // claimed, left over from a rewind
+  ClaimPurpose purpose_ = ClaimPurpose::kAdd;
+  uint32_t refused_ = 0;
   Mark begin_;
 };
 

@@ -155,14 +155,18 @@ void DomainImpl::BackgroundTick(bool is_due) {
   GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   const uint64_t claims = core_.source->claims();
-  if (unfolded >= kFoldInBackground ||
-      claims - passed_claims_ >= kClaimsBetweenPasses) {
+  std::unique_lock room(room_mutex_, std::defer_lock);
+  if (core_.source->is_tight() && !room.try_lock()) {
+    // Who makes room folds, and a second one might take what that counts on.
+  } else if (unfolded >= kFoldInBackground ||
+             claims - passed_claims_ >= kClaimsBetweenPasses) {
     passed_claims_ = claims;
     ReclaimPass(kFoldInBackground / 2).IgnoreError();
   } else if (is_due && reclaimed_version_ != version) {
     absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
     if (progress.ok() && !*progress) reclaimed_version_ = version;
   }
+  if (room.owns_lock()) room.unlock();
   if (is_due) Rest(version);
   if (is_due && (options_.durability == Durability::kCheckpoint ||
                  HoldsMoreThanLives())) {
@@ -202,10 +206,19 @@ void DomainImpl::Rest(uint64_t version) {
       !IsSwapRunning() &&
       rest_pacer_.MayMove(SumCounters(core_.region).conflicts, is_at_rest);
   if (is_at_rest) {
-    if (may_move && rest_lease_->TryHold()) RestStep().IgnoreError();
-  } else if (compactor_->has_victims() && !compactor_->is_writing()) {
+    if (may_move && rest_lease_->TryHold()) {
+      // Nothing is moved while space is short, but to make room.
+      if (!core_.source->is_tight() ||
+          MakeRoom(ClaimPurpose::kAdd, 1, /*patience=*/0)) {
+        RestStep().IgnoreError();
+      }
+    }
+  } else {
+    rest_lease_->Release();
     // For the processes that do write.
-    compactor_->GiveBackVictims();
+    if (compactor_->has_victims() && !compactor_->is_writing()) {
+      compactor_->GiveBackVictims();
+    }
   }
   const absl::StatusOr<uint64_t> newest = NewestVersion();
   if (newest.ok()) rest_version_ = *newest;

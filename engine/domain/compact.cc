@@ -24,6 +24,9 @@ constexpr size_t kRestTargets = 64;
 constexpr size_t kCompactTargets = 256;
 // A packed file has room for what its writers have open.
 constexpr uint64_t kCompactSlackSegments = 4;
+// Emptied at a time where space is short; nobody else of this process makes
+// room meanwhile.
+constexpr uint32_t kShortRoundSegments = 16;
 constexpr int kFruitlessRounds = 3;
 // Of single blocks as well, one after the other.
 constexpr int kLostMax = 64;
@@ -41,7 +44,8 @@ SpaceUse DomainImpl::LastUse() {
 }
 
 absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
-                                     absl::FunctionRef<bool()> go_on) {
+                                     absl::FunctionRef<bool()> go_on,
+                                     ClaimPurpose purpose) {
   bool more = true;
   while (more && go_on()) {
     EVE_ASSIGN_OR_RETURN(more,
@@ -54,7 +58,8 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
   int lost = 0;
   while (moved.ok() && *moved != Outcome::kNothingLeft && lost < kLostMax &&
          go_on()) {
-    moved = compactor_->MoveSlice(writer->transaction, targets, manners);
+    moved =
+        compactor_->MoveSlice(writer->transaction, targets, manners, purpose);
     // Shorter runs lose fewer races; longer ones share more of their paths.
     const bool has_lost = moved.ok() && *moved == Outcome::kLost;
     lost = has_lost ? lost + 1 : 0;
@@ -121,11 +126,15 @@ absl::Status DomainImpl::RestStep() {
   return AdvanceDurableRoots();
 }
 
-void DomainImpl::ReleaseIdleWriters() {
+void DomainImpl::ReleaseIdleWriters(size_t keep) {
   std::vector<std::unique_ptr<WriterContext>> idle;
   {
     std::lock_guard lock(writers_mutex_);
-    idle.swap(idle_writers_);
+    // The last ones are those that are taken first.
+    for (; idle_writers_.size() > keep;
+         idle_writers_.erase(idle_writers_.begin())) {
+      idle.push_back(std::move(idle_writers_.front()));
+    }
   }
   for (const auto& writer : idle) {
     writer->transaction.attempt().SetStaging({});
@@ -145,6 +154,19 @@ absl::StatusOr<CompactProgress> DomainImpl::MeasureProgress() {
   return now;
 }
 
+bool DomainImpl::IsRoomShort(double share_max, uint64_t begun) {
+  SegmentSurvey survey = LastSurvey();
+  survey.SetLongPins(begun);
+  uint64_t live = 0;
+  for (const Victim& victim : ByLeastLive(survey, share_max)) {
+    live += victim.live_units * kUnitBytes;
+  }
+  // As much again for the paths to what is moved.
+  const auto segments = static_cast<uint32_t>(2 * live / kSegmentBytes + 1);
+  const SegmentSource::Room room = core_.source->MeasureRoom(segments);
+  return room.all() < room.reserve + segments;
+}
+
 absl::Status DomainImpl::CompactRound(const CompactOptions& options,
                                       uint64_t begun, bool* stopped,
                                       bool* found) {
@@ -152,6 +174,19 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
   // Who has been reading since before the call may go on for as long again.
   survey.SetLongPins(begun);
   const SpaceUse use = MeasureSpace(survey);
+  if (IsRoomShort(options.share, begun)) {
+    // Not all at once, then: what has been moved must be free for the rest.
+    if (options.progress) {
+      EVE_ASSIGN_OR_RETURN(const CompactProgress now, MeasureProgress());
+      *stopped = !options.progress(now);
+    }
+    if (*stopped) return absl::OkStatus();
+    // Not while `progress` runs, which may write.
+    std::lock_guard lock(room_mutex_);
+    *found = EmptyBest(options.share, kShortRoundSegments, begun) > 0;
+    room_lease_->Release();
+    return absl::OkStatus();
+  }
   VictimGoal goal;
   goal.share_max = options.share;
   goal.live_bytes_max = UINT64_MAX;
@@ -184,7 +219,8 @@ absl::Status DomainImpl::CompactInRounds(const CompactOptions& options,
   uint64_t end_before = UINT64_MAX;
   int fruitless = 0;
   while (!*stopped) {
-    ReleaseIdleWriters();
+    // What one has open may be all that there is for a fold.
+    ReleaseIdleWriters(/*keep=*/IsRoomShort(options.share, begun) ? 1 : 0);
     EVE_RETURN_IF_ERROR(AdvanceDurableRoots());
     EVE_RETURN_IF_ERROR(Reclaim());
     SegmentSurvey survey = LastSurvey();
@@ -202,7 +238,13 @@ absl::Status DomainImpl::CompactInRounds(const CompactOptions& options,
     if (fruitless == kFruitlessRounds) break;
     used_before = std::min(used, used_before);
     end_before = std::min(end, end_before);
-    EVE_RETURN_IF_ERROR(CompactRound(options, begun, stopped, &found));
+    const absl::Status moved = CompactRound(options, begun, stopped, &found);
+    if (absl::IsResourceExhausted(moved)) {
+      // Others have filled what was to be had.
+      compactor_->GiveBackVictims();
+      continue;
+    }
+    EVE_RETURN_IF_ERROR(moved);
   }
   return absl::OkStatus();
 }
@@ -220,6 +262,7 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
   const absl::Status status = CompactInRounds(options, &stopped);
   compactor_->SetUrgent(false);
   compactor_->GiveBackVictims();
+  core_.source->Look();
   EVE_RETURN_IF_ERROR(status);
   ReleaseIdleWriters();
   EVE_RETURN_IF_ERROR(

@@ -58,6 +58,8 @@ absl::Status DomainImpl::Start(const std::string& path) {
   compactor_ = std::make_unique<Compactor>(&core_, options_.background);
   rest_lease_ =
       std::make_unique<CourtesyLease>(&core_.region, core_.slots.get());
+  room_lease_ =
+      std::make_unique<CourtesyLease>(&core_.region, core_.slots.get());
   core_.source->committed_fill = [this](uint32_t segment) {
     return CommittedFill(core_, segment);
   };
@@ -179,7 +181,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
     const SwapOptions& options) {
   EVE_RETURN_IF_ERROR(CheckWritable());
   EVE_RETURN_IF_ERROR(slow_readers_.CheckPressure(core_.path));
-  absl::StatusOr<Commit> done = SwapUnderPressure(fn, options);
+  absl::StatusOr<Commit> done = SwapMakingRoom(fn, options);
   slow_readers_.CountCommit(core_.slots->own());
   if (!options_.background) slow_readers_.Deliver();
   return done;
@@ -187,7 +189,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
 
 absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-    const SwapOptions& options, Manners manners) {
+    const SwapOptions& options, Manners manners, Refusal* refusal) {
   EVE_RETURN_IF_ERROR(CheckWritable());
   if (accounting_is_damaged_) {
     return absl::DataLossError(
@@ -205,6 +207,14 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   MoveRider rider(compactor_.get());
   absl::StatusOr<SwapResult> result =
       RunSwap(writer->transaction, fn, options, &rider, manners);
+  if (refusal != nullptr && absl::IsResourceExhausted(result.status())) {
+    *refusal = {writer->writer.TakeRefused(), writer->writer.purpose(),
+                writer->transaction.attempt_number()};
+  }
+  // Nobody else may need what a transaction had claimed that is run again.
+  if (!result.ok() && (refusal == nullptr || refusal->segments == 0)) {
+    writer->writer.ReleaseSpare();
+  }
   if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
     compactor_

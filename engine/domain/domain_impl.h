@@ -64,10 +64,18 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<Commit> Swap(
       absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
       const SwapOptions& options);
-  // The same for what gives space back, which pinned garbage must not stop.
+  // What a transaction had no space for.
+  struct Refusal {
+    uint32_t segments = 0;  // in a row; 0: it failed for another reason
+    ClaimPurpose purpose = ClaimPurpose::kAdd;
+    int runs = 0;  // of its closure
+  };
+  // The same for what gives space back, which pinned garbage must not stop. It
+  // does not make room.
   absl::StatusOr<Commit> SwapUnderPressure(
       absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
-      const SwapOptions& options, Manners manners = Manners::kGiveWay);
+      const SwapOptions& options, Manners manners = Manners::kGiveWay,
+      Refusal* refusal = nullptr);
   absl::StatusOr<std::shared_ptr<const SnapshotImpl>> Now();
   absl::StatusOr<CollectionRef> OpenCollection(std::string_view name,
                                                std::string_view kind,
@@ -130,7 +138,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Looks for what lives in the victims and moves it, until all is done or
   // `go_on` says no; it is asked between two slices.
   absl::Status MoveVictims(size_t targets_max, Manners manners,
-                           absl::FunctionRef<bool()> go_on);
+                           absl::FunctionRef<bool()> go_on,
+                           ClaimPurpose purpose = ClaimPurpose::kAdd);
   absl::Status FoldNow(uint64_t at_least);
   // Makes everything up to now durable, twice: so that no durable candidate
   // needs what died before the call.
@@ -141,12 +150,41 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // A bounded step of compaction while nobody writes.
   absl::Status RestStep();
   bool IsSwapRunning() const { return swaps_running_.Get() > 0; }
-  // Gives the segments of idle writers back, to be filled on by others.
-  void ReleaseIdleWriters();
+  // Gives the segments of idle writers back, to be filled on by others; of all
+  // but `keep`.
+  void ReleaseIdleWriters(size_t keep = 0);
   absl::StatusOr<CompactProgress> MeasureProgress();
+  // Whether what lives in segments with a smaller share cannot be moved in one
+  // go.
+  bool IsRoomShort(double share_max, uint64_t begun);
   absl::Status CompactRound(const CompactOptions& options, uint64_t begun,
                             bool* stopped, bool* found);
   absl::Status CompactInRounds(const CompactOptions& options, bool* stopped);
+
+  // make_room.cc
+  absl::StatusOr<Commit> SwapMakingRoom(
+      absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
+      const SwapOptions& options);
+  // Makes room for `wanted` segments more than claims of that purpose leave.
+  // Returns whether there is. What has failed is tried again when somebody has
+  // stopped reading or committed; with `patience`, after so many commits. A
+  // step that has begun is ended after the deadline, too.
+  bool MakeRoom(ClaimPurpose purpose, uint32_t wanted, uint64_t patience,
+                absl::Time deadline = absl::InfiniteFuture(),
+                bool* has_begun = nullptr);
+  bool MakeRoomInRounds(ClaimPurpose purpose, uint32_t wanted, uint64_t begun,
+                        absl::Time deadline);
+  bool HasRoomFor(ClaimPurpose purpose, uint32_t wanted);
+  // Empties as many of the best victims as gain `segments`, one after the
+  // other, if each fits into what is free. Returns how many. Who reads what was
+  // there before `begun` may go on for long.
+  size_t EmptyBest(double share_max, uint32_t segments, uint64_t begun);
+  // What can be written before the next claim fails, as far as it matters.
+  uint64_t RoomBytes();
+  // What the runs of a transaction that was refused have claimed.
+  void ReleaseSpares();
+  // The error, and which reader keeps most.
+  absl::Status WithHolder(const absl::Status& status);
 
   const DomainOptions options_;
   Core core_;
@@ -154,15 +192,21 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<CourtesyLease> rest_lease_;
+  std::unique_ptr<CourtesyLease> room_lease_;  // the same word
   SlowReaders slow_readers_{options_, [this] { return TakeSurvey(); }};
 
   Gauge swaps_running_;  // of this process
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;
 
-  std::mutex compact_mutex_;  // one Compact() at a time; above the next two
+  std::mutex compact_mutex_;  // one Compact() at a time; above the next three
+  std::mutex room_mutex_;     // one that makes room at a time
   std::mutex reclaim_mutex_;  // one pass at a time in this process
   std::mutex collect_mutex_;  // inside it: the collector's memory
+  // When making room failed, and who had been reading since before that began;
+  // under room_mutex_.
+  uint64_t no_room_version_ = 0;
+  std::vector<uint64_t> no_room_pins_;
   // The background thread's.
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;

@@ -30,6 +30,35 @@ PinInfo DescribePin(const CellPin& pin, const PinHolding& holding,
   return info;
 }
 
+std::string DescribeLargestHolder(const Survey& survey) {
+  if (survey.has_unpinned_reader) {
+    return "a reader that may not write the lock file holds all of it";
+  }
+  const AttachedProcess* process = nullptr;
+  PinInfo most;
+  for (size_t i = 0; i < survey.processes.size(); ++i) {
+    for (size_t k = 0; k < survey.processes[i].pins.size(); ++k) {
+      const CellPin& pin = survey.processes[i].pins[k];
+      const PinInfo info =
+          DescribePin(pin, survey.holdings.pins[i][k], survey.record.version);
+      if (pin.is_range) continue;
+      // Of two that hold the same the older one is further from letting go.
+      if (process == nullptr || info.held_bytes > most.held_bytes ||
+          (info.held_bytes == most.held_bytes && info.version < most.version)) {
+        process = &survey.processes[i];
+        most = info;
+      }
+    }
+  }
+  // No exact pin: nothing is pinned.
+  if (process == nullptr) return "";
+  return absl::StrCat("most is held by pid ", process->pid,
+                      process->is_self ? " (this process)" : "", ", slot ",
+                      process->slot, ": its pin on version ", most.version,
+                      " is ", most.lag, " behind and holds ", most.held_bytes,
+                      " bytes, ", most.alone_bytes, " of them alone");
+}
+
 void SlowReaders::WantLook() {
   if (!is_on()) return;
   state_.fetch_or(kLookWanted, std::memory_order_relaxed);
@@ -126,38 +155,10 @@ void SlowReaders::FindReports(const Survey& survey) {
 }
 
 void SlowReaders::FindBlame(const Survey& survey) {
-  const AttachedProcess* process = nullptr;
-  PinInfo most;
-  for (size_t i = 0; i < survey.processes.size(); ++i) {
-    for (size_t k = 0; k < survey.processes[i].pins.size(); ++k) {
-      const CellPin& pin = survey.processes[i].pins[k];
-      const PinInfo info =
-          DescribePin(pin, survey.holdings.pins[i][k], survey.record.version);
-      if (pin.is_range) continue;
-      // Of two that hold the same the older one is further from letting go.
-      if (process == nullptr || info.held_bytes > most.held_bytes ||
-          (info.held_bytes == most.held_bytes && info.version < most.version)) {
-        process = &survey.processes[i];
-        most = info;
-      }
-    }
-  }
   blame_ = absl::StrCat(
       "readers keep ", survey.holdings.pinned_bytes,
       " bytes of garbage from being reused, and max_pinned_bytes is ",
-      options_.max_pinned_bytes, "; ");
-  if (survey.has_unpinned_reader) {
-    absl::StrAppend(&blame_,
-                    "a reader that may not write the lock file holds all of "
-                    "it");
-    return;
-  }
-  if (process == nullptr) return;  // no exact pin: nothing would be pinned
-  absl::StrAppend(&blame_, "most is held by pid ", process->pid,
-                  process->is_self ? " (this process)" : "", ", slot ",
-                  process->slot, ": its pin on version ", most.version, " is ",
-                  most.lag, " behind and holds ", most.held_bytes, " bytes, ",
-                  most.alone_bytes, " of them alone");
+      options_.max_pinned_bytes, "; ", DescribeLargestHolder(survey));
 }
 
 void SlowReaders::Deliver() {

@@ -101,6 +101,9 @@ class SlowReaders {
 PinInfo DescribePin(const CellPin& pin, const PinHolding& holding,
                     uint64_t newest);
 
+// Which reader holds most, for an error message; empty if there is none.
+std::string DescribeLargestHolder(const Survey& survey);
+
 }  // namespace eve::internal
 
 #endif  // EVE_ENGINE_DOMAIN_SLOW_READERS_H_

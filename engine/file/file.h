@@ -85,6 +85,9 @@ class File {
   absl::StatusOr<uint64_t> Size() const;
   // Disk blocks in use, in bytes.
   absl::StatusOr<uint64_t> DiskBytes() const;
+  // What the file system has left for files, in bytes; UINT64_MAX where it does
+  // not say so, or has no end. Quotas do not show in it.
+  uint64_t AvailableBytes() const;
   // Of the file's content, what is in memory only: not yet written, or on its
   // way. Nothing where the kernel cannot tell (before Linux 6.5).
   std::optional<uint64_t> DirtyBytes() const;

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -261,6 +262,13 @@ absl::StatusOr<uint64_t> File::DiskBytes() const {
     return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
   }
   return static_cast<uint64_t>(info.st_blocks) * 512;
+}
+
+uint64_t File::AvailableBytes() const {
+  struct statvfs info;
+  // Files in memory have a file system without a size.
+  if (::fstatvfs(fd_, &info) != 0 || info.f_blocks == 0) return UINT64_MAX;
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 std::optional<uint64_t> File::DirtyBytes() const {

@@ -92,7 +92,9 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   is_writing_ = writes != planned_writes_;
   planned_writes_ = writes;
   evacuation_.Refresh(survey.rows);
-  if (pressure == 0) {
+  // Rounds that begin while space is short may not end: who makes room begins
+  // those that do (I22).
+  if (pressure == 0 || core_->source->is_tight() || is_making_room_) {
     rate_.Set(0);
     Forgive();
     return absl::OkStatus();
@@ -131,8 +133,13 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
 
 absl::StatusOr<size_t> Compactor::TakeVictims(const SegmentSurvey& survey,
                                               const VictimGoal& goal) {
+  return TakeThese(ChooseVictims(survey, goal));
+}
+
+absl::StatusOr<size_t> Compactor::TakeThese(
+    const std::vector<Victim>& victims) {
   std::vector<Victim> claimed;
-  for (const Victim& victim : ChooseVictims(survey, goal)) {
+  for (const Victim& victim : victims) {
     {
       std::lock_guard lock(mutex_);
       if (given_up_.contains(victim.segment)) continue;
@@ -194,7 +201,7 @@ void Compactor::SettledBeside(const MoveResult& moved) {
 
 absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
     internal::TransactionImpl& transaction, size_t targets_max,
-    internal::Manners manners) {
+    internal::Manners manners, ClaimPurpose purpose) {
   Slice slice;
   if (!evacuation_.TakeAny(targets_max, &slice)) return Outcome::kNothingLeft;
   MoveResult moved;
@@ -204,6 +211,7 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
       transaction,
       [&](internal::TransactionImpl& run) -> absl::Status {
         moved = MoveResult{};
+        run.attempt().writer().SetPurpose(purpose);
         if (slice.collection == kCatalogId) {
           run.MoveCatalog(slice.targets);
           return absl::OkStatus();

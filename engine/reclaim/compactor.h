@@ -69,6 +69,8 @@ class Compactor {
   // Takes victims by `goal` whatever the live share is. Returns how many.
   absl::StatusOr<size_t> TakeVictims(const SegmentSurvey& survey,
                                      const VictimGoal& goal);
+  // The same with those that the caller has chosen.
+  absl::StatusOr<size_t> TakeThese(const std::vector<Victim>& victims);
 
   enum class Outcome : uint8_t {
     kMoved,
@@ -77,15 +79,18 @@ class Compactor {
     kLost,
   };
   // Moves what lives of one slice of any collection by a transaction of its
-  // own.
+  // own. With kAdd it leaves the reserve alone (I22).
   absl::StatusOr<Outcome> MoveSlice(internal::TransactionImpl& transaction,
                                     size_t targets_max,
-                                    internal::Manners manners);
+                                    internal::Manners manners,
+                                    ClaimPurpose purpose = ClaimPurpose::kAdd);
 
   // Whether writers cannot pay with what lies beside their writes.
   bool WantsSlices() const { return urgent_ || owed() > patience_.Get(); }
   // While urgent, writers pay whatever the live share is.
   void SetUrgent(bool urgent) { urgent_ = urgent; }
+  // Meanwhile no plan takes victims: those of who makes room are counted.
+  void SetMakingRoom(bool is) { is_making_room_ = is; }
   // Looks for what lives in the victims, some blocks of them. False: all have
   // been looked at.
   absl::StatusOr<bool> Gather(size_t blocks_max, bool may_wait = false) {
@@ -145,6 +150,7 @@ class Compactor {
   uint64_t planned_writes_ = 0;
   std::atomic<bool> is_writing_{false};
   std::atomic<bool> urgent_{false};
+  std::atomic<bool> is_making_room_{false};
   std::mutex mutex_;
   absl::flat_hash_set<uint32_t> given_up_;  // damaged segments
 };

@@ -219,6 +219,7 @@ absl::StatusOr<bool> Fold(Core& core, Attempt& attempt, uint64_t at_least) {
   if (unfolded < at_least + folds) return false;
   EVE_ASSIGN_OR_RETURN(const std::vector<ChainRecord> chain,
                        ReadChain(core.view, base.offset(), core.salt));
+  attempt.writer().SetPurpose(ClaimPurpose::kMakeRoom);
   absl::StatusOr<FoldedBase> folded = BuildFold(core, attempt, base, chain);
   absl::StatusOr<bool> published =
       folded.ok() ? PublishFold(core, attempt, *folded, base)

@@ -153,4 +153,24 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
   return victims;
 }
 
+std::vector<Victim> ByLeastLive(const SegmentSurvey& survey, double share_max) {
+  std::vector<Victim> victims;
+  const uint64_t end = std::min(survey.words.size(), survey.rows.size());
+  for (uint32_t i = 0; i < end; ++i) {
+    const AccountingRow& row = survey.rows[i];
+    if (survey.words[i].state() != SegmentState::kSealed ||
+        row.live_units == 0 || row.run_length != 1 ||
+        row.live_units > kSegmentUnits * share_max ||
+        IsPinned(row, survey.long_pins)) {
+      continue;
+    }
+    victims.push_back(Victim{i, row.live_units, row.fill_units});
+  }
+  std::sort(victims.begin(), victims.end(),
+            [](const Victim& a, const Victim& b) {
+              return a.live_units < b.live_units;
+            });
+  return victims;
+}
+
 }  // namespace eve

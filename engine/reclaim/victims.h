@@ -124,6 +124,11 @@ RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on);
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
                                   const VictimGoal& goal);
 
+// Sealed segments that no long pin keeps from reuse, with a live share of at
+// most `share_max`, those in which least lives first: they cost least space to
+// empty, and give most.
+std::vector<Victim> ByLeastLive(const SegmentSurvey& survey, double share_max);
+
 }  // namespace eve
 
 #endif  // EVE_ENGINE_RECLAIM_VICTIMS_H_

@@ -124,6 +124,7 @@ class Attempt : public AmendableStore {
   void RewindAll();
 
   bool wrote_anything() const { return wrote_; }
+  SegmentWriter& writer() { return *writer_; }
   uint64_t bytes_written() const;
 
  private:

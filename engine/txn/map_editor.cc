@@ -154,6 +154,7 @@ absl::Status MapEditor::AddBehind(Bytes key, Bytes value) {
 
 absl::Status MapEditor::Append(Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
+  transaction_->NoteAdds();
   if (appender_ == nullptr) {
     has_read_ = true;
     EVE_RETURN_IF_ERROR(Flush());
@@ -168,6 +169,7 @@ absl::Status MapEditor::Append(Bytes key, Bytes value) {
 
 absl::Status MapEditor::Put(Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
+  transaction_->NoteAdds();
   if (appender_ != nullptr) {
     if (appender_->IsAbove(key)) return AddBehind(key, value);
     EVE_RETURN_IF_ERROR(Flush());
@@ -191,6 +193,7 @@ absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
   // Of a put, the outcome tells nothing.
   (kind == MapOpKind::kPut ? has_dropped_puts_ : has_read_) = true;
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
+  if (kind != MapOpKind::kErase) transaction_->NoteAdds();
   EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
   MapOp op{};

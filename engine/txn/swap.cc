@@ -173,7 +173,10 @@ absl::StatusOr<SwapResult> RunSwap(
     // Nor may a rider's failure cost the last attempt.
     const bool is_last =
         options.max_attempts > 0 && attempt >= options.max_attempts;
-    if (attempt > kAttemptsWithRider || is_last) rider = nullptr;
+    // Nor is anything moved beside it while space is short (I22).
+    if (attempt > kAttemptsWithRider || is_last || core.source->is_tight()) {
+      rider = nullptr;
+    }
     EVE_RETURN_IF_ERROR(contender.BeginRun());
     EVE_ASSIGN_OR_RETURN(
         PinnedRoot base,

@@ -49,6 +49,17 @@ void TransactionImpl::Begin(PinnedRoot base, int attempt) {
   status_ = absl::OkStatus();
   next_collection_ = base_.record().next_collection;
   side_moves_ = SideMoves{};
+  attempt_.writer().SetPurpose(ClaimPurpose::kErase);
+  // What was refused to a run before, perhaps to its rider, is not this one's.
+  attempt_.writer().TakeRefused();
+}
+
+void TransactionImpl::RestrictToRoom(SegmentWriter& writer) {
+  writer.SetPurpose(ClaimPurpose::kAdd);
+  // In what its writer has open it would find room without asking.
+  if (core_->source->is_broken()) {
+    status_.Update(writer.Refuse(core_->path));
+  }
 }
 
 std::unique_ptr<MapEditor> TransactionImpl::TakeEditor() {
@@ -132,6 +143,8 @@ absl::Status TransactionImpl::RollBackTo(const Savepoint& savepoint) {
 
 absl::StatusOr<uint32_t> TransactionImpl::CreateCollection(
     CatalogRecord record) {
+  NoteAdds();
+  EVE_RETURN_IF_ERROR(status_);
   read_catalog_ = changed_names_ = true;
   record.entry.id = next_collection_++;
   ++collection_delta_;

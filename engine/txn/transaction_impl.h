@@ -196,6 +196,12 @@ class TransactionImpl {
   // Applies the puts once more, there, instead of the closure. Returns as
   // Prepare(). REQUIRES: CanReplayOn() its record.
   absl::StatusOr<bool> ReplayOn(PinnedRoot newest);
+  // The run makes more live from here on: it must leave the reserve alone. Of a
+  // run that has not said so it is known that it only erases.
+  void NoteAdds() {
+    SegmentWriter& writer = attempt_.writer();
+    if (writer.purpose() == ClaimPurpose::kErase) RestrictToRoom(writer);
+  }
   // The closure has seen which version it runs on.
   void NoteVersionRead() { has_read_version_ = true; }
 
@@ -221,6 +227,7 @@ class TransactionImpl {
     std::string name;
     std::string value;  // empty: erase
   };
+  void RestrictToRoom(SegmentWriter& writer);
   std::unique_ptr<MapEditor> TakeEditor();
   EditContext CatalogContext();
   void CollectCatalogChanges();

@@ -86,7 +86,10 @@ class Domain {
   //
   //   kAborted             max_attempts reached
   //   kDeadlineExceeded    deadline passed
-  //   kResourceExhausted   disk full, max_bytes or max_pinned_bytes reached
+  //   kResourceExhausted   disk full, max_bytes or max_pinned_bytes reached.
+  //                        Tried to make room; runs `fn` again if there is
+  //                        some. Erasing has room set aside
+  //                        (docs/durability.md)
   //   kFailedPrecondition  the domain was opened read-only
   // REQUIRES: not called inside another Swap() on this thread.
   absl::StatusOr<Commit> Swap(absl::FunctionRef<absl::Status(Transaction&)> fn,

@@ -27,7 +27,7 @@ enum class Durability {
   // The background thread may make it durable earlier, when dead space that
   // only the last checkpoint keeps has grown to one and a half times the live
   // data, or, when nobody has written for DomainOptions::rest_after, to more
-  // than two segments.
+  // than two segments. So may a transaction for which there is no space left.
   kNone,
   // Durable at the next checkpoint, DomainOptions::checkpoint_every later.
   kCheckpoint,
@@ -51,7 +51,9 @@ struct DomainOptions {
   // file system and, under kNone, what was written last is made durable if that
   // frees space. Who pauses for less goes on in the space that there is.
   absl::Duration rest_after = absl::Seconds(10);
-  // A quota on the file, in bytes; 0: as much as the disk holds.
+  // A quota on the file, in bytes; 0: as much as the disk holds. What adds is
+  // refused earlier: from 24 MiB on 4 to 8 segments are set aside, so that
+  // erasing goes on when all else is full (docs/durability.md).
   uint64_t max_bytes = 0;
   // Check each leaf's checksum on lookups that return a Status.
   bool verify_reads = false;
@@ -86,7 +88,9 @@ struct SwapOptions {
   // races that are repaired without running it again do not count.
   int max_attempts = 0;
   // When Swap gives up with kDeadlineExceeded. Bounds the way to being
-  // published, not the flush of a commit under kSync that is.
+  // published, not the flush of a commit under kSync that is. Where a full
+  // disk refuses it, kResourceExhausted; a step of making room that has begun
+  // by then is ended first (up to some hundred ms).
   absl::Time deadline = absl::InfiniteFuture();
 };
 
