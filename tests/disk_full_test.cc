@@ -2,7 +2,6 @@
 // erasing go on, and more space makes it work again.
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +16,8 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/memory_file_system.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -24,6 +25,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using testing::MemoryFileSystem;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
@@ -42,28 +44,9 @@ void FillUntilFull(Domain& domain, Strings& map, int64_t* written) {
   (void)domain;
 }
 
-// A small file system of its own. Mounting needs privileges; where they are
-// missing the quota of the user takes its place (the second test).
-class SmallFileSystem {
- public:
-  explicit SmallFileSystem(const std::string& at, const char* size = "size=16m")
-      : at_(at) {
-    std::filesystem::create_directory(at);
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, size) == 0;
-  }
-  ~SmallFileSystem() {
-    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-
- private:
-  std::string at_;
-  bool mounted_ = false;
-};
-
 TEST(DiskFullTest, FullFileSystemIsACleanError) {
   TempDir dir;
-  SmallFileSystem small(dir.File("small"));
+  MemoryFileSystem small(dir.File("small"), "size=16m");
   if (!small.mounted()) {
     GTEST_SKIP() << "no privilege to mount a small file system";
   }
@@ -87,7 +70,7 @@ TEST(DiskFullTest, FullFileSystemIsACleanError) {
 
 TEST(DiskFullTest, CreatingOnAFullFileSystemLeavesNothing) {
   TempDir dir;
-  SmallFileSystem small(dir.File("small"));
+  MemoryFileSystem small(dir.File("small"), "size=16m");
   if (!small.mounted()) {
     GTEST_SKIP() << "no privilege to mount a small file system";
   }
@@ -108,14 +91,12 @@ TEST(DiskFullTest, CreatingOnAFullFileSystemLeavesNothing) {
 // without asking would be a SIGBUS here; a read of it takes none.
 TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
   TempDir dir;
-  SmallFileSystem small(dir.File("small"), "size=64m");
+  MemoryFileSystem small(dir.File("small"), "size=64m");
   if (!small.mounted()) {
     GTEST_SKIP() << "no privilege to mount a small file system";
   }
   const std::string path = dir.File("small/d.eve");
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
+  DomainOptions options = testing::Quiet();
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, options));
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
@@ -166,14 +147,12 @@ TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
 // I22 on a file system: what is set aside is backed before the disk is full.
 TEST(DiskFullTest, AFullFileSystemIsErasedKeyByKey) {
   TempDir dir;
-  SmallFileSystem small(dir.File("small"), "size=48m");
+  MemoryFileSystem small(dir.File("small"), "size=48m");
   if (!small.mounted()) {
     GTEST_SKIP() << "no privilege to mount a small file system";
   }
   const std::string path = dir.File("small/d.eve");
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
+  DomainOptions options = testing::Quiet();
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
   int64_t written = 0;

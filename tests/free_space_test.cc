@@ -44,6 +44,15 @@ class FreeSpaceTest : public ::testing::Test {
     for (const uint32_t segment : segments) table().ReleaseFree(segment);
   }
 
+  // Opens another one, which may have so many segments, in place of the first.
+  void OpenWithQuota(uint64_t segments) {
+    DomainOptions options = Quiet();
+    options.max_bytes = segments * kSegmentBytes;
+    const std::string path = dir_.File("quota.eve");
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path, options));
+    ASSERT_OK_AND_ASSIGN(impl_, internal::OpenInstance(path, options));
+  }
+
   TempDir dir_;
   const std::string path_ = dir_.File("d.eve");
   Domain domain_;
@@ -89,57 +98,45 @@ TEST_F(FreeSpaceTest, GrowingForARunCountsWhatIsFreeAtTheEnd) {
 // The only thing between a run and max_bytes may be what is free at the end. By
 // one that makes room, since all others leave the reserve alone.
 TEST_F(FreeSpaceTest, RunFitsUnderTheQuotaWithTheFreeEnd) {
-  TempDir dir;
-  DomainOptions options = Quiet();
-  options.max_bytes = 40 * kSegmentBytes;
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("q.eve"), options));
-  ASSERT_OK_AND_ASSIGN(auto impl,
-                       internal::OpenInstance(dir.File("q.eve"), options));
-  SegmentSource& source = *impl->core().source;
+  ASSERT_NO_FATAL_FAILURE(OpenWithQuota(40));
   ASSERT_OK_AND_ASSIGN(const uint32_t first,
-                       source.ClaimRun(36, ClaimPurpose::kMakeRoom));
+                       source().ClaimRun(36, ClaimPurpose::kMakeRoom));
   for (uint32_t i = 30; i < 36; ++i) {
-    impl->core().table->ReleaseFree(first + i);
+    table().ReleaseFree(first + i);
   }
-  EXPECT_CODE(source.ClaimRun(9), absl::StatusCode::kResourceExhausted);
-  EXPECT_OK(source.ClaimRun(9, ClaimPurpose::kMakeRoom));
-  EXPECT_CODE(source.ClaimRun(9, ClaimPurpose::kMakeRoom),
+  EXPECT_CODE(source().ClaimRun(9), absl::StatusCode::kResourceExhausted);
+  EXPECT_OK(source().ClaimRun(9, ClaimPurpose::kMakeRoom));
+  EXPECT_CODE(source().ClaimRun(9, ClaimPurpose::kMakeRoom),
               absl::StatusCode::kResourceExhausted);
 }
 
 // I22: what adds leaves the reserve, what erases leaves what a round needs, and
 // only what makes room takes the rest. Nothing is set aside before.
 TEST_F(FreeSpaceTest, EachPurposeLeavesItsPartOfTheReserve) {
-  TempDir dir;
-  DomainOptions options = Quiet();
-  options.max_bytes = 40 * kSegmentBytes;
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("q.eve"), options));
-  ASSERT_OK_AND_ASSIGN(auto impl,
-                       internal::OpenInstance(dir.File("q.eve"), options));
-  SegmentSource& source = *impl->core().source;
+  ASSERT_NO_FATAL_FAILURE(OpenWithQuota(40));
   const auto claim_all = [&](ClaimPurpose purpose) {
     uint32_t claimed = 0;
-    while (source.Claim(purpose).ok()) ++claimed;
+    while (source().Claim(purpose).ok()) ++claimed;
     return claimed;
   };
   const auto is = [&](bool is_tight, bool is_broken) {
-    return source.is_tight() == is_tight && source.is_broken() == is_broken;
+    return source().is_tight() == is_tight && source().is_broken() == is_broken;
   };
   const uint32_t reserve = ReserveOf(40);
   EXPECT_EQ(reserve, 6u);
-  ASSERT_OK(source.Claim());
+  ASSERT_OK(source().Claim());
   EXPECT_TRUE(is(false, false));
-  EXPECT_LE(impl->core().table->capacity(), 4u) << "nothing is set aside yet";
+  EXPECT_LE(table().capacity(), 4u) << "nothing is set aside yet";
   claim_all(ClaimPurpose::kAdd);
-  EXPECT_EQ(source.MeasureRoom(1).all(), reserve);
+  EXPECT_EQ(source().MeasureRoom(1).all(), reserve);
   EXPECT_TRUE(is(true, false));
   EXPECT_EQ(claim_all(ClaimPurpose::kErase), reserve - RoundNeeds(reserve));
   EXPECT_TRUE(is(true, true));
   EXPECT_EQ(claim_all(ClaimPurpose::kMakeRoom), RoundNeeds(reserve));
-  EXPECT_EQ(source.MeasureRoom(1).all(), 0u);
+  EXPECT_EQ(source().MeasureRoom(1).all(), 0u);
   // As it was.
-  for (uint32_t i = 30; i < 40; ++i) impl->core().table->ReleaseFree(i);
-  source.Look();
+  for (uint32_t i = 30; i < 40; ++i) table().ReleaseFree(i);
+  source().Look();
   EXPECT_TRUE(is(false, false));
   EXPECT_EQ(claim_all(ClaimPurpose::kAdd), 10 - reserve);
 }
@@ -150,16 +147,11 @@ TEST_F(FreeSpaceTest, TheReserveGrowsWithWhatADomainCanHave) {
   EXPECT_EQ(ReserveOf(40), 6u);
   EXPECT_EQ(ReserveOf(UINT64_MAX), 8u);
   // A domain that can have no more than that sets nothing aside.
-  TempDir dir;
-  DomainOptions options = Quiet();
-  options.max_bytes = 11 * kSegmentBytes;
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("q.eve"), options));
-  ASSERT_OK_AND_ASSIGN(auto impl,
-                       internal::OpenInstance(dir.File("q.eve"), options));
+  ASSERT_NO_FATAL_FAILURE(OpenWithQuota(11));
   uint32_t claimed = 0;
-  while (impl->core().source->Claim().ok()) ++claimed;
-  EXPECT_EQ(impl->core().table->capacity(), 11u);
-  EXPECT_EQ(impl->core().source->MeasureRoom(1).all(), 0u);
+  while (source().Claim().ok()) ++claimed;
+  EXPECT_EQ(table().capacity(), 11u);
+  EXPECT_EQ(source().MeasureRoom(1).all(), 0u);
 }
 
 // Allocating runs of up to n segments first-fit, with at most M segments in

@@ -1,14 +1,12 @@
 // The views are mapped with 2-MiB pages where the file system gives them, and
 // with small ones, and the same results, where it does not.
 
-#include <sys/mount.h>
-
-#include <filesystem>
 #include <string>
 
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/memory_file_system.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -16,24 +14,9 @@
 namespace eve {
 namespace {
 
+using testing::MemoryFileSystem;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
-
-class FileSystemInMemory {
- public:
-  FileSystemInMemory(const std::string& at, const char* options) : at_(at) {
-    std::filesystem::create_directory(at);
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, options) == 0;
-  }
-  ~FileSystemInMemory() {
-    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-
- private:
-  std::string at_;
-  bool mounted_ = false;
-};
 
 // Fills some segments there, reads all of it, and returns the figures.
 void FillAndRead(const std::string& path, DomainStats* stats) {
@@ -53,7 +36,7 @@ void FillAndRead(const std::string& path, DomainStats* stats) {
 
 TEST(HugePagesTest, AreUsedWhereTheFileSystemHasThem) {
   TempDir dir;
-  FileSystemInMemory huge(dir.File("huge"), "size=256m,huge=always");
+  MemoryFileSystem huge(dir.File("huge"), "size=256m,huge=always");
   if (!huge.mounted()) {
     GTEST_SKIP() << "no privilege to mount, or a kernel without huge pages";
   }
@@ -66,7 +49,7 @@ TEST(HugePagesTest, AreUsedWhereTheFileSystemHasThem) {
 
 TEST(HugePagesTest, SmallOnesDoWhereItHasNone) {
   TempDir dir;
-  FileSystemInMemory plain(dir.File("plain"), "size=256m,huge=never");
+  MemoryFileSystem plain(dir.File("plain"), "size=256m,huge=never");
   if (!plain.mounted()) GTEST_SKIP() << "no privilege to mount";
   DomainStats stats;
   ASSERT_NO_FATAL_FAILURE(FillAndRead(dir.File("plain/d.eve"), &stats));

@@ -154,89 +154,85 @@ TEST(ReserveTest, SoItIsBesideABackgroundThread) {
   FillEraseAndFillAgain<Hashed>(options, /*seed=*/6, /*batch=*/10);
 }
 
-TEST(ReserveTest, SpaceComesBackOnRequest) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Small()));
-  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
-  const size_t n = FillUntilRefused(domain, map);
-  EXPECT_OK(domain.Sync());
-  EXPECT_OK(domain.Reclaim());
+// A map that has been filled until that was refused.
+class FullDomainTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Small()));
+    ASSERT_OK_AND_ASSIGN(map_, domain_.Collection<Hashed>("m"));
+    n_ = FillUntilRefused(domain_, *map_);
+  }
+
+  TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  Domain domain_;
+  std::optional<Hashed> map_;
+  size_t n_ = 0;  // how many records it has
+};
+
+TEST_F(FullDomainTest, SpaceComesBackOnRequest) {
+  EXPECT_OK(domain_.Sync());
+  EXPECT_OK(domain_.Reclaim());
   size_t erased = 0;
-  ASSERT_OK(Erase(domain, map, Shuffled(n, 7), &erased, n / 2, 50));
-  ASSERT_OK(domain.Compact());
-  const DomainStats stats = domain.Stats().value();
+  ASSERT_OK(Erase(domain_, *map_, Shuffled(n_, 7), &erased, n_ / 2, 50));
+  ASSERT_OK(domain_.Compact());
+  const DomainStats stats = domain_.Stats().value();
   EXPECT_GE(stats.segments_free * kSegmentBytes + stats.live_bytes * 5 / 4,
             (kSegments - 4) * kSegmentBytes);
-  EXPECT_EQ(map.size().value(), n - erased);
-  testing::ExpectCleanCheck(path, domain);
+  EXPECT_EQ(map_->size().value(), n_ - erased);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 // Half of it was erased and nothing freed: whoever adds makes the room.
-TEST(ReserveTest, WhatAddsGetsTheSpaceOfWhatIsErased) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Small()));
-  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
-  const size_t n = FillUntilRefused(domain, map);
+TEST_F(FullDomainTest, WhatAddsGetsTheSpaceOfWhatIsErased) {
   size_t erased = 0;
-  ASSERT_OK(Erase(domain, map, Shuffled(n, 8), &erased, n / 2, 50));
-  EXPECT_GT(FillUntilRefused(domain, map, n), n + n / 4);
-  testing::ExpectCleanCheck(path, domain);
+  ASSERT_OK(Erase(domain_, *map_, Shuffled(n_, 8), &erased, n_ / 2, 50));
+  EXPECT_GT(FillUntilRefused(domain_, *map_, n_), n_ + n_ / 4);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 // Erases what there is for as long as a reader sees all of it.
-TEST(ReserveTest, AReaderThatKeepsAllIsNamedAndItsEndIsEnough) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Small()));
-  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
-  const size_t n = FillUntilRefused(domain, map);
-  ASSERT_OK_AND_ASSIGN(std::optional<Snapshot> held, domain.Now());
+TEST_F(FullDomainTest, AReaderThatKeepsAllIsNamedAndItsEndIsEnough) {
+  ASSERT_OK_AND_ASSIGN(std::optional<Snapshot> held, domain_.Now());
   const uint64_t version = held->version();
-  const std::vector<size_t> order = Shuffled(n, 9);
+  const std::vector<size_t> order = Shuffled(n_, 9);
   size_t erased = 0;
-  const absl::Status refused = Erase(domain, map, order, &erased, n, 1);
+  const absl::Status refused = Erase(domain_, *map_, order, &erased, n_, 1);
   EXPECT_CODE(refused, absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()),
               ::testing::AllOf(
                   HasSubstr(absl::StrCat("pid ", ::getpid())),
                   HasSubstr(absl::StrCat("its pin on version ", version))));
   // What a round needs is still there, but for what a fold has opened.
-  EXPECT_GE(domain.Stats().value().segments_free,
+  EXPECT_GE(domain_.Stats().value().segments_free,
             RoundNeeds(ReserveOf(kSegments)) - 1);
-  EXPECT_CODE(map.Put("more", std::string(kValueBytes, 'x')),
+  EXPECT_CODE(map_->Put("more", std::string(kValueBytes, 'x')),
               absl::StatusCode::kResourceExhausted);
-  EXPECT_OK(domain.Sync());
-  EXPECT_EQ(map.At(*held).size(), n);
+  EXPECT_OK(domain_.Sync());
+  EXPECT_EQ(map_->At(*held).size(), n_);
   held.reset();
-  ASSERT_OK(Erase(domain, map, order, &erased, n, 1));
-  EXPECT_OK(map.Put("more", std::string(kValueBytes, 'x')));
-  testing::ExpectCleanCheck(path, domain);
+  ASSERT_OK(Erase(domain_, *map_, order, &erased, n_, 1));
+  EXPECT_OK(map_->Put("more", std::string(kValueBytes, 'x')));
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 // Whoever watches may write, and need room for that.
-TEST(ReserveTest, WhoWatchesACompactionMayWrite) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Small()));
-  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
-  const size_t n = FillUntilRefused(domain, map);
-  const std::vector<size_t> order = Shuffled(n, 12);
+TEST_F(FullDomainTest, WhoWatchesACompactionMayWrite) {
+  const std::vector<size_t> order = Shuffled(n_, 12);
   size_t erased = 0;
-  ASSERT_OK(Erase(domain, map, order, &erased, n / 4, 50));
+  ASSERT_OK(Erase(domain_, *map_, order, &erased, n_ / 4, 50));
   int refused = 0;
   CompactOptions options;
   options.progress = [&](const CompactProgress&) {
-    FillUntilRefused(domain, map, n);
+    FillUntilRefused(domain_, *map_, n_);
     ++refused;
-    const size_t to = std::min(n, erased + 100);
-    EXPECT_OK(Erase(domain, map, order, &erased, to, 50));
+    const size_t to = std::min(n_, erased + 100);
+    EXPECT_OK(Erase(domain_, *map_, order, &erased, to, 50));
     return refused < 20;
   };
-  domain.Compact(options).IgnoreError();  // kCancelled, or nothing was left
+  domain_.Compact(options).IgnoreError();  // kCancelled, or nothing was left
   EXPECT_GT(refused, 0);
-  testing::ExpectCleanCheck(path, domain);
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 // A transaction that has claimed all that there is and failed keeps none of it.

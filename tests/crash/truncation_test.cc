@@ -1,7 +1,9 @@
 // An outsider has cut a domain that nobody has open, at every page: it opens
-// whole, at an older durable version, or says how far the file goes.
+// whole, at an older durable version, or says how far the file goes. Who has it
+// open dies when it meets the end, and serves nothing wrong until then.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
@@ -88,6 +91,36 @@ TEST_P(TruncationTest, AtEveryPageIsACleanError) {
       EXPECT_EQ(std::filesystem::file_size(path), at);
     }
   }
+}
+
+TEST(MappedTruncationTest, WhoMeetsTheEndDies) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  constexpr int kKeys = 3000;
+  const std::string value(3000, 'v');
+  testing::ChildProcess child([&] {
+    absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+    if (!domain.ok()) return 1;
+    absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
+    if (!map.ok()) return 2;
+    for (int i = 0; i < kKeys; ++i) {
+      if (!map->Put("k" + std::to_string(i), value).ok()) return 3;
+    }
+    if (!domain->Sync().ok()) return 4;
+    ::raise(SIGSTOP);
+    for (int i = 0; i < kKeys; ++i) {
+      const absl::StatusOr<std::string> got = map->Get("k" + std::to_string(i));
+      if (!got.ok() || *got != value) return 5;
+    }
+    return 0;
+  });
+  child.AwaitStopped();
+  ASSERT_EQ(::truncate(path.c_str(), 2 * kSegmentBytes), 0);
+  child.Signal(SIGCONT);
+  EXPECT_EQ(child.Wait(), -SIGBUS);
+  DomainOptions options = Quiet();
+  options.create = false;
+  ExpectFallback(path, Domain::Open(path, options));
 }
 
 INSTANTIATE_TEST_SUITE_P(LockFile, TruncationTest, ::testing::Bool(),

@@ -49,16 +49,18 @@ class Words {
 
   RegionWords* Get() {
     // The mapping is not inherited by who goes on after a death.
-    if (!region_.file().is_open() || pid_ != ::getpid()) {
+    if (region_ == nullptr || pid_ != ::getpid()) {
+      // So its addresses belong to something else here: not to be unmapped.
+      if (region_ != nullptr) (void)region_.release();
       pid_ = ::getpid();
       absl::StatusOr<File> file = File::Open(path_, O_RDWR);
       if (!file.ok()) return nullptr;
       absl::StatusOr<SharedRegion> region =
           SharedRegion::Map(*std::move(file), true);
       if (!region.ok()) return nullptr;
-      region_ = *std::move(region);
+      region_ = std::make_unique<SharedRegion>(*std::move(region));
     }
-    return &region_.words();
+    return &region_->words();
   }
   static uint32_t NewestDurable(const RegionWords& words) {
     uint32_t newest = 0;
@@ -71,7 +73,7 @@ class Words {
  private:
   const std::string path_;
   pid_t pid_ = 0;
-  SharedRegion region_;
+  std::unique_ptr<SharedRegion> region_;
 };
 
 // What a collector reads of durable and pending words is less than there is.

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/simdisk/rig.h"
 
@@ -29,6 +30,8 @@ TEST_P(PlantedBugTest, IsFound) {
   const RigResult result = RunRig(
       options, [](const RigResult& so_far) { return so_far.histories < 100; });
   EXPECT_NE(result.failure, "") << result.states << " states passed";
+  // A state that was judged, and not the rig's own end.
+  EXPECT_THAT(result.failure, ::testing::HasSubstr("--state="));
   RecordProperty("found", result.failure);
 }
 
