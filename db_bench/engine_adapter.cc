@@ -6,11 +6,10 @@
 namespace eve::bench {
 namespace {
 
-constexpr KnownEngine kKnownEngines[] = {{"eve", "Eve itself"},
-                                         {"lmdb", "liblmdb-dev"},
-                                         {"rocksdb", "librocksdb-dev"},
-                                         {"leveldb", "libleveldb-dev"},
-                                         {"tkrzw", "libtkrzw-dev"}};
+constexpr KnownEngine kKnownEngines[] = {
+    {"eve", "Eve itself"},         {"lmdb", "liblmdb-dev"},
+    {"rocksdb", "librocksdb-dev"}, {"leveldb", "libleveldb-dev"},
+    {"tkrzw", "libtkrzw-dev"},     {"bare", "db_bench itself"}};
 
 }  // namespace
 

@@ -194,6 +194,7 @@ class Engine {
 
 // What not every engine can do; workloads that need it are left out there.
 struct Abilities {
+  bool keep = true;            // what is written; else it only commits
   bool many_processes = true;  // open one database at once
   bool order_keys = true;
   bool snapshot = true;

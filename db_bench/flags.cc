@@ -14,8 +14,11 @@
 #include "absl/strings/str_split.h"
 #include "db_bench/process_group.h"
 
-ABSL_FLAG(std::string, engines, "eve,lmdb,rocksdb,leveldb,tkrzw",
-          "engines to compare; those not built in are left out");
+ABSL_FLAG(
+    std::string, engines, "eve,lmdb,rocksdb,leveldb,tkrzw",
+    "engines to compare; those not built in are left out; bare, which is "
+    "none, commits by a pwrite of 4 KiB and fdatasync, in fillsync and the "
+    "like");
 ABSL_FLAG(std::string, benchmarks,
           "fillseq,fillrandom,readrandom,readmissing,multireadrandom,readseq,"
           "readreverse,seekrandom,rangecount,diff,overwrite,readwhilewriting,"

@@ -180,6 +180,16 @@ lines 1 '^eve: +Durability::kSync;'
 grep -q '<li>durability of this one: sync, eve: ' "$work/sync.html" ||
   fail 'the page does not say that fillsync syncs'
 
+# What is no database syncs, in several threads and processes, and no more.
+for workers in --threads=1 --threads=3 --processes=2; do
+  engines=eve,bare run 0 --benchmarks=fillsync,readrandom,fillseqsync,stats \
+    --num=9000 --json="$json" --db="$work/bare" $workers
+  lines 4 '^fill(seq)?sync .* 9 operations'
+  lines 1 '^readrandom left out: it is no database, and there for what syncs$'
+  lines 2 "^  durability of this one: sync, bare: fdatasync after each$"
+  lines 1 "^  fillsync .* ${number}x$"
+done
+
 # As RocksDB's tools/benchmark.sh takes the output of one benchmark apart: the
 # same lines, and the same fields of them.
 first=${engines%%,*}

@@ -139,6 +139,9 @@ const Workload* FindWorkload(std::string_view name) {
 }
 
 std::string WhyLeftOut(const Workload& workload, const EngineInfo& engine) {
+  if (!workload.sync && !workload.MeasuresNothing() && !engine.can.keep) {
+    return "it is no database, and there for what syncs";
+  }
   if (workload.IsOrdered() && !engine.can.order_keys) {
     return "its keys have no order";
   }

@@ -78,9 +78,9 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
                                               const CommitSlot& newest_slot,
                                               const RootCandidate& durable);
 
-// After a failed flush the cache may show slots, and what they list, that are
-// not on disk: leaves those that were acknowledged. REQUIRES: the region is of
-// this file and boot.
+// After a failed flush, or a death before one, the cache may show slots, and
+// what they list, that are not on disk: leaves those that were acknowledged.
+// REQUIRES: the region is of this file and boot.
 void DropUnacknowledged(const SharedRegion& region,
                         std::vector<CommitSlot>& slots);
 

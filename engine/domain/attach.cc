@@ -202,16 +202,19 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
                                LockKind::kShared, kInitTimeout));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
-  EVE_ASSIGN_OR_RETURN(const std::vector<CommitSlot> slots,
+  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(core.file, core.superblock));
   if (slots.empty()) {
     return absl::DataLossError(
         absl::StrCat(core.path, ": all commit slots fail their checksums"));
   }
+  // A slot whose flush failed, or that nobody lived to flush, is in the cache
+  // only, and this opener may not write what would change that.
+  const bool belongs = has_region && RegionBelongs(core.region, context);
+  if (belongs) DropUnacknowledged(core.region, slots);
   EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
                        ChooseDurableRoot(context, slots));
-  if (has_region && RegionBelongs(core.region, context) &&
-      RootSlot(&core.region).Load() != durable.record) {
+  if (belongs && RootSlot(&core.region).Load() != durable.record) {
     return absl::FailedPreconditionError(absl::StrCat(
         core.path,
         ": was not closed; its newest commits need recovery, which "

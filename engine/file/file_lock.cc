@@ -1,11 +1,21 @@
 #include "engine/file/file_lock.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "util/failpoint.h"
 
@@ -26,7 +36,62 @@ short TypeOf(LockKind kind) {
   return kind == LockKind::kExclusive ? F_WRLCK : F_RDLCK;
 }
 
+// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte`. They look
+// like "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
+bool IsLockOf(const std::string& line, uint64_t byte) {
+  const std::vector<std::string> words =
+      absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  if (words.size() != 9 || words[0] != "lock:" || words[2] != "OFDLCK") {
+    return false;
+  }
+  uint64_t first = 0;
+  uint64_t last = ~uint64_t{0};
+  return absl::SimpleAtoi(words[7], &first) &&
+         (words[8] == "EOF" || absl::SimpleAtoi(words[8], &last)) &&
+         first <= byte && byte <= last;
+}
+
+bool HoldsLock(const std::filesystem::path& process, const struct stat& file,
+               uint64_t byte) {
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(process / "fd", error)) {
+    struct stat info;
+    if (::stat(entry.path().c_str(), &info) != 0 ||
+        info.st_dev != file.st_dev || info.st_ino != file.st_ino) {
+      continue;
+    }
+    std::ifstream lines(process / "fdinfo" / entry.path().filename());
+    for (std::string line; std::getline(lines, line);) {
+      if (IsLockOf(line, byte)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
+
+std::string DescribeHolders(const File& file, uint64_t byte) {
+  struct stat info;
+  if (::fstat(file.fd(), &info) != 0) return "another process";
+  std::vector<std::string> holders;
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc", error)) {
+    const std::string id = entry.path().filename();
+    uint64_t number = 0;
+    if (!absl::SimpleAtoi(id, &number) ||
+        !HoldsLock(entry.path(), info, byte)) {
+      continue;
+    }
+    std::string name;
+    std::getline(std::ifstream(entry.path() / "comm"), name);
+    holders.push_back(absl::StrCat("process ", id, " (", name, ")"));
+  }
+  std::sort(holders.begin(), holders.end());
+  if (holders.empty()) return "another process";
+  return absl::StrJoin(holders, ", ");
+}
 
 absl::StatusOr<bool> TryLockByte(const File& file, uint64_t byte,
                                  LockKind kind) {
@@ -50,13 +115,10 @@ absl::Status LockByte(const File& file, uint64_t byte, LockKind kind,
     if (!taken.ok()) return taken.status();
     if (*taken) return absl::OkStatus();
     if (absl::Now() >= deadline) {
-      struct flock lock = MakeLock(TypeOf(kind), byte, 1);
-      ::fcntl(file.fd(), F_OFD_GETLK, &lock);
-      return absl::DeadlineExceededError(absl::StrCat(
-          file.path(),
-          ": another process (it may be stopped) has held the "
-          "opening lock for ",
-          absl::FormatDuration(timeout), "; look for it with lslocks"));
+      return absl::DeadlineExceededError(
+          absl::StrCat(file.path(), ": waited ", absl::FormatDuration(timeout),
+                       " for a lock that opening needs; it is held by ",
+                       DescribeHolders(file, byte), ". Is it stopped?"));
     }
     absl::SleepFor(absl::Milliseconds(1));
   }

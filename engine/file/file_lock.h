@@ -12,6 +12,7 @@
 #define EVE_ENGINE_FILE_FILE_LOCK_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,7 +27,15 @@ enum class LockKind { kShared, kExclusive };
 absl::StatusOr<bool> TryLockByte(const File& file, uint64_t byte,
                                  LockKind kind);
 
-// Polls until taken. kDeadlineExceeded names the process that holds it.
+// Who holds a lock on the byte, for people: "process 17 (name)", several of
+// them, or "another process", if this one may not look into it or it is in
+// another PID namespace. The kernel tells nobody whose an OFD lock is
+// (F_OFD_GETLK says -1), but shows the locks of each descriptor in
+// /proc/PID/fdinfo. Cost: reads much of /proc, some ten ms.
+std::string DescribeHolders(const File& file, uint64_t byte);
+
+// Polls until taken. kDeadlineExceeded names the process that holds it, if
+// DescribeHolders can.
 absl::Status LockByte(const File& file, uint64_t byte, LockKind kind,
                       absl::Duration timeout);
 

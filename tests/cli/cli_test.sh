@@ -155,7 +155,8 @@ for waiter in $reading $writing; do
   wait $waiter
   [[ $? == 5 ]] || { echo "no exit code 5" >&2; failures=$((failures + 1)); }
 done
-grep -q 'd.eve.*opening lock' waiting/stderr && grep -q lock waiting/stderr2 &&
+grep -q "d.eve.* held by process $opening (python3)" waiting/stderr &&
+  grep -q "d.eve.* held by process $opening (python3)" waiting/stderr2 &&
   [[ ! -s waiting/out && ! -s waiting/out2 ]] || failures=$((failures + 1))
 : >release
 wait $opening

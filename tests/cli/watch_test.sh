@@ -14,6 +14,11 @@ watch() {
   read -r note <&3 || fail "watch $*: no note"
   [[ $note == 'eve: watching from version '* ]] || fail "watch $*: $note"
 }
+# shown N: returns when it has printed so many lines. What is committed before it
+# has looked would be one change.
+shown() {
+  while [[ $(wc -l <changes) -lt $1 ]]; do kill -0 $pid || return; done
+}
 # ended CODE: the watch has ended so.
 ended() {
   local code
@@ -40,7 +45,9 @@ runs 1 "$eve" watch shop.eve absent
 # Nothing of what is there; then what each process commits, in its turn.
 watch shop.eve fruit --limit 3
 "$eve" put shop.eve fruit apple yellow || fail put
+shown 1
 "$eve" del shop.eve fruit pear || fail del
+shown 2
 "$eve" put shop.eve fruit $'a\tb' $'\x01' || fail put
 ended 0
 [[ $(<changes) == $'+\tapple\tyellow\n-\tpear\n+\ta\\x09b\t\\x01' ||
@@ -51,6 +58,7 @@ ended 0
 watch shop.eve fruit --json --prefix b --limit 2
 "$eve" put shop.eve fruit apple brown || fail put
 "$eve" put shop.eve fruit banana long || fail put
+shown 1
 "$eve" put shop.eve fruit banana short || fail put
 ended 0
 [[ $(sed 's/"version":[0-9]*/"version":N/' changes) == \
@@ -78,6 +86,15 @@ for signal in 2 15; do
   [[ $signal == 15 ]] || kill -s TERM $pid # 2 is ignored in the background
   ended 143
 done
+# While somebody has the domain open: how it was written last.
+watch shop.eve fruit --limit 2
+"$eve" put --durability=checkpoint shop.eve fruit fig green || fail put
+found=$("$eve" stat --json shop.eve)
+[[ $found =~ '"io_engine":"'(io_uring|plain)'"' ]] || fail "stat: $found"
+[[ $("$eve" stat shop.eve) =~ io_engine\ +${BASH_REMATCH[1]} ]] || fail "stat"
+shown 1
+"$eve" put shop.eve fruit fig black || fail put
+ended 0
 mkfifo pipe
 "$eve" watch shop.eve fruit >pipe 2>notes &
 pid=$!

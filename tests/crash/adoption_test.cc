@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "engine/file/file.h"
 #include "engine/format/block.h"
 #include "engine/format/node_layout.h"
+#include "engine/format/shared_layout.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -118,6 +120,65 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
   EXPECT_EQ(map.Get("n").value(), "durable");
   testing::ExpectCleanCheck(path_, domain);
+}
+
+TEST_F(AdoptionTest, WholeRootOfThisBootIsAdopted) {
+  DoAndDie([](Domain& domain, Strings& map) {
+    return domain.Sync().ok() && map.Put("k", "v").ok();
+  });
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("k").value(), "v");
+}
+
+// The same with one word of the lock file other than this file, boot and build
+// have it.
+struct OtherWord {
+  const char* name;
+  uint64_t at;
+};
+
+class OtherRegionTest : public AdoptionTest,
+                        public ::testing::WithParamInterface<OtherWord> {};
+
+TEST_P(OtherRegionTest, IsNotAdopted) {
+  DoAndDie([](Domain& domain, Strings& map) {
+    return domain.Sync().ok() && map.Put("k", "v").ok();
+  });
+  {
+    ASSERT_OK_AND_ASSIGN(const File lock, File::Open(path_ + "-lock", O_RDWR));
+    uint8_t byte = 0;
+    ASSERT_OK(lock.ReadAt(GetParam().at, &byte, 1));
+    byte ^= 1;
+    ASSERT_OK(lock.WriteAt(GetParam().at, &byte, 1));
+  }
+  ExpectRolledBack();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, OtherRegionTest,
+    ::testing::Values(OtherWord{"Magic", offsetof(RegionHeader, magic)},
+                      OtherWord{"Build", offsetof(RegionHeader, abi_hash)},
+                      OtherWord{"Device", offsetof(RegionHeader, data_device)},
+                      OtherWord{"Inode", offsetof(RegionHeader, data_inode)},
+                      OtherWord{"Uuid", offsetof(RegionHeader, uuid)},
+                      OtherWord{"Boot", offsetof(RegionHeader, boot_id)},
+                      OtherWord{"Incarnation",
+                                offsetof(RegionHeader, incarnation)},
+                      OtherWord{"Unready", offsetof(RegionHeader, ready)},
+                      OtherWord{"Poison", offsetof(RegionHeader, poison)}),
+    [](const ::testing::TestParamInfo<OtherWord>& info) {
+      return info.param.name;
+    });
+
+// A file that was copied, with its lock file, is another file.
+TEST_F(AdoptionTest, CopyOfTheFileIsNotAdopted) {
+  DoAndDie([](Domain& domain, Strings& map) {
+    return domain.Sync().ok() && map.Put("k", "v").ok();
+  });
+  std::filesystem::copy_file(path_, path_ + "2");
+  std::filesystem::rename(path_ + "2", path_);
+  ExpectRolledBack();
 }
 
 // A child that was forked while the domain was open, and that outlives its

@@ -411,5 +411,28 @@ TEST_F(OneFlushTest, AFailedFlushPoisonsAndOnlyAcknowledgedSlotsCount) {
   EXPECT_EQ(Read(domain_), 5);
 }
 
+// Nor does a reader that may not write take the slot for durable that the cache
+// shows and the disk may lack.
+TEST_F(OneFlushTest, ReadOnlyOpenerBelievesAcknowledgedSlotsOnly) {
+  Write(1);
+  SetFaultHook([](std::string_view point) {
+    return point == "file.datasync" ? EIO : 0;
+  });
+  EXPECT_CODE(domain_.Collection<Numbers>("m").value().Put("n", 2),
+              absl::StatusCode::kUnavailable);
+  ClearFaultHook();
+  impl_.reset();
+  EXPECT_CODE(domain_.Close(), absl::StatusCode::kUnavailable);
+  DomainOptions read_only;
+  read_only.read_only = true;
+  EXPECT_CODE(Domain::Open(path_, read_only).status(),
+              absl::StatusCode::kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Synchronous()));
+  EXPECT_EQ(Read(domain_), 1);
+  ASSERT_OK(domain_.Close());
+  ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, read_only));
+  EXPECT_EQ(Read(domain_), 1);
+}
+
 }  // namespace
 }  // namespace eve
