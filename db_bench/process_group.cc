@@ -17,6 +17,8 @@ namespace eve::bench {
 namespace {
 
 constexpr useconds_t kPollMicros = 500;
+// While something is measured, which it would interrupt.
+constexpr useconds_t kWatchMicros = 10'000;
 
 absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
 
@@ -202,7 +204,7 @@ absl::Status ProcessGroup::WaitUntil(const std::function<bool()>& done) {
     if (is_watched_) {
       watch_->Look(shared_->operations.load(std::memory_order_relaxed));
     }
-    usleep(kPollMicros);
+    usleep(is_watched_ ? kWatchMicros : kPollMicros);
   }
 }
 

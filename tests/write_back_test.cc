@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "engine/domain/registry.h"
 #include "engine/file/file_observer.h"
 #include "engine/format/constants.h"
 #include "eve/eve.h"
@@ -362,6 +364,48 @@ TEST(FlushFigureTest, ACheckpointUnderWayIsSeen) {
   EXPECT_EQ(domain.Stats().value().flushes, 0u);
   ASSERT_OK(map.Put("k", "z"));
   ASSERT_OK(domain.Sync());
+}
+
+// How many pages of this range this process has in its page tables.
+uint64_t CountPresent(const char* data, uint64_t bytes) {
+  const File pagemap = File::Open("/proc/self/pagemap", O_RDONLY).value();
+  std::vector<uint64_t> entries(bytes / kPageBytes);
+  const uint64_t first = reinterpret_cast<uintptr_t>(data) / kPageBytes;
+  EXPECT_OK(pagemap.ReadAt(first * sizeof(uint64_t), entries.data(),
+                           entries.size() * sizeof(uint64_t)));
+  return static_cast<uint64_t>(
+      std::count_if(entries.begin(), entries.end(),
+                    [](uint64_t entry) { return entry >> 63 != 0; }));
+}
+
+// Else the kernel would make each of them read-only by itself, and interrupt
+// all readers each time.
+TEST(DropPagesTest, ACheckpointFindsNoPagesThatAreMappedToBeWritten) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  const auto present = [&impl] {
+    return CountPresent(impl->core().write_mapping.data(),
+                        impl->core().file.Size().value());
+  };
+  // Of the whole file, and then of a small part.
+  for (const int count : {6'000, 40}) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_OK(map.Put(absl::StrCat("k", i), std::string(1000, 'v')));
+    }
+    EXPECT_GT(present(), 10u);
+    uint64_t left = 0;
+    SetStepHook([&](std::string_view step) {
+      if (step == "checkpoint.write_back_begun") left = present() + 1;
+    });
+    ASSERT_OK(domain.Sync());
+    ClearStepHook();
+    EXPECT_EQ(left, 1u) << count;
+  }
+  EXPECT_EQ(map.Get("k5999").value(), std::string(1000, 'v'));
+  testing::ExpectCleanCheck(path, domain);
 }
 
 }  // namespace

@@ -11,6 +11,10 @@
 namespace eve {
 namespace {
 
+// With more than this part of the file to write back, all of the view is taken
+// out of the page tables.
+constexpr uint64_t kDropAllShare = 8;
+
 // What `eve stat` says of a flush, while it is under way. One that dies leaves
 // it to whoever takes the slot over.
 class FlushFigure {
@@ -58,7 +62,22 @@ absl::Status Checkpointer::StepOfCheckpoint(
   return done.ok() ? done : PoisonDomain(*core_, done);
 }
 
-absl::Status Checkpointer::FlushData(const std::vector<ByteRange>& ranges) {
+void Checkpointer::DropPagesOf(const std::vector<ByteRange>& ranges,
+                               uint64_t file_bytes) const {
+  // Where much is dirty, so is much that is dead, which the ranges leave out
+  // and the flush does not.
+  if (BytesOf(ranges) > file_bytes / kDropAllShare) {
+    core_->write_mapping.DropPages(0, file_bytes);
+    return;
+  }
+  for (const ByteRange& range : ranges) {
+    core_->write_mapping.DropPages(range.offset, range.size);
+  }
+}
+
+absl::Status Checkpointer::FlushData(const std::vector<ByteRange>& ranges,
+                                     uint64_t file_bytes) {
+  DropPagesOf(ranges, file_bytes);
   // All at once; the flush finds the device at work on them.
   EVE_RETURN_IF_ERROR(
       StepOfCheckpoint([&] { return write_back_.Start(ranges); }));
@@ -110,7 +129,8 @@ absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
   const FlushFigure figure(*core_, slot, BytesOf(ranges));
   pending.store(version, std::memory_order_seq_cst);
   EVE_STEP("checkpoint.announced");
-  if (absl::Status flushed = FlushData(ranges); !flushed.ok()) {
+  if (absl::Status flushed = FlushData(ranges, page.file_bytes);
+      !flushed.ok()) {
     // The slot was not written: nothing can land later.
     pending.store(0, std::memory_order_seq_cst);
     return flushed;

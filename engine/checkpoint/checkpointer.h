@@ -99,7 +99,12 @@ class Checkpointer {
   absl::Status FlushFile();
   // The steps of a checkpoint, each of which poisons the domain if it fails.
   absl::Status StepOfCheckpoint(absl::FunctionRef<absl::Status()> step);
-  absl::Status FlushData(const std::vector<ByteRange>& ranges);
+  // Takes what will be written back out of the page tables, at once instead of
+  // page by page, which would interrupt readers (Mapping::DropPages).
+  void DropPagesOf(const std::vector<ByteRange>& ranges,
+                   uint64_t file_bytes) const;
+  absl::Status FlushData(const std::vector<ByteRange>& ranges,
+                         uint64_t file_bytes);
   absl::Status WriteSlotAndFlush(uint32_t slot, const CommitSlot& page);
   // False: somebody else has done it.
   absl::StatusOr<bool> FlushForAll(uint64_t version, uint64_t deadline);

@@ -41,6 +41,13 @@ Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
+void Mapping::DropPages(uint64_t offset, uint64_t size) const {
+  const uint64_t begin = AlignDown(offset, kPageBytes);
+  const uint64_t end = std::min(AlignUp(offset + size, kPageBytes), bytes_);
+  // Whatever it says: it is about speed.
+  if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
+}
+
 absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
                                      uint64_t least_bytes, Access access) {
   const int protection =

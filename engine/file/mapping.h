@@ -36,6 +36,13 @@ class Mapping {
   static absl::StatusOr<Mapping> Map(const File& file, uint64_t wanted_bytes,
                                      uint64_t least_bytes, Access access);
 
+  // Takes the pages of a shared mapping out of this process's page tables,
+  // where the next access puts them again; what was stored stays in the file's
+  // cache. Before such pages are written back: the kernel has to make each of
+  // them read-only, which interrupts all processors that run this process, page
+  // by page; here it is once for the range.
+  void DropPages(uint64_t offset, uint64_t size) const;
+
   char* data() const { return data_; }
   uint64_t bytes() const { return bytes_; }
 
