@@ -4,17 +4,26 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
+#include "absl/strings/str_cat.h"
+#include "engine/file/file.h"
 #include "engine/format/checksum.h"
 #include "util/check.h"
+#include "util/failpoint.h"
 
 namespace eve {
 
-bool ReadBootId(uint8_t boot_id[16]) {
-  const int fd =
-      ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+absl::StatusOr<bool> ReadBootId(uint8_t boot_id[16]) {
+  constexpr char kPath[] = "/proc/sys/kernel/random/boot_id";
+  const int injected = EVE_FAULT("file.boot_id");
+  const int fd = injected != 0 ? -1 : ::open(kPath, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    const int error = injected != 0 ? injected : errno;
+    if (error == ENOENT || error == ENOTDIR || error == EACCES) return false;
+    return ErrnoStatus(error, absl::StrCat("open ", kPath));
+  }
   char text[37] = {};
   const ssize_t n = ::read(fd, text, 36);
   ::close(fd);

@@ -243,16 +243,18 @@ void DropUnacknowledged(const SharedRegion& region,
   });
 }
 
-bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context) {
+absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
+                                   const RecoveryContext& context) {
   const RegionHeader& header = region.header();
-  absl::StatusOr<FileIdentity> identity = context.file->Identity();
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
   uint8_t boot_id[16];
-  return header.magic == kRegionMagic && header.abi_hash == SharedAbiHash() &&
-         identity.ok() && header.data_device == identity->device &&
-         header.data_inode == identity->inode &&
+  EVE_ASSIGN_OR_RETURN(const bool has_boot_id, ReadBootId(boot_id));
+  return has_boot_id && header.magic == kRegionMagic &&
+         header.abi_hash == SharedAbiHash() &&
+         header.data_device == identity.device &&
+         header.data_inode == identity.inode &&
          std::memcmp(header.uuid, context.superblock->uuid,
                      sizeof(header.uuid)) == 0 &&
-         ReadBootId(boot_id) &&
          std::memcmp(header.boot_id, boot_id, sizeof(boot_id)) == 0 &&
          header.ready.load(std::memory_order_acquire) == 1;
 }
@@ -262,8 +264,7 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
                                               const CommitSlot& newest_slot,
                                               const RootCandidate& durable) {
   const RegionHeader& header = region.header();
-  if (!RegionBelongs(region, context) ||
-      header.poison.load(std::memory_order_acquire) != 0 ||
+  if (header.poison.load(std::memory_order_acquire) != 0 ||
       header.incarnation != newest_slot.incarnation) {
     return std::nullopt;
   }
@@ -368,7 +369,8 @@ absl::Status WriteIdentity(const RecoveryContext& context,
   // Root word and boot id last: a rebuild that died before left ready at 0 and
   // is started over (P23).
   RootSlot(&region).Reset(root);
-  if (!ReadBootId(header.boot_id)) {
+  EVE_ASSIGN_OR_RETURN(const bool has_boot_id, ReadBootId(header.boot_id));
+  if (!has_boot_id) {
     std::memset(header.boot_id, 0, sizeof(header.boot_id));
   }
   EVE_STEP("recover.before_ready");
@@ -382,7 +384,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                                             const SharedRegion& region) {
   // The page cache is not the disk (P22). After a failed flush it is not even
   // what the disk will have.
-  const bool belongs = RegionBelongs(region, context);
+  EVE_ASSIGN_OR_RETURN(const bool belongs, RegionBelongs(region, context));
   const bool is_poisoned =
       region.header().poison.load(std::memory_order_acquire) != 0;
   // Without a region of this file and boot nobody knows whether one has failed:
@@ -399,6 +401,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   }
   // Above every slot seen, the rejected ones too: versions are used again
   // after a rollback, incarnations never.
+  if (slots.front().incarnation == kFirstIncarnation && context.sync_name) {
+    EVE_RETURN_IF_ERROR(context.sync_name());
+  }
   Recovered result;
   result.incarnation = slots.front().incarnation + 1;
   if (belongs) {
@@ -410,8 +415,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   const uint32_t durable_slot = chosen.slot;
   const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
-  if (std::optional<RootCandidate> live =
-          TryAdoptLiveRoot(context, region, slots.front(), chosen)) {
+  std::optional<RootCandidate> live;
+  if (belongs) live = TryAdoptLiveRoot(context, region, slots.front(), chosen);
+  if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,
                                " on durable version ", chosen.version);
     result.adopted_live = live->version > chosen.version;

@@ -43,6 +43,9 @@ struct RecoveryContext {
   // Reads everything that a root reaches; called before recovery settles for a
   // root that is not the newest slot's. May be empty.
   std::function<absl::Status(Offset record)> verify_fallback;
+  // Makes the file's name durable; called before the first recovery of all: its
+  // creator may have died or failed before it did so. May be empty.
+  std::function<absl::Status()> sync_name;
 };
 
 // A root that may be opened.
@@ -72,7 +75,8 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots);
 
-// The region's root, if it may be adopted on top of `durable`.
+// The region's root, if it may be adopted on top of `durable`. REQUIRES: the
+// region is of this file and boot.
 std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
                                               const SharedRegion& region,
                                               const CommitSlot& newest_slot,
@@ -84,8 +88,10 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
 void DropUnacknowledged(const SharedRegion& region,
                         std::vector<CommitSlot>& slots);
 
-// Whether the region was written for this file, in this boot.
-bool RegionBelongs(const SharedRegion& region, const RecoveryContext& context);
+// Whether the region was written for this file, in this boot. Where that cannot
+// be told now, nothing must be concluded: it may have the newest commits.
+absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
+                                   const RecoveryContext& context);
 
 struct Recovered {
   Offset root;

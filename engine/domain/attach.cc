@@ -26,10 +26,7 @@ constexpr absl::Duration kInitTimeout = absl::Seconds(10);
 constexpr absl::Duration kOtherRegionTimeout = absl::Milliseconds(500);
 
 absl::Status CheckRegularFile(const File& file) {
-  struct stat info;
-  if (::fstat(file.fd(), &info) != 0) {
-    return ErrnoStatus(errno, absl::StrCat(file.path(), ": fstat"));
-  }
+  EVE_ASSIGN_OR_RETURN(const struct ::stat info, file.Stat());
   if (S_ISDIR(info.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat(file.path(), ": it is a directory; name a file"));
@@ -113,6 +110,7 @@ absl::Status CheckLockFileInPlace(const Core& core) {
   EVE_ASSIGN_OR_RETURN(const FileIdentity held, core.region.file().Identity());
   absl::StatusOr<FileIdentity> named =
       IdentityOfPath(core.region.file().path());
+  if (!named.ok() && !absl::IsNotFound(named.status())) return named.status();
   if (!named.ok() || *named != held) {
     return absl::FailedPreconditionError(
         absl::StrCat(core.region.file().path(),
@@ -186,8 +184,14 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   if (attached) return Join(core, in_memory);
   if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
   EVE_RETURN_IF_ERROR(AwaitNoOtherRegion(core));
-  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
-                       MakeRecoveryContext(core));
+  EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
+  if (!in_memory) {
+    context.sync_name = [&core] {
+      absl::Status synced = SyncDirectoryOf(core.path);
+      // Who may not read the folder did not make it a name there either.
+      return absl::IsPermissionDenied(synced) ? absl::OkStatus() : synced;
+    };
+  }
   EVE_ASSIGN_OR_RETURN(const Recovered recovered,
                        RecoverAndRebuild(context, core.region));
   core.recovery_note = recovered.note;
@@ -210,7 +214,10 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   }
   // A slot whose flush failed, or that nobody lived to flush, is in the cache
   // only, and this opener may not write what would change that.
-  const bool belongs = has_region && RegionBelongs(core.region, context);
+  bool belongs = false;
+  if (has_region) {
+    EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(core.region, context));
+  }
   if (belongs) DropUnacknowledged(core.region, slots);
   EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
                        ChooseDurableRoot(context, slots));
@@ -238,7 +245,13 @@ absl::Status AttachReadOnly(Core& core) {
     writable = false;
     lock_file = File::Open(lock_path, O_RDONLY);
   }
-  if (!lock_file.ok()) return AttachUnpinned(core, /*has_region=*/false);
+  // What is there and may not be read says as little as what is not. But of
+  // who has no descriptor left, all others may be attached.
+  if (absl::IsNotFound(lock_file.status()) ||
+      absl::IsPermissionDenied(lock_file.status())) {
+    return AttachUnpinned(core, /*has_region=*/false);
+  }
+  EVE_RETURN_IF_ERROR(lock_file.status());
   EVE_ASSIGN_OR_RETURN(const uint64_t size, lock_file->Size());
   if (size < kSegmentStatesOffset) {
     return AttachUnpinned(core, /*has_region=*/false);

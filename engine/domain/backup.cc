@@ -233,6 +233,7 @@ class TemporaryCopy {
   // Both return an errno.
   int LinkTo(const std::string& to) const {
     if (name_.empty()) return file_.LinkTo(to);
+    if (const int error = EVE_FAULT("file.link"); error != 0) return error;
     return ::link(name_.c_str(), to.c_str()) == 0 ? 0 : errno;
   }
   int Replace() {
@@ -243,6 +244,7 @@ class TemporaryCopy {
       name_ = name;
     }
     EVE_STEP("backup.named");
+    if (const int error = EVE_FAULT("file.rename"); error != 0) return error;
     if (::rename(name_.c_str(), path_.c_str()) != 0) return errno;
     name_.clear();
     return 0;
@@ -256,10 +258,10 @@ class TemporaryCopy {
 absl::Status CheckDestination(const Core& source, const std::string& path,
                               bool overwrite) {
   struct stat info;
-  if (::stat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT) return absl::OkStatus();
-    return ErrnoStatus(errno, absl::StrCat("stat ", path));
-  }
+  int error = EVE_FAULT("file.stat_path");
+  if (error == 0 && ::stat(path.c_str(), &info) != 0) error = errno;
+  if (error == ENOENT) return absl::OkStatus();
+  if (error != 0) return ErrnoStatus(error, absl::StrCat("stat ", path));
   // Nor is a device replaced.
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(

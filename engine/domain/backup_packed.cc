@@ -2,6 +2,7 @@
 // so that each batch is beside the one before.
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "engine/domain/backup.h"
@@ -43,11 +44,20 @@ class Packer {
         const CollectionRef ref,
         to_->OpenCollection(from.info.name, from.info.kind, from.info.key_type,
                             from.info.value_type));
-    for (AnyCursor at(from.map); !at.AtEnd();) {
-      // Nobody else writes there, so the closure runs once.
+    const uint64_t first = records_;
+    std::optional<AnyCursor> at(from.map);
+    while (!at->AtEnd()) {
+      // Nobody else writes there, but where room had to be made the closure
+      // runs again: from where the batch began, and to get there takes a walk.
+      const uint64_t begin = records_;
+      bool has_run = false;
       absl::StatusOr<Commit> done = to_->Swap(
           [&](TransactionImpl& transaction) {
-            return CopyBatch(at, EditMap(transaction, ref));
+            if (std::exchange(has_run, true)) {
+              at.emplace(from.map);
+              for (records_ = first; records_ < begin; ++records_) at->Next();
+            }
+            return CopyBatch(*at, EditMap(transaction, ref));
           },
           {});
       if (!done.ok()) return done.status();

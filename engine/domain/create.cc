@@ -45,7 +45,7 @@ std::vector<char> MakeImage(uint64_t hash_mask,
   first.record.header =
       MakeBlockHeader(BlockType::kCommitRecord, 0, 0, sizeof(first), kSystemId);
   first.record.version = 1;
-  first.record.incarnation = 1;
+  first.record.incarnation = kFirstIncarnation;
   first.record.catalog_version = 1;
   first.record.segment_count = 1;
   first.record.next_collection = kFirstCollectionId;
@@ -59,7 +59,8 @@ std::vector<char> MakeImage(uint64_t hash_mask,
   std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));
 
   const CommitSlot slot = MakeCommitSlot(
-      0, CommitSlotFields{1, 1, offset, hash, 1, kSegmentBytes}, uuid);
+      0, CommitSlotFields{kFirstIncarnation, 1, offset, hash, 1, kSegmentBytes},
+      uuid);
   std::memcpy(image.data() + CommitSlotPosition(0), &slot, sizeof(slot));
   return image;
 }
@@ -117,6 +118,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
   absl::Status status = WriteNewDomain(named, hash_mask, hash_seed);
   if (status.ok()) {
     status = LinkInPlace(path, [&] {
+      if (const int error = EVE_FAULT("file.link"); error != 0) return error;
       return ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
     });
   }

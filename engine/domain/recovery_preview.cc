@@ -52,7 +52,10 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
                              slot.extent_count,
                              JudgeSlot(context, slot).status()});
   }
-  const bool belongs = region.ok() && RegionBelongs(*region, context);
+  bool belongs = false;
+  if (region.ok()) {
+    EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(*region, context));
+  }
   if (region.ok() && IsPoisoned(*region)) {
     preview.region = Region::kPoisoned;
     if (belongs) DropUnacknowledged(*region, slots);

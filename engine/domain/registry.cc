@@ -61,11 +61,18 @@ void InstallForkHandlers() {
   (void)installed;
 }
 
-std::string IdentityOf(const std::string& path, const DomainOptions& options) {
+std::string NameOf(FileIdentity identity) {
+  return absl::StrCat(identity.device, ":", identity.inode);
+}
+
+// Of the domain that `path` leads to; empty if there is none yet.
+absl::StatusOr<std::string> IdentityOf(const std::string& path,
+                                       const DomainOptions& options) {
   if (options.in_memory) return absl::StrCat("memory:", path);
-  absl::StatusOr<FileIdentity> identity = IdentityOfPath(path);
-  if (!identity.ok()) return "";
-  return absl::StrCat(identity->device, ":", identity->inode);
+  const absl::StatusOr<FileIdentity> identity = IdentityOfPath(path);
+  if (absl::IsNotFound(identity.status())) return "";
+  EVE_RETURN_IF_ERROR(identity.status());
+  return NameOf(*identity);
 }
 
 }  // namespace
@@ -75,7 +82,7 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
   InstallForkHandlers();
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
-  const std::string known = IdentityOf(path, options);
+  EVE_ASSIGN_OR_RETURN(std::string known, IdentityOf(path, options));
   if (auto found = registry.by_identity.find(known);
       found != registry.by_identity.end()) {
     std::shared_ptr<DomainImpl> instance = found->second.lock();
@@ -94,7 +101,13 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
   }
   std::shared_ptr<DomainImpl> instance(new DomainImpl(options), Destroy);
   EVE_RETURN_IF_ERROR(instance->Start(path));
-  registry.by_identity[IdentityOf(path, options)] = instance;
+  // Of what was opened: by now another file may have the name, or none.
+  if (!options.in_memory) {
+    EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
+                         instance->core().file.Identity());
+    known = NameOf(identity);
+  }
+  registry.by_identity[known] = instance;
   return instance;
 }
 

@@ -13,6 +13,8 @@
 #ifndef EVE_ENGINE_FILE_FILE_H_
 #define EVE_ENGINE_FILE_FILE_H_
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -82,6 +84,8 @@ class File {
   absl::Status StartWriteBack(uint64_t offset, uint64_t size,
                               absl::FunctionRef<int()> call) const;
   absl::Status Sync() const;
+  // fstat(2).
+  absl::StatusOr<struct ::stat> Stat() const;
   absl::StatusOr<uint64_t> Size() const;
   // Disk blocks in use, in bytes.
   absl::StatusOr<uint64_t> DiskBytes() const;

@@ -133,6 +133,9 @@ void UnlockByte(const File& file, uint64_t byte) {
 absl::StatusOr<bool> IsRangeLockedByOther(const File& file, uint64_t first,
                                           uint64_t count) {
   if (count == 0) return false;
+  if (int error = EVE_FAULT("file.query_lock"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat(file.path(), ": query lock"));
+  }
   struct flock lock = MakeLock(F_WRLCK, first, count);
   while (::fcntl(file.fd(), F_OFD_GETLK, &lock) != 0) {
     if (errno == EINTR) continue;

@@ -14,6 +14,7 @@
 #include "engine/file/file_observer.h"
 #include "engine/format/constants.h"
 #include "util/failpoint.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
@@ -91,6 +92,9 @@ absl::StatusOr<File> File::OpenAgain() const {
 }
 
 absl::StatusOr<File> File::CreateUnnamed(const std::string& path) {
+  if (int error = EVE_FAULT("file.create_unnamed"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat("open ", path));
+  }
   absl::StatusOr<File> file = Open(DirectoryOf(path), O_TMPFILE | O_RDWR);
   if (!file.ok()) return file;
   // Where /proc is missing it could not get a name.
@@ -102,18 +106,25 @@ absl::StatusOr<File> File::CreateUnnamed(const std::string& path) {
 }
 
 absl::StatusOr<File> File::Duplicate() const {
+  if (int error = EVE_FAULT("file.duplicate"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat(path_, ": fcntl"));
+  }
   const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
   if (fd < 0) return ErrnoStatus(errno, absl::StrCat(path_, ": fcntl"));
   return File(fd, path_);
 }
 
 int File::LinkTo(const std::string& path) const {
+  if (int error = EVE_FAULT("file.link"); error != 0) return error;
   const int done = ::linkat(AT_FDCWD, LinkOf(fd_).c_str(), AT_FDCWD,
                             path.c_str(), AT_SYMLINK_FOLLOW);
   return done == 0 ? 0 : errno;
 }
 
 absl::StatusOr<File> File::CreateMemory(const std::string& name) {
+  if (int error = EVE_FAULT("file.create_memory"); error != 0) {
+    return ErrnoStatus(error, "memfd_create");
+  }
   const int fd = AboveStandardStreams(
       static_cast<int>(::memfd_create(name.c_str(), MFD_CLOEXEC)));
   if (fd < 0) return ErrnoStatus(errno, "memfd_create");
@@ -248,23 +259,29 @@ absl::Status File::Sync() const {
   return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
 }
 
-absl::StatusOr<uint64_t> File::Size() const {
-  struct stat info;
+absl::StatusOr<struct ::stat> File::Stat() const {
+  if (int error = EVE_FAULT("file.stat"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat(path_, ": fstat"));
+  }
+  struct ::stat info;
   if (::fstat(fd_, &info) != 0) {
     return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
   }
+  return info;
+}
+
+absl::StatusOr<uint64_t> File::Size() const {
+  EVE_ASSIGN_OR_RETURN(const struct ::stat info, Stat());
   return static_cast<uint64_t>(info.st_size);
 }
 
 absl::StatusOr<uint64_t> File::DiskBytes() const {
-  struct stat info;
-  if (::fstat(fd_, &info) != 0) {
-    return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
-  }
+  EVE_ASSIGN_OR_RETURN(const struct ::stat info, Stat());
   return static_cast<uint64_t>(info.st_blocks) * 512;
 }
 
 uint64_t File::AvailableBytes() const {
+  if (EVE_FAULT("file.statvfs") != 0) return UINT64_MAX;
   struct statvfs info;
   // Files in memory have a file system without a size.
   if (::fstatvfs(fd_, &info) != 0 || info.f_blocks == 0) return UINT64_MAX;
@@ -272,6 +289,7 @@ uint64_t File::AvailableBytes() const {
 }
 
 std::optional<uint64_t> File::DirtyBytes() const {
+  if (EVE_FAULT("file.cachestat") != 0) return std::nullopt;
   // cachestat(2); no header of Debian 12 has it.
   constexpr long kCachestat = 451;
   struct {
@@ -286,10 +304,7 @@ std::optional<uint64_t> File::DirtyBytes() const {
 }
 
 absl::StatusOr<FileIdentity> File::Identity() const {
-  struct stat info;
-  if (::fstat(fd_, &info) != 0) {
-    return ErrnoStatus(errno, absl::StrCat(path_, ": fstat"));
-  }
+  EVE_ASSIGN_OR_RETURN(const struct ::stat info, Stat());
   return FileIdentity{info.st_dev, info.st_ino};
 }
 
@@ -300,6 +315,9 @@ void File::DropCache() const {
 }
 
 absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path) {
+  if (int error = EVE_FAULT("file.stat_path"); error != 0) {
+    return ErrnoStatus(error, absl::StrCat("stat ", path));
+  }
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) {
     return ErrnoStatus(errno, absl::StrCat("stat ", path));

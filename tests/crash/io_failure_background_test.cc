@@ -1,0 +1,93 @@
+// A call fails in a domain that makes itself durable on a thread of its own,
+// while another commits. Which call that is differs from run to run, so some
+// numbers are tried instead of all: each about a third above the one before.
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/crash/io_failure_fixture.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace eve {
+namespace {
+
+using testing::FailingCall;
+using testing::FlushedImage;
+using testing::Says;
+
+constexpr int kCommits = 60;
+
+class IoFailureBackgroundTest : public testing::IoFailureTest {
+ protected:
+  static DomainOptions Options() {
+    DomainOptions options;
+    options.durability = Durability::kCheckpoint;
+    options.checkpoint_every = absl::Milliseconds(1);
+    return options;
+  }
+
+  // Stops where it cannot go on.
+  void Script(const std::string& path, int nth, const FailingCall& failing) {
+    absl::StatusOr<Domain> domain = Domain::Open(path, Options());
+    if (!Says(domain.status())) return;
+    absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
+    if (!Says(map.status())) return;
+    for (int i = 0; i < kCommits; ++i) {
+      // Every sixth needs room.
+      const std::string value(i % 6 == 0 ? 300'000 : 10, 'v');
+      Says(Put(*domain, *map, absl::StrCat("k", i % 9), absl::StrCat(i, value),
+               Durability::kCheckpoint));
+      history_.Acknowledge(domain->durable_version());
+      if (i % 8 == 7) AwaitDurable(*domain, nth, failing);
+      if (i % 20 == 19 && Says(domain->Sync())) history_.Acknowledge();
+    }
+    Says(domain->Reclaim());
+    if (Says(domain->Close())) history_.Acknowledge();
+  }
+
+  // Until it is, or will not be. Where calls fail for ever the thread may ask
+  // in vain, which is no error of the domain's.
+  void AwaitDurable(Domain& domain, int nth, const FailingCall& failing) {
+    const absl::StatusOr<Snapshot> now = domain.Now();
+    ASSERT_OK(now);
+    const uint64_t version = now->version();
+    while (true) {
+      const absl::Status status =
+          domain.WaitDurable(version, absl::Milliseconds(20));
+      if (status.ok()) history_.Acknowledge(version);
+      if (status.ok() || absl::IsUnavailable(status)) return;
+      ASSERT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+      if (GetParam().is_sticky && failing.calls() >= nth) return;
+    }
+  }
+};
+
+TEST_P(IoFailureBackgroundTest, LosesNothingThatWasSaidToBeDurable) {
+  for (int nth = 1;; nth += nth / 3 + 1) {
+    SCOPED_TRACE(absl::StrCat("call ", nth));
+    const testing::TempDir dir(Base());
+    const std::string path = dir.File("d.eve");
+    history_ = testing::History();
+    FlushedImage image(path);
+    FailingCall failing(nth, GetParam());
+    Script(path, nth, failing);
+    failing.Stop();
+    ExpectSurvivesPowerLoss(dir, path, image);
+    if (!HasFatalFailure()) ExpectThere(path);
+    ASSERT_FALSE(HasFailure());
+    if (failing.calls() < nth) {
+      EXPECT_GT(nth, 100);
+      break;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, IoFailureBackgroundTest,
+                         testing::AllFailures(), testing::NameOfFailure);
+
+}  // namespace
+}  // namespace eve
