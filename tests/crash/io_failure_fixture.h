@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -109,8 +110,9 @@ class FailingCall {
 };
 
 // What is on a disk that writes nothing before it has to: the domain file as it
-// was when the last flush that succeeded began. Forked children add to it, but
-// two processes do not flush at once.
+// was when the last flush that succeeded began. After one that failed the pages
+// are clean and lost: no flush writes them, until the cache is dropped. Forked
+// children add to it, but two processes do not flush at once.
 class FlushedImage : public FileObserver {
  public:
   explicit FlushedImage(std::string path) : path_(std::move(path)) {
@@ -139,9 +141,16 @@ class FlushedImage : public FileObserver {
     return std::nullopt;
   }
   void After(const FileCall& call, int error) override {
-    if (!IsFlush(call) || error != 0) return;
     std::lock_guard lock(mutex_);
-    shared_->valid = 1 - shared_->valid;
+    if (call.path == path_ && call.op == FileOp::kDropCache) shared_->lost = 0;
+    if (!IsFlush(call)) return;
+    struct stat file;
+    EVE_CHECK(::fstat(call.fd, &file) == 0, "it is open");
+    if (error != 0) {
+      shared_->lost = file.st_ino;
+    } else if (shared_->lost != file.st_ino) {
+      shared_->valid = 1 - shared_->valid;
+    }
   }
   // False if there was no flush.
   bool SaveTo(const std::string& path) const {
@@ -176,6 +185,7 @@ class FlushedImage : public FileObserver {
   };
   struct Shared {
     int valid;
+    ino_t lost;  // the file that has lost pages; 0: none has
     Image images[2];
   };
 
