@@ -165,7 +165,7 @@ absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
 
 // Of what was found, keeps what the newest root leads to.
 absl::Status Evacuation::KeepLive() {
-  absl::flat_hash_map<uint32_t, std::vector<MoveTarget>> found;
+  TargetsOf found;
   found.swap(walk_.found);
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,

@@ -27,6 +27,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -126,13 +127,16 @@ class Evacuation {
   // A segment is cheap at this price. Above, edits should take along what they
   // come by first: what has few neighbours is left to the end.
   static constexpr uint32_t kFewUnits = kSegmentUnits / 12;
+  // By collection, in the order of ids: where a hash table lies in memory would
+  // decide what is moved first, and no run would be the same twice.
+  using TargetsOf = std::map<uint32_t, std::vector<MoveTarget>>;
   // The victim that is being walked, and what was found.
   struct Walk {
     uint32_t segment = 0;
     uint32_t at_units = 0;
     uint32_t fill_units = 0;  // 0: none
-    absl::flat_hash_map<uint32_t, std::vector<MoveTarget>> found;
-    absl::flat_hash_map<uint32_t, std::vector<MoveTarget>> live;
+    TargetsOf found;
+    TargetsOf live;
     std::vector<uint32_t> walked;
   };
 
@@ -160,7 +164,7 @@ class Evacuation {
   std::deque<Victim> victims_;
   absl::flat_hash_map<uint32_t, uint32_t> barren_;  // segment, live units
   // Sorted batches, by collection; cut from the back.
-  absl::flat_hash_map<uint32_t, std::deque<std::vector<MoveTarget>>> ready_;
+  std::map<uint32_t, std::deque<std::vector<MoveTarget>>> ready_;
   Gauge live_left_;  // bytes
   Gauge count_;      // of victims_
   Gauge targets_;    // in ready_

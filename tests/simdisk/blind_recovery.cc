@@ -2,15 +2,22 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "engine/checkpoint/boot_id.h"
 #include "engine/file/file.h"
 #include "engine/format/block.h"
 #include "engine/format/checksum.h"
+#include "engine/format/commit_record.h"
 #include "engine/format/commit_slot.h"
+#include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
 #include "util/check.h"
 
@@ -53,14 +60,64 @@ size_t ExtentsLookedAt(const File& file, const CommitSlot& slot, uint64_t salt,
   return 0;
 }
 
+// The root word of a lock file that is of this boot and not poisoned.
+Offset LiveRoot(const std::string& path) {
+  const absl::StatusOr<File> file = File::Open(path + "-lock", O_RDONLY);
+  if (!file.ok()) return kNullOffset;
+  auto header = std::make_unique<RegionHeader>();
+  uint64_t root = 0;
+  EVE_CHECK(file->ReadAt(0, header.get(), sizeof(*header)).ok() &&
+                file->ReadAt(kRegionWordsOffset + offsetof(RegionWords, root),
+                             &root, sizeof(root))
+                    .ok(),
+            "the words of a lock file");
+  uint8_t boot_id[16];
+  const bool is_of_boot =
+      ReadBootId(boot_id).value_or(false) &&
+      std::memcmp(header->boot_id, boot_id, sizeof(boot_id)) == 0;
+  return is_of_boot && header->ready == 1 && header->poison == 0 ? Offset{root}
+                                                                 : kNullOffset;
+}
+
+// The record at an offset, and the hash of its block, if there is one.
+struct LiveRecord {
+  CommitRecord record;
+  uint64_t hash = 0;
+};
+
+std::optional<LiveRecord> ReadLiveRecord(const File& file, Offset at,
+                                         uint64_t salt) {
+  LiveRecord live;
+  const uint64_t end = file.Size().value();
+  if (at.bytes() + sizeof(CommitRecord) > end ||
+      !file.ReadAt(at.bytes(), &live.record, sizeof(CommitRecord)).ok()) {
+    return std::nullopt;
+  }
+  const uint64_t size = live.record.header.bytes();
+  if (live.record.header.type !=
+          static_cast<uint8_t>(BlockType::kCommitRecord) ||
+      size < sizeof(CommitRecord) || at.bytes() + size > end) {
+    return std::nullopt;
+  }
+  std::vector<char> block(size);
+  if (!file.ReadAt(at.bytes(), block.data(), size).ok()) return std::nullopt;
+  live.hash = BlockHash(block.data(), at, salt);
+  return live;
+}
+
+Superblock ReadSuperblock(const File& file) {
+  Superblock superblock;
+  EVE_CHECK(file.ReadAt(0, &superblock, sizeof(superblock)).ok(),
+            "its first page, too");
+  return superblock;
+}
+
 }  // namespace
 
 void MakeBlind(const std::string& path, Blindness blindness) {
   const absl::StatusOr<File> file = File::Open(path, O_RDWR);
   EVE_CHECK(file.ok(), "the file is there");
-  Superblock superblock;
-  EVE_CHECK(file->ReadAt(0, &superblock, sizeof(superblock)).ok(),
-            "its first page, too");
+  const Superblock superblock = ReadSuperblock(*file);
   const uint64_t salt = ChecksumSalt(superblock.uuid);
   auto slot = std::make_unique<CommitSlot>();
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
@@ -81,6 +138,46 @@ void MakeBlind(const std::string& path, Blindness blindness) {
     EVE_CHECK(file->WriteAt(CommitSlotPosition(i), &less, sizeof(less)).ok(),
               "room for a page that is there");
   }
+}
+
+void TrustRegion(const std::string& path) {
+  const Offset root = LiveRoot(path);
+  if (root.is_null()) return;
+  const absl::StatusOr<File> file = File::Open(path, O_RDWR);
+  EVE_CHECK(file.ok(), "the file is there");
+  const Superblock superblock = ReadSuperblock(*file);
+  const std::optional<LiveRecord> live =
+      ReadLiveRecord(*file, root, ChecksumSalt(superblock.uuid));
+  if (!live.has_value()) return;
+  // A slot that is in nobody's way: the oldest.
+  auto slot = std::make_unique<CommitSlot>();
+  std::pair<uint64_t, uint64_t> oldest{~uint64_t{0}, 0};
+  std::pair<uint64_t, uint64_t> newest{0, 0};
+  uint32_t spare = 0;
+  for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+    EVE_CHECK(
+        file->ReadAt(CommitSlotPosition(i), slot.get(), sizeof(*slot)).ok(),
+        "a page that is there");
+    const bool is_valid = IsValidCommitSlot(*slot, i, superblock.uuid);
+    const std::pair<uint64_t, uint64_t> age{is_valid ? slot->incarnation : 0,
+                                            is_valid ? slot->version : 0};
+    newest = std::max(newest, age);
+    if (age >= oldest) continue;
+    oldest = age;
+    spare = i;
+  }
+  if (live->record.version < newest.second) return;
+  const CommitSlotFields fields{newest.first,
+                                live->record.version,
+                                root,
+                                live->hash,
+                                live->record.segment_count,
+                                file->Size().value(),
+                                {}};
+  const CommitSlot trusted = MakeCommitSlot(spare, fields, superblock.uuid);
+  EVE_CHECK(
+      file->WriteAt(CommitSlotPosition(spare), &trusted, sizeof(trusted)).ok(),
+      "room for a page that is there");
 }
 
 }  // namespace eve::simdisk

@@ -1,6 +1,6 @@
 // Recoveries that look less closely than the engine's at what a commit slot
-// lists. The engine has no code for them: the file is changed so that the list
-// does not say what they do not look at.
+// lists, or at what the lock file calls the newest root. The engine has no code
+// for them: the file is changed so that there is nothing that they would see.
 //
 // Threads:    pure functions of a file.
 // Processes:  none.
@@ -22,6 +22,12 @@ enum class Blindness {
 };
 
 void MakeBlind(const std::string& path, Blindness blindness);
+
+// Adopts the live root of a lock file of this boot, without comparing sums of
+// what differs from the durable one (P23): it gets a slot of its own, which
+// lists nothing, so that the engine looks at no more than its record and rows.
+// Without a lock file, or with a poisoned one, there is nothing to adopt.
+void TrustRegion(const std::string& path);
 
 }  // namespace eve::simdisk
 

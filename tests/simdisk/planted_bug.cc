@@ -38,6 +38,7 @@ constexpr Named kNames[] = {
     {PlantedBug::kListIgnored, "list-ignored"},
     {PlantedBug::kExtentLeftOut, "extent-left-out"},
     {PlantedBug::kStoredChecksumIgnored, "stored-checksum-ignored"},
+    {PlantedBug::kAdoptedUnsummed, "adopted-unsummed"},
     {PlantedBug::kAcknowledgedEarly, "acknowledged-early"},
     {PlantedBug::kCreatedUnflushed, "created-unflushed"},
 };
@@ -193,6 +194,8 @@ std::function<void(const std::string& path)> TamperOf(PlantedBug bug) {
       return blind(Blindness::kToLastExtents);
     case PlantedBug::kStoredChecksumIgnored:
       return blind(Blindness::kToStoredChecksums);
+    case PlantedBug::kAdoptedUnsummed:
+      return TrustRegion;
     default:
       return {};
   }

@@ -37,6 +37,7 @@ enum class PlantedBug {
   kListIgnored,            // a slot counts whatever has become of what it lists
   kExtentLeftOut,          // of what it lists the last is not looked at
   kStoredChecksumIgnored,  // sums are compared, not the checksums in the blocks
+  kAdoptedUnsummed,        // the live root is adopted for its boot id alone
   kAcknowledgedEarly,      // a group is told before the flush
   kCreatedUnflushed,       // a new domain gets its name before it is flushed
 };

@@ -1,13 +1,15 @@
 // Power failures on a simulated disk.
 //
 //   powerloss [--seconds=N | --histories=N] [--seed=S] [--states=N]
-//             [--exhaustive=N] [--bug=NAME]
-//   powerloss --seed=S --history=H [--state=STATE]
+//             [--exhaustive=N] [--bug=NAME [--cured=1]]
+//   powerloss --seed=S --history=H [--state=STATE] [--bug=NAME [--cured=1]]
 //
 // A history is a random workload whose every write and flush is recorded; then
 // the states that the disk may have been left in are opened and checked. Prints
 // the seed, and exits with 1 and what replays it when a promise was broken. A
-// history replays with the --states and --exhaustive that it was found with.
+// whole history replays with the --states and --exhaustive that it had; one
+// state does whatever they are. --cured=1 plants nothing, but writes what suits
+// the bug.
 
 #include <sys/personality.h>
 #include <unistd.h>
@@ -34,6 +36,7 @@ struct Flags {
   uint64_t states = ExploreOptions().states_max;
   uint64_t exhaustive = ExploreOptions().exhaustive_max;
   uint64_t verbose = 0;  // a line for each history
+  uint64_t cured = 0;
   std::string state;
   std::string bug;
 };
@@ -64,6 +67,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
         : absl::ConsumePrefix(&argument, "--seed=")       ? &flags->seed
         : absl::ConsumePrefix(&argument, "--history=")    ? &flags->history
         : absl::ConsumePrefix(&argument, "--verbose=")    ? &flags->verbose
+        : absl::ConsumePrefix(&argument, "--cured=")      ? &flags->cured
         : absl::ConsumePrefix(&argument, "--states=")     ? &flags->states
         : absl::ConsumePrefix(&argument, "--exhaustive=") ? &flags->exhaustive
                                                           : nullptr;
@@ -86,15 +90,18 @@ int RunMain(int argc, char** argv) {
   Flags flags;
   RigOptions options;
   if (!ParseFlags(argc, argv, &flags) ||
-      !ParseStates(flags.state, &options.explore.only)) {
+      !ParseStates(flags.state, &options.explore.only) ||
+      (!flags.bug.empty() &&
+       PlantedBugOfName(flags.bug) == PlantedBug::kNone)) {
     std::cerr << "usage: powerloss [--seconds=N | --histories=N] [--seed=S] "
                  "[--history=H] [--state=STATE] [--states=N] [--exhaustive=N] "
-                 "[--bug=NAME]"
+                 "[--bug=NAME [--cured=1]]"
               << std::endl;
     return 2;
   }
   options.seed = flags.seed;
   options.bug = PlantedBugOfName(flags.bug);
+  options.is_cured = flags.cured > 0;
   options.explore.states_max = flags.states;
   options.explore.exhaustive_max = flags.exhaustive;
   if (flags.history != UINT64_MAX) {
@@ -119,7 +126,8 @@ int RunMain(int argc, char** argv) {
   const double seconds =
       static_cast<double>(MonotonicNanos() - begin) / kNanosPerSecond;
   if (!result.failure.empty()) {
-    std::cerr << "powerloss: FAILED, ./dev powerloss " << result.failure
+    std::cerr << absl::StrCat("powerloss: FAILED: ", result.failure,
+                              "\npowerloss: ./dev powerloss ", result.replay)
               << std::endl;
   }
   std::cout << absl::StrCat("powerloss: seed ", flags.seed, ": ",

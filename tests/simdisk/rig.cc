@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "engine/domain/create.h"
 #include "tests/simdisk/creation.h"
 #include "tests/simdisk/fixed_random.h"
@@ -83,7 +84,7 @@ void RecordAndExplore(const RigOptions& options, uint64_t history,
   explore.folder = folder;
   explore.seed = SeedOf(options.seed, history, 5);
   explore.first_event = first_event;
-  explore.tamper = TamperOf(options.bug);
+  if (!options.is_cured) explore.tamper = TamperOf(options.bug);
   Explorer(explore, report).Explore(recorder, timeline);
 }
 
@@ -95,7 +96,7 @@ void RunHistory(const RigOptions& options, uint64_t history,
   const uint64_t seed = SeedOf(options.seed, history, 2);
   if (IsCreationPartOf(options, history)) {
     CreationWatch watch(path, seed, [&](Recorder* recorder) {
-      Plant(options.bug, path, recorder);
+      if (!options.is_cured) Plant(options.bug, path, recorder);
     });
     const absl::Status created = CreateDomainFile(path, ~uint64_t{0});
     EVE_CHECK(created.ok() && watch.recorder() != nullptr, "a new domain");
@@ -113,7 +114,7 @@ void RunHistory(const RigOptions& options, uint64_t history,
     }
     ::unlink((path + "-lock").c_str());
     Recorder recorder(path, seed);
-    Plant(options.bug, path, &recorder);
+    if (!options.is_cured) Plant(options.bug, path, &recorder);
     RecordAndExplore(options, history, folder, path, recorder,
                      /*first_event=*/0, report);
   }
@@ -126,6 +127,19 @@ std::string FailureOf(const Report& report, int ended) {
              ? ""
              : absl::StrCat("a process of it crashed (the first ended with ",
                             ended, ")");
+}
+
+// What is left out is as it is by default, or does not matter for one state.
+std::string ReplayOf(const RigOptions& options, uint64_t history,
+                     const Report& report) {
+  std::string flags =
+      absl::StrCat("--seed=", options.seed, " --history=", history);
+  if (options.bug != PlantedBug::kNone) {
+    absl::StrAppend(&flags, " --bug=", std::string(NameOf(options.bug)));
+  }
+  if (options.is_cured) absl::StrAppend(&flags, " --cured=1");
+  if (report.at[0] != '\0') absl::StrAppend(&flags, " --state=", report.at);
+  return flags;
 }
 
 }  // namespace
@@ -158,12 +172,12 @@ RigResult RunRig(const RigOptions& options,
     result.inner_states += (*report)->inner_states;
     result.written += (*report)->written;
     result.digest += (*report)->digest;
-    const std::string failure = FailureOf(**report, ended);
+    // The folder has another name each time.
+    const std::string failure = absl::StrReplaceAll(
+        FailureOf(**report, ended), {{folder.path() + "/", ""}});
     if (failure.empty()) continue;
-    result.failure =
-        absl::StrCat("--seed=", options.seed, " --history=", history,
-                     (*report)->at[0] == '\0' ? "" : " --state=", (*report)->at,
-                     ": ", failure);
+    result.failure = failure;
+    result.replay = ReplayOf(options, history, **report);
     return result;
   }
   return result;

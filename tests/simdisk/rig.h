@@ -24,6 +24,7 @@ struct RigOptions {
   uint64_t seed = 1;
   uint64_t first_history = 0;
   PlantedBug bug = PlantedBug::kNone;
+  bool is_cured = false;   // the workloads that suit the bug, without the bug
   ExploreOptions explore;  // folder and seed are the rig's
 };
 
@@ -35,7 +36,8 @@ struct RigResult {
   uint64_t inner_states = 0;
   uint64_t written = 0;
   uint64_t digest = 0;
-  std::string failure;  // with what replays it; "" if there is none
+  std::string failure;  // "" if there is none
+  std::string replay;   // the flags of ./dev powerloss that find it again
 };
 
 // Runs histories until `go_on` says no, or one fails.
