@@ -15,9 +15,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/format/block.h"
+#include "engine/format/checksum.h"
 #include "engine/format/commit_slot.h"
 #include "engine/format/constants.h"
 #include "engine/format/offset.h"
+#include "engine/format/superblock.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/quiet.h"
@@ -148,6 +150,20 @@ class RescueTest : public ::testing::Test {
     ASSERT_GT(blocks_.size(), 1000u);
   }
 
+  // Whether a block begins there: behind the fill lies what a former life of
+  // the segment has left, from anywhere in a block on.
+  bool IsBlock(uint64_t at, const BlockHeader& header) const {
+    if (header.type == 0 || header.size_units == 0 ||
+        header.bytes() > image_.size() - at) {
+      return false;
+    }
+    Superblock superblock;
+    std::memcpy(&superblock, image_.data(), sizeof(superblock));
+    return header.checksum ==
+           ChecksumOf(BlockHash(image_.data() + at, Offset{at / kUnitBytes},
+                                ChecksumSalt(superblock.uuid)));
+  }
+
   // Front to back: in a whole image there are no gaps before the fill.
   void ListBlocks() {
     for (uint64_t base = 0; base < image_.size(); base += kSegmentBytes) {
@@ -155,7 +171,7 @@ class RescueTest : public ::testing::Test {
       while (at < std::min<uint64_t>(base + kSegmentBytes, image_.size())) {
         BlockHeader header;
         std::memcpy(&header, image_.data() + at, sizeof(header));
-        if (header.type == 0 || header.size_units == 0) break;
+        if (!IsBlock(at, header)) break;
         blocks_.push_back(Block{at, header.bytes(),
                                 static_cast<BlockType>(header.type),
                                 header.collection});
