@@ -25,9 +25,14 @@ absl::StatusOr<bool> ReadBootId(uint8_t boot_id[16]) {
     return ErrnoStatus(error, absl::StrCat("open ", kPath));
   }
   char text[37] = {};
-  const ssize_t n = ::read(fd, text, 36);
+  int error = EVE_FAULT("file.boot_id_read");
+  ssize_t n = -1;
+  while (error == 0 && (n = ::read(fd, text, 36)) < 0) {
+    if (errno != EINTR) error = errno;
+  }
   ::close(fd);
-  if (n != 36) return false;
+  if (error != 0) return ErrnoStatus(error, absl::StrCat("read ", kPath));
+  if (n != 36) return ErrnoStatus(EIO, absl::StrCat("read ", kPath));
   for (int half = 0; half < 2; ++half) {
     const uint64_t hash = HashBytes(text, 36, static_cast<uint64_t>(half));
     std::memcpy(boot_id + 8 * half, &hash, 8);

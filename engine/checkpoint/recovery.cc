@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/alloc/segment_table.h"
 #include "engine/checkpoint/boot_id.h"
+#include "engine/checkpoint/durable_state.h"
 #include "engine/epoch/attached.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/format/checksum.h"
@@ -182,20 +183,39 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
       slots.push_back(slot);
     }
   }
-  std::sort(slots.begin(), slots.end(),
-            [](const CommitSlot& a, const CommitSlot& b) {
-              return std::tuple(a.incarnation, a.version, b.extent_count) >
-                     std::tuple(b.incarnation, b.version, a.extent_count);
-            });
+  std::sort(
+      slots.begin(), slots.end(), [](const CommitSlot& a, const CommitSlot& b) {
+        return std::tuple(a.incarnation, a.version, b.extent_count,
+                          b.file_bytes) > std::tuple(b.incarnation, b.version,
+                                                     a.extent_count,
+                                                     a.file_bytes);
+      });
   return slots;
 }
 
+namespace {
+
+// How long the file was, at least. What a slot with a list says of the size may
+// be older than what it lists.
+uint64_t FileBytesAt(const CommitSlot& slot) {
+  uint64_t bytes = slot.file_bytes;
+  for (uint32_t i = 0; i < slot.extent_count; ++i) {
+    const CommitExtent& extent = slot.extents[i];
+    if (extent.segment >= kSegmentsMax) continue;
+    bytes = std::max(bytes, SegmentOffset(extent.segment).bytes() +
+                                extent.to_units * kUnitBytes);
+  }
+  return bytes;
+}
+
+}  // namespace
+
 absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
                                         const CommitSlot& slot) {
-  if (slot.file_bytes > context.file_bytes) {
-    return absl::DataLossError(
-        absl::StrCat("the file is truncated: it had ", slot.file_bytes,
-                     " bytes, now it has ", context.file_bytes));
+  if (const uint64_t bytes = FileBytesAt(slot); bytes > context.file_bytes) {
+    return absl::DataLossError(absl::StrCat("the file is truncated: it had ",
+                                            bytes, " bytes, now it has ",
+                                            context.file_bytes));
   }
   EVE_RETURN_IF_ERROR(VerifyExtents(context, slot));
   EVE_ASSIGN_OR_RETURN(RootCandidate candidate,
@@ -210,7 +230,8 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
 }
 
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
-    const RecoveryContext& context, const std::vector<CommitSlot>& slots) {
+    const RecoveryContext& context, const std::vector<CommitSlot>& slots,
+    uint64_t promised) {
   std::string reasons;
   size_t rejected = 0;
   bool is_rot = false;
@@ -220,6 +241,17 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
       candidate->note = reasons;
       candidate->needs_verification = is_rot || rejected > 1;
       return candidate;
+    }
+    // No power failure takes a part of the file away that was flushed with its
+    // size: somebody else has. To go on without it would make that final.
+    const bool was_flushed = slot.extent_count == 0 ||
+                             (slot.incarnation == slots.front().incarnation &&
+                              slot.version <= promised);
+    if (FileBytesAt(slot) > context.file_bytes && was_flushed) {
+      return absl::DataLossError(absl::StrCat(
+          context.file->path(), ": ", std::string(candidate.status().message()),
+          ". Put the whole file back, or save what is left of it with 'eve "
+          "dump --rescue'"));
     }
     // One commit that was under way when the power failed is no damage. What
     // had been on disk before its slot is.
@@ -399,11 +431,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                      " commit slots fail their checksums (offsets ",
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
+  if (context.sync_name) EVE_RETURN_IF_ERROR(context.sync_name());
   // Above every slot seen, the rejected ones too: versions are used again
   // after a rollback, incarnations never.
-  if (slots.front().incarnation == kFirstIncarnation && context.sync_name) {
-    EVE_RETURN_IF_ERROR(context.sync_name());
-  }
   Recovered result;
   result.incarnation = slots.front().incarnation + 1;
   if (belongs) {
@@ -411,7 +441,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
         std::max(result.incarnation, region.header().incarnation + 1);
   }
   if (belongs && is_poisoned) DropUnacknowledged(region, slots);
-  EVE_ASSIGN_OR_RETURN(RootCandidate chosen, ChooseDurableRoot(context, slots));
+  EVE_ASSIGN_OR_RETURN(
+      RootCandidate chosen,
+      ChooseDurableRoot(context, slots,
+                        belongs ? ReadDurableVersion(region) : 0));
   const uint32_t durable_slot = chosen.slot;
   const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);

@@ -43,8 +43,8 @@ struct RecoveryContext {
   // Reads everything that a root reaches; called before recovery settles for a
   // root that is not the newest slot's. May be empty.
   std::function<absl::Status(Offset record)> verify_fallback;
-  // Makes the file's name durable; called before the first recovery of all: its
-  // creator may have died or failed before it did so. May be empty.
+  // Makes the file's name durable: who gave it that may have died or failed
+  // before he did so. May be empty.
   std::function<absl::Status()> sync_name;
 };
 
@@ -71,9 +71,13 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
                                         const CommitSlot& slot);
 
 // The newest slot whose list, record, chain and accounting verify and whose
-// segments lie inside the file.
+// segments lie inside the file. kDataLoss if there is none, or if the file has
+// become shorter than a slot says that was flushed with its size: one without a
+// list, or of a version up to `promised`, which a region of this boot knows to
+// be durable.
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
-    const RecoveryContext& context, const std::vector<CommitSlot>& slots);
+    const RecoveryContext& context, const std::vector<CommitSlot>& slots,
+    uint64_t promised);
 
 // The region's root, if it may be adopted on top of `durable`. REQUIRES: the
 // region is of this file and boot.

@@ -1,5 +1,6 @@
 #include "engine/cli/new_domain.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,7 +35,8 @@ absl::StatusOr<bool> NewDomainFile::TakeName() {
     if (errno == EEXIST) return false;
     return ErrnoStatus(errno, absl::StrCat("link ", path_));
   }
-  EVE_RETURN_IF_ERROR(SyncDirectoryOf(path_));
+  EVE_ASSIGN_OR_RETURN(const File file, File::Open(path_, O_RDONLY));
+  EVE_RETURN_IF_ERROR(SyncNameOf(file, path_));
   return true;
 }
 

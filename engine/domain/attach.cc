@@ -11,6 +11,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/checkpoint/durable_state.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
 #include "engine/file/file_system.h"
@@ -186,11 +187,7 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   EVE_RETURN_IF_ERROR(AwaitNoOtherRegion(core));
   EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
   if (!in_memory) {
-    context.sync_name = [&core] {
-      absl::Status synced = SyncDirectoryOf(core.path);
-      // Who may not read the folder did not make it a name there either.
-      return absl::IsPermissionDenied(synced) ? absl::OkStatus() : synced;
-    };
+    context.sync_name = [&core] { return SyncNameOf(core.file, core.path); };
   }
   EVE_ASSIGN_OR_RETURN(const Recovered recovered,
                        RecoverAndRebuild(context, core.region));
@@ -219,8 +216,10 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(core.region, context));
   }
   if (belongs) DropUnacknowledged(core.region, slots);
-  EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
-                       ChooseDurableRoot(context, slots));
+  EVE_ASSIGN_OR_RETURN(
+      const RootCandidate durable,
+      ChooseDurableRoot(context, slots,
+                        belongs ? ReadDurableVersion(core.region) : 0));
   if (belongs && RootSlot(&core.region).Load() != durable.record) {
     return absl::FailedPreconditionError(absl::StrCat(
         core.path,

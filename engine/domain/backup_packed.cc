@@ -35,7 +35,8 @@ class Packer {
     for (const CollectionView& one : collections) {
       EVE_RETURN_IF_ERROR(CopyCollection(one));
     }
-    return snapshot_.status();
+    EVE_RETURN_IF_ERROR(snapshot_.status());
+    return CheckCounts(collections);
   }
 
  private:
@@ -65,6 +66,27 @@ class Packer {
           options_, BackupProgress{false, records_, records_total_}));
     }
     return snapshot_.status();
+  }
+
+  // The copy is a domain of its own, which is verified as such: here it is
+  // compared with what it is a copy of.
+  absl::Status CheckCounts(const std::vector<CollectionView>& wanted) {
+    EVE_ASSIGN_OR_RETURN(const std::shared_ptr<const SnapshotImpl> copied,
+                         to_->Now());
+    EVE_ASSIGN_OR_RETURN(const std::vector<CollectionView> found,
+                         ListCollections(*copied));
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const CollectionInfo& info = wanted[i].info;
+      const uint64_t count = i < found.size() ? found[i].info.count : 0;
+      if (found.size() == wanted.size() && found[i].info.name == info.name &&
+          count == info.count) {
+        continue;
+      }
+      return absl::DataLossError(
+          absl::StrCat("the copy of collection '", info.name, "' has ", count,
+                       " records, expected ", info.count));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status CopyBatch(AnyCursor& at, MapEditor* editor) {

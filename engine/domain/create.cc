@@ -45,7 +45,7 @@ std::vector<char> MakeImage(uint64_t hash_mask,
   first.record.header =
       MakeBlockHeader(BlockType::kCommitRecord, 0, 0, sizeof(first), kSystemId);
   first.record.version = 1;
-  first.record.incarnation = kFirstIncarnation;
+  first.record.incarnation = 1;
   first.record.catalog_version = 1;
   first.record.segment_count = 1;
   first.record.next_collection = kFirstCollectionId;
@@ -59,14 +59,13 @@ std::vector<char> MakeImage(uint64_t hash_mask,
   std::memcpy(image.data() + offset.bytes(), &first, sizeof(first));
 
   const CommitSlot slot = MakeCommitSlot(
-      0, CommitSlotFields{kFirstIncarnation, 1, offset, hash, 1, kSegmentBytes},
-      uuid);
+      0, CommitSlotFields{1, 1, offset, hash, 1, kSegmentBytes}, uuid);
   std::memcpy(image.data() + CommitSlotPosition(0), &slot, sizeof(slot));
   return image;
 }
 
 // Puts the file in place by `link` unless the name is taken.
-absl::Status LinkInPlace(const std::string& path,
+absl::Status LinkInPlace(const File& file, const std::string& path,
                          absl::FunctionRef<int()> link) {
   EVE_STEP("create.before_link");
   const int error = link();
@@ -74,7 +73,7 @@ absl::Status LinkInPlace(const std::string& path,
     return ErrnoStatus(error, absl::StrCat("link ", path));
   }
   EVE_STEP("create.linked");
-  return SyncDirectoryOf(path);
+  return SyncNameOf(file, path);
 }
 
 }  // namespace
@@ -102,7 +101,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
   const absl::StatusOr<File> unnamed = File::CreateUnnamed(path);
   if (unnamed.ok()) {
     EVE_RETURN_IF_ERROR(WriteNewDomain(*unnamed, hash_mask, hash_seed));
-    return LinkInPlace(path, [&] { return unnamed->LinkTo(path); });
+    return LinkInPlace(*unnamed, path, [&] { return unnamed->LinkTo(path); });
   }
   if (absl::IsNotFound(unnamed.status()) ||
       absl::IsPermissionDenied(unnamed.status())) {
@@ -117,7 +116,7 @@ absl::Status CreateDomainFile(const std::string& path, uint64_t hash_mask,
                        File::Open(temporary, O_CREAT | O_EXCL | O_RDWR));
   absl::Status status = WriteNewDomain(named, hash_mask, hash_seed);
   if (status.ok()) {
-    status = LinkInPlace(path, [&] {
+    status = LinkInPlace(named, path, [&] {
       if (const int error = EVE_FAULT("file.link"); error != 0) return error;
       return ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
     });

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "engine/checkpoint/durable_state.h"
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/attach.h"
 #include "engine/epoch/process_slots.h"
@@ -60,8 +61,8 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     preview.region = Region::kPoisoned;
     if (belongs) DropUnacknowledged(*region, slots);
   }
-  const absl::StatusOr<RootCandidate> durable =
-      ChooseDurableRoot(context, slots);
+  const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
+      context, slots, belongs ? ReadDurableVersion(*region) : 0);
   if (!durable.ok()) return preview;
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;

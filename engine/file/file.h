@@ -84,6 +84,8 @@ class File {
   absl::Status StartWriteBack(uint64_t offset, uint64_t size,
                               absl::FunctionRef<int()> call) const;
   absl::Status Sync() const;
+  // syncfs(2): all that its file system has not written yet, names too.
+  absl::Status SyncFileSystem() const;
   // fstat(2).
   absl::StatusOr<struct ::stat> Stat() const;
   absl::StatusOr<uint64_t> Size() const;
@@ -116,8 +118,9 @@ absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path);
 // Of the folder that `path` is in.
 std::string DirectoryOf(const std::string& path);
 
-// Makes a rename or link in the directory of `path` durable.
-absl::Status SyncDirectoryOf(const std::string& path);
+// Makes durable that `file` has got this name, by a rename or link. Of who may
+// not read the folder it takes a flush of the whole file system.
+absl::Status SyncNameOf(const File& file, const std::string& path);
 
 // errno as a Status: "<what>: <strerror>". ENOSPC, EDQUOT and EFBIG are
 // kResourceExhausted with advice.

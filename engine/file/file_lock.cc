@@ -1,7 +1,6 @@
 #include "engine/file/file_lock.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,34 +35,46 @@ short TypeOf(LockKind kind) {
   return kind == LockKind::kExclusive ? F_WRLCK : F_RDLCK;
 }
 
-// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte`. They look
-// like "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
-bool IsLockOf(const std::string& line, uint64_t byte) {
+// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte` of a file
+// with this number. They look like
+// "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
+bool IsLockOf(const std::string& line, uint64_t inode, uint64_t byte) {
   const std::vector<std::string> words =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (words.size() != 9 || words[0] != "lock:" || words[2] != "OFDLCK") {
     return false;
   }
+  // The device is not compared: stat(2) has other numbers on some file systems.
+  const std::vector<std::string> file = absl::StrSplit(words[6], ':');
+  uint64_t number = 0;
   uint64_t first = 0;
   uint64_t last = ~uint64_t{0};
-  return absl::SimpleAtoi(words[7], &first) &&
+  return absl::SimpleAtoi(file.back(), &number) && number == inode &&
+         absl::SimpleAtoi(words[7], &first) &&
          (words[8] == "EOF" || absl::SimpleAtoi(words[8], &last)) &&
          first <= byte && byte <= last;
 }
 
-bool HoldsLock(const std::filesystem::path& process, const struct stat& file,
-               uint64_t byte) {
+// The names in a folder that may change or go meanwhile.
+std::vector<std::string> NamesIn(const std::string& folder) {
+  std::vector<std::string> names;
   std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(process / "fd", error)) {
-    struct stat info;
-    if (::stat(entry.path().c_str(), &info) != 0 ||
-        info.st_dev != file.st_dev || info.st_ino != file.st_ino) {
-      continue;
-    }
-    std::ifstream lines(process / "fdinfo" / entry.path().filename());
+  std::filesystem::directory_iterator at(folder, error);
+  while (!error && at != std::filesystem::directory_iterator()) {
+    names.push_back(at->path().filename());
+    at.increment(error);
+  }
+  return names;
+}
+
+// Looks at descriptors, never at what they lead to: that may be on a server
+// that does not answer.
+bool HoldsLock(const std::string& process, uint64_t inode, uint64_t byte) {
+  const std::string folder = process + "/fdinfo";
+  for (const std::string& name : NamesIn(folder)) {
+    std::ifstream lines(absl::StrCat(folder, "/", name));
     for (std::string line; std::getline(lines, line);) {
-      if (IsLockOf(line, byte)) return true;
+      if (IsLockOf(line, inode, byte)) return true;
     }
   }
   return false;
@@ -72,20 +83,17 @@ bool HoldsLock(const std::filesystem::path& process, const struct stat& file,
 }  // namespace
 
 std::string DescribeHolders(const File& file, uint64_t byte) {
-  struct stat info;
-  if (::fstat(file.fd(), &info) != 0) return "another process";
+  const absl::StatusOr<FileIdentity> identity = file.Identity();
   std::vector<std::string> holders;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator("/proc", error)) {
-    const std::string id = entry.path().filename();
+  for (const std::string& id : NamesIn("/proc")) {
+    const std::string process = "/proc/" + id;
     uint64_t number = 0;
-    if (!absl::SimpleAtoi(id, &number) ||
-        !HoldsLock(entry.path(), info, byte)) {
+    if (!identity.ok() || !absl::SimpleAtoi(id, &number) ||
+        !HoldsLock(process, identity->inode, byte)) {
       continue;
     }
     std::string name;
-    std::getline(std::ifstream(entry.path() / "comm"), name);
+    std::getline(std::ifstream(process + "/comm"), name);
     holders.push_back(absl::StrCat("process ", id, " (", name, ")"));
   }
   std::sort(holders.begin(), holders.end());

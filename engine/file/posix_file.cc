@@ -259,6 +259,14 @@ absl::Status File::Sync() const {
   return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
 }
 
+absl::Status File::SyncFileSystem() const {
+  const auto sync = [&] { return ::syncfs(fd_) == 0 ? 0 : errno; };
+  const int error =
+      Observed({FileOp::kSync, fd_, path_}, EVE_FAULT("file.sync"), sync);
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat(path_, ": syncfs"));
+}
+
 absl::StatusOr<struct ::stat> File::Stat() const {
   if (int error = EVE_FAULT("file.stat"); error != 0) {
     return ErrnoStatus(error, absl::StrCat(path_, ": fstat"));
@@ -331,9 +339,10 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-absl::Status SyncDirectoryOf(const std::string& path) {
+absl::Status SyncNameOf(const File& file, const std::string& path) {
   absl::StatusOr<File> opened =
       File::Open(DirectoryOf(path), O_RDONLY | O_DIRECTORY);
+  if (absl::IsPermissionDenied(opened.status())) return file.SyncFileSystem();
   if (!opened.ok()) return opened.status();
   return opened->Sync();
 }

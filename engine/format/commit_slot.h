@@ -31,9 +31,6 @@ struct CommitExtent {
 };
 EVE_LAYOUT(CommitExtent, /*size=*/24, /*align=*/8);
 
-// Of the slot that a domain is created with; each first opener adds one.
-inline constexpr uint64_t kFirstIncarnation = 1;
-
 // PERSISTED. One page. Recovery takes the valid slot with the highest
 // (incarnation, version), of equal ones that without a list of extents.
 struct CommitSlot {
