@@ -39,6 +39,28 @@ inline bool FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
          errno != ETIMEDOUT;
 }
 
+// As FutexWait, for one that only some wake-ups are for: those of a
+// FutexWakeSome with one of these bits, and FutexWakeAll.
+inline bool FutexWaitFor(const std::atomic<uint64_t>& word, uint64_t seen,
+                         uint64_t nanos, uint32_t bits) {
+  // This call takes a point of the monotonic clock.
+  const uint64_t end = MonotonicNanos() + nanos;
+  const timespec timeout = {static_cast<time_t>(end / kNanosPerSecond),
+                            static_cast<long>(end % kNanosPerSecond)};
+  const void* address = &word;
+  return syscall(SYS_futex, address, FUTEX_WAIT_BITSET,
+                 static_cast<uint32_t>(seen), &timeout, nullptr, bits) == 0 ||
+         errno != ETIMEDOUT;
+}
+
+// To be called after the word has changed. Wakes up to `count` of those who
+// wait for one of these bits, or for anything.
+inline void FutexWakeSome(const std::atomic<uint64_t>& word, uint32_t bits,
+                          int count) {
+  const void* address = &word;
+  syscall(SYS_futex, address, FUTEX_WAKE_BITSET, count, nullptr, nullptr, bits);
+}
+
 // To be called after the word has changed.
 inline void FutexWakeAll(const std::atomic<uint64_t>& word) {
   const void* address = &word;

@@ -74,18 +74,21 @@ absl::Status Checkpointer::Commit(uint64_t version, absl::Time until) {
     uint64_t ticket = turn_.TryTake();
     if (ticket == 0) {
       if (MonotonicNanos() >= deadline) return NotYet(*core_, version);
-      ticket = turn_.WaitOrTakeOver(beat, deadline, patience);
+      ticket = turn_.WaitOrTakeOver(version, beat, deadline, patience);
       has_waited = true;
       if (ticket == 0) continue;
     }
     // Where several commit, one that has just been woken will commit again.
     if (has_waited || group_.load(std::memory_order_relaxed) > 1) Gather();
     const uint64_t begin = MonotonicNanos();
+    FlusherTurn::Flushed done = {.from = durable_version()};
     const absl::StatusOr<bool> flushed = FlushForAll(version, deadline);
     // How long it takes to find that there is nothing to do, or that it fails,
     // says nothing of how long others should wait for a flush.
     const bool has_flushed = flushed.ok() && *flushed;
-    turn_.Release(ticket, has_flushed ? MonotonicNanos() - begin : 0);
+    done.to = durable_version();
+    done.nanos = MonotonicNanos() - begin;
+    turn_.Release(ticket, has_flushed ? std::optional(done) : std::nullopt);
     EVE_RETURN_IF_ERROR(flushed.status());
   }
 }
@@ -99,8 +102,9 @@ absl::Status Checkpointer::Wait(uint64_t version, absl::Time until) const {
     const uint64_t now = MonotonicNanos();
     if (now >= deadline) return NotYet(*core_, version);
     EVE_STEP("durable.wait");
-    FutexWait(core_->region.words().beat, beat,
-              std::min(deadline - now, kNanosPerSecond));
+    FutexWaitFor(core_->region.words().beat, beat,
+                 std::min(deadline - now, kNanosPerSecond),
+                 FlusherTurn::kWatchBit);
   }
 }
 

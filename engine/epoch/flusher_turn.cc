@@ -1,6 +1,7 @@
 #include "engine/epoch/flusher_turn.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "engine/epoch/ticket.h"
 #include "util/clock.h"
@@ -12,6 +13,12 @@ namespace {
 
 // How often one that waits looks whether the holder lives.
 constexpr uint64_t kLookNanos = 10 * kNanosPerMilli;
+
+// Who waits for a version is woken by one of so many bits, below kWatchBit.
+constexpr uint64_t kWakeBits = 31;
+constexpr uint32_t BitOf(uint64_t version) {
+  return uint32_t{1} << version % kWakeBits;
+}
 
 }  // namespace
 
@@ -38,8 +45,8 @@ uint64_t FlusherTurn::TryTake() {
   return ticket;
 }
 
-uint64_t FlusherTurn::WaitOrTakeOver(uint64_t seen, uint64_t until,
-                                     Patience& patience) {
+uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
+                                     uint64_t until, Patience& patience) {
   RegionWords& words = region_->words();
   EVE_STEP("flusher.wait");
   for (uint64_t now = MonotonicNanos();; now = MonotonicNanos()) {
@@ -62,16 +69,36 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t seen, uint64_t until,
       }
       continue;
     }
-    FutexWait(words.beat, seen,
-              std::min({patience.end - now, until - now, kLookNanos}));
+    FutexWaitFor(words.beat, seen,
+                 std::min({patience.end - now, until - now, kLookNanos}),
+                 BitOf(version));
   }
 }
 
-void FlusherTurn::Release(uint64_t ticket, uint64_t nanos) {
+// To wake all would cost as much as their commits: those who have come during
+// the flush would only go to sleep again, but for one. Should that one die, the
+// others look after kLookNanos.
+void FlusherTurn::Wake(const std::optional<Flushed>& flushed) const {
+  const SharedWord& beat = region_->words().beat;
+  if (!flushed.has_value() || flushed->to - flushed->from >= kWakeBits) {
+    FutexWakeAll(beat);
+    return;
+  }
+  uint32_t bits = kWatchBit;
+  for (uint64_t version = flushed->from; version < flushed->to; ++version) {
+    bits |= BitOf(version + 1);
+  }
+  FutexWakeSome(beat, bits, INT_MAX);
+  FutexWakeSome(beat, ~bits, 1);
+}
+
+void FlusherTurn::Release(uint64_t ticket,
+                          const std::optional<Flushed>& flushed) {
   RegionWords& words = region_->words();
-  if (nanos > 0) {
+  if (flushed.has_value()) {
     // A device has its moments: half of the news counts.
-    flush_nanos_.store((flush_nanos() + nanos) / 2, std::memory_order_relaxed);
+    flush_nanos_.store((flush_nanos() + flushed->nanos) / 2,
+                       std::memory_order_relaxed);
   }
   EVE_STEP("flusher.before_release");
   // It may be another's by now, if this one was stopped.
@@ -79,7 +106,7 @@ void FlusherTurn::Release(uint64_t ticket, uint64_t nanos) {
   EVE_STEP("flusher.released");
   // release: pairs with beat().
   words.beat.fetch_add(1, std::memory_order_release);
-  FutexWakeAll(words.beat);
+  Wake(flushed);
 }
 
 }  // namespace eve

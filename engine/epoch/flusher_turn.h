@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "engine/epoch/process_slots.h"
 #include "engine/file/shared_region.h"
@@ -31,6 +32,9 @@ class FlusherTurn {
   static constexpr uint64_t kFlushesWaited = 4;
   static constexpr uint64_t kGraceNanos = 20'000'000;
   static constexpr uint64_t kWaitNanosMax = 1'000'000'000;
+  // Those who wait on the beat and will not flush themselves wait with this
+  // bit: they are woken at each beat, and never as the one to flush next.
+  static constexpr uint32_t kWatchBit = uint32_t{1} << 31;
 
   // What one that waits remembers, so that it waits once for a holder.
   struct Patience {
@@ -49,9 +53,19 @@ class FlusherTurn {
   // Waits until the beat is not `seen` any more, nobody has the ticket, or
   // `until` of MonotonicNanos() has come, and returns 0; or until the holder is
   // dead or has had its time, and returns the ticket that replaces its.
-  uint64_t WaitOrTakeOver(uint64_t seen, uint64_t until, Patience& patience);
-  // After a flush that took `nanos`; 0: there was none. Wakes who waits.
-  void Release(uint64_t ticket, uint64_t nanos);
+  // Of those who wait for nothing but the next flush, one is woken at a time.
+  uint64_t WaitOrTakeOver(uint64_t version, uint64_t seen, uint64_t until,
+                          Patience& patience);
+
+  // What a flush has made durable: the versions above `from`, up to `to`.
+  struct Flushed {
+    uint64_t from = 0;
+    uint64_t to = 0;
+    uint64_t nanos = 0;  // that it took
+  };
+  // After a flush; none: it failed, or there was none. Wakes those who wait for
+  // these versions, or all, and one more, who is to flush next.
+  void Release(uint64_t ticket, const std::optional<Flushed>& flushed);
 
   // How long flushes of this process take, about.
   uint64_t flush_nanos() const {
@@ -60,6 +74,7 @@ class FlusherTurn {
 
  private:
   uint64_t NewTicket();
+  void Wake(const std::optional<Flushed>& flushed) const;
 
   const SharedRegion* region_;
   const ProcessSlots* slots_;
