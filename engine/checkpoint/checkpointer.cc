@@ -11,8 +11,8 @@
 namespace eve {
 namespace {
 
-// With more than this part of the file to write back, all of the view is taken
-// out of the page tables.
+// With more than this part of the file to write back, all of the write view is
+// taken out of the page tables.
 constexpr uint64_t kDropAllShare = 8;
 
 // What `eve stat` says of a flush, while it is under way. One that dies leaves
