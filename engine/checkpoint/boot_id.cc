@@ -21,7 +21,10 @@ absl::StatusOr<bool> ReadBootId(uint8_t boot_id[16]) {
   const int fd = injected != 0 ? -1 : ::open(kPath, O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int error = injected != 0 ? injected : errno;
-    if (error == ENOENT || error == ENOTDIR || error == EACCES) return false;
+    if (error == ENOENT || error == ENOTDIR || error == EACCES ||
+        error == EPERM) {
+      return false;
+    }
     return ErrnoStatus(error, absl::StrCat("open ", kPath));
   }
   char text[37] = {};
@@ -32,6 +35,7 @@ absl::StatusOr<bool> ReadBootId(uint8_t boot_id[16]) {
   }
   ::close(fd);
   if (error != 0) return ErrnoStatus(error, absl::StrCat("read ", kPath));
+  if (n == 0) return false;  // masked, by a sandbox
   if (n != 36) return ErrnoStatus(EIO, absl::StrCat("read ", kPath));
   for (int half = 0; half < 2; ++half) {
     const uint64_t hash = HashBytes(text, 36, static_cast<uint64_t>(half));

@@ -73,7 +73,8 @@ absl::Status Checkpointer::Settle() {
   absl::Cleanup release = [this, &to] { slots_.Release(*to); };
   const absl::StatusOr<CommitSlot> page = ReadDurableSlot(from, version);
   if (!page.ok()) return absl::OkStatus();  // written over meanwhile: as above
-  EVE_RETURN_IF_ERROR(CopySlot(*to, *page, page->file_bytes));
+  // Without the list its own size may be too old to tell that the file was cut.
+  EVE_RETURN_IF_ERROR(CopySlot(*to, *page, FileBytesAt(*page)));
   EVE_STEP("settle.copied");
   EVE_RETURN_IF_ERROR(FlushFile());
   EVE_STEP("settle.flushed");

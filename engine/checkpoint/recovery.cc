@@ -193,23 +193,6 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
   return slots;
 }
 
-namespace {
-
-// How long the file was, at least. What a slot with a list says of the size may
-// be older than what it lists.
-uint64_t FileBytesAt(const CommitSlot& slot) {
-  uint64_t bytes = slot.file_bytes;
-  for (uint32_t i = 0; i < slot.extent_count; ++i) {
-    const CommitExtent& extent = slot.extents[i];
-    if (extent.segment >= kSegmentsMax) continue;
-    bytes = std::max(bytes, SegmentOffset(extent.segment).bytes() +
-                                extent.to_units * kUnitBytes);
-  }
-  return bytes;
-}
-
-}  // namespace
-
 absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
                                         const CommitSlot& slot) {
   if (const uint64_t bytes = FileBytesAt(slot); bytes > context.file_bytes) {
@@ -235,6 +218,7 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
   std::string reasons;
   size_t rejected = 0;
   bool is_rot = false;
+  bool is_only_short = true;  // and nothing else is wrong, so far
   for (const CommitSlot& slot : slots) {
     absl::StatusOr<RootCandidate> candidate = JudgeSlot(context, slot);
     if (candidate.ok()) {
@@ -247,7 +231,10 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const bool was_flushed = slot.extent_count == 0 ||
                              (slot.incarnation == slots.front().incarnation &&
                               slot.version <= promised);
-    if (FileBytesAt(slot) > context.file_bytes && was_flushed) {
+    // Slots of older roots may say more than the file has: it was cut without
+    // asking them.
+    is_only_short &= FileBytesAt(slot) > context.file_bytes;
+    if (is_only_short && was_flushed) {
       return absl::DataLossError(absl::StrCat(
           context.file->path(), ": ", std::string(candidate.status().message()),
           ". Put the whole file back, or save what is left of it with 'eve "
@@ -316,6 +303,14 @@ std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
   }
   live->is_live = true;
   return *std::move(live);
+}
+
+uint64_t PromisedVersion(const SharedRegion& region,
+                         const std::vector<CommitSlot>& slots) {
+  // Another one's words are of another state of the file.
+  const bool is_its = !slots.empty() &&
+                      slots.front().incarnation == region.header().incarnation;
+  return is_its ? ReadDurableVersion(region) : 0;
 }
 
 namespace {
@@ -444,7 +439,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   EVE_ASSIGN_OR_RETURN(
       RootCandidate chosen,
       ChooseDurableRoot(context, slots,
-                        belongs ? ReadDurableVersion(region) : 0));
+                        belongs ? PromisedVersion(region, slots) : 0));
   const uint32_t durable_slot = chosen.slot;
   const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);

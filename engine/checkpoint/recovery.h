@@ -79,6 +79,11 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots,
     uint64_t promised);
 
+// The newest version that this region knows to be durable, if it is that of the
+// newest slot; else 0. REQUIRES: the region is of this file and boot.
+uint64_t PromisedVersion(const SharedRegion& region,
+                         const std::vector<CommitSlot>& slots);
+
 // The region's root, if it may be adopted on top of `durable`. REQUIRES: the
 // region is of this file and boot.
 std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,

@@ -36,7 +36,7 @@ absl::StatusOr<bool> NewDomainFile::TakeName() {
     return ErrnoStatus(errno, absl::StrCat("link ", path_));
   }
   EVE_ASSIGN_OR_RETURN(const File file, File::Open(path_, O_RDONLY));
-  EVE_RETURN_IF_ERROR(SyncNameOf(file, path_));
+  EVE_RETURN_IF_ERROR(SyncNewName(file, path_));
   return true;
 }
 

@@ -11,7 +11,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "engine/checkpoint/durable_state.h"
 #include "engine/domain/create.h"
 #include "engine/file/file_lock.h"
 #include "engine/file/file_system.h"
@@ -187,7 +186,12 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   EVE_RETURN_IF_ERROR(AwaitNoOtherRegion(core));
   EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
   if (!in_memory) {
-    context.sync_name = [&core] { return SyncNameOf(core.file, core.path); };
+    context.sync_name = [&core] {
+      absl::Status synced = SyncNameOf(core.path);
+      // Who gave it that name flushed the whole file system, which is too much
+      // to ask of each opening.
+      return absl::IsPermissionDenied(synced) ? absl::OkStatus() : synced;
+    };
   }
   EVE_ASSIGN_OR_RETURN(const Recovered recovered,
                        RecoverAndRebuild(context, core.region));
@@ -201,10 +205,12 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   // Held exclusively by somebody who is cutting the file, for a moment.
   EVE_RETURN_IF_ERROR(LockByte(core.file, kUnpinnedReadersLockByte,
                                LockKind::kShared, kInitTimeout));
-  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
-                       MakeRecoveryContext(core));
+  // Before the size: somebody may be at work whom this one cannot see, and let
+  // the file grow.
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(core.file, core.superblock));
+  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
+                       MakeRecoveryContext(core));
   if (slots.empty()) {
     return absl::DataLossError(
         absl::StrCat(core.path, ": all commit slots fail their checksums"));
@@ -219,7 +225,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   EVE_ASSIGN_OR_RETURN(
       const RootCandidate durable,
       ChooseDurableRoot(context, slots,
-                        belongs ? ReadDurableVersion(core.region) : 0));
+                        belongs ? PromisedVersion(core.region, slots) : 0));
   if (belongs && RootSlot(&core.region).Load() != durable.record) {
     return absl::FailedPreconditionError(absl::StrCat(
         core.path,

@@ -217,7 +217,7 @@ class TemporaryCopy {
       return ErrnoStatus(error, absl::StrCat("rename to ", path_));
     }
     EVE_STEP("backup.renamed");
-    absl::Status synced = SyncNameOf(file_, path_);
+    absl::Status synced = SyncNewName(file_, path_);
     // What was replaced is gone: then the copy stays, which is whole.
     if (!synced.ok() && !replaces) ::unlink(path_.c_str());
     return synced;

@@ -73,7 +73,7 @@ absl::Status LinkInPlace(const File& file, const std::string& path,
     return ErrnoStatus(error, absl::StrCat("link ", path));
   }
   EVE_STEP("create.linked");
-  return SyncNameOf(file, path);
+  return SyncNewName(file, path);
 }
 
 }  // namespace

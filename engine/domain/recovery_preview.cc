@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "engine/checkpoint/durable_state.h"
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/attach.h"
 #include "engine/epoch/process_slots.h"
@@ -38,6 +37,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   DomainOptions options;
   options.read_only = true;
   EVE_RETURN_IF_ERROR(OpenDataFile(path, options, core));
+  // Before the size, which may grow meanwhile.
+  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
+                       ReadCommitSlots(core.file, core.superblock));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
   RecoveryPreview preview;
@@ -46,8 +48,6 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     EVE_ASSIGN_OR_RETURN(preview.attached,
                          ProcessSlots::AnyAttached(region->file()));
   }
-  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(core.file, core.superblock));
   for (const CommitSlot& slot : slots) {
     preview.slots.push_back({slot.slot_index, slot.incarnation, slot.version,
                              slot.extent_count,
@@ -62,7 +62,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     if (belongs) DropUnacknowledged(*region, slots);
   }
   const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
-      context, slots, belongs ? ReadDurableVersion(*region) : 0);
+      context, slots, belongs ? PromisedVersion(*region, slots) : 0);
   if (!durable.ok()) return preview;
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;

@@ -118,9 +118,12 @@ absl::StatusOr<FileIdentity> IdentityOfPath(const std::string& path);
 // Of the folder that `path` is in.
 std::string DirectoryOf(const std::string& path);
 
-// Makes durable that `file` has got this name, by a rename or link. Of who may
-// not read the folder it takes a flush of the whole file system.
-absl::Status SyncNameOf(const File& file, const std::string& path);
+// Makes a rename or link in the folder of `path` durable. kPermissionDenied:
+// this process may not read the folder.
+absl::Status SyncNameOf(const std::string& path);
+// As above, of the name that was just given to `file`, with a flush of the
+// whole file system if need be.
+absl::Status SyncNewName(const File& file, const std::string& path);
 
 // errno as a Status: "<what>: <strerror>". ENOSPC, EDQUOT and EFBIG are
 // kResourceExhausted with advice.

@@ -35,22 +35,17 @@ short TypeOf(LockKind kind) {
   return kind == LockKind::kExclusive ? F_WRLCK : F_RDLCK;
 }
 
-// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte` of a file
-// with this number. They look like
-// "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
-bool IsLockOf(const std::string& line, uint64_t inode, uint64_t byte) {
+// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte`. They look
+// like "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
+bool IsLockOf(const std::string& line, uint64_t byte) {
   const std::vector<std::string> words =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (words.size() != 9 || words[0] != "lock:" || words[2] != "OFDLCK") {
     return false;
   }
-  // The device is not compared: stat(2) has other numbers on some file systems.
-  const std::vector<std::string> file = absl::StrSplit(words[6], ':');
-  uint64_t number = 0;
   uint64_t first = 0;
   uint64_t last = ~uint64_t{0};
-  return absl::SimpleAtoi(file.back(), &number) && number == inode &&
-         absl::SimpleAtoi(words[7], &first) &&
+  return absl::SimpleAtoi(words[7], &first) &&
          (words[8] == "EOF" || absl::SimpleAtoi(words[8], &last)) &&
          first <= byte && byte <= last;
 }
@@ -67,15 +62,24 @@ std::vector<std::string> NamesIn(const std::string& folder) {
   return names;
 }
 
-// Looks at descriptors, never at what they lead to: that may be on a server
-// that does not answer.
-bool HoldsLock(const std::string& process, uint64_t inode, uint64_t byte) {
-  const std::string folder = process + "/fdinfo";
-  for (const std::string& name : NamesIn(folder)) {
-    std::ifstream lines(absl::StrCat(folder, "/", name));
-    for (std::string line; std::getline(lines, line);) {
-      if (IsLockOf(line, inode, byte)) return true;
-    }
+bool HasSuchALock(const std::string& process, const std::string& descriptor,
+                  uint64_t byte) {
+  std::ifstream lines(absl::StrCat(process, "/fdinfo/", descriptor));
+  for (std::string line; std::getline(lines, line);) {
+    if (IsLockOf(line, byte)) return true;
+  }
+  return false;
+}
+
+// Does not look at what other descriptors lead to: that may be on a server that
+// does not answer.
+bool HoldsLock(const std::string& process, const FileIdentity& file,
+               uint64_t byte) {
+  for (const std::string& name : NamesIn(process + "/fdinfo")) {
+    if (!HasSuchALock(process, name, byte)) continue;
+    const absl::StatusOr<FileIdentity> its =
+        IdentityOfPath(absl::StrCat(process, "/fd/", name));
+    if (its.ok() && *its == file) return true;
   }
   return false;
 }
@@ -89,7 +93,7 @@ std::string DescribeHolders(const File& file, uint64_t byte) {
     const std::string process = "/proc/" + id;
     uint64_t number = 0;
     if (!identity.ok() || !absl::SimpleAtoi(id, &number) ||
-        !HoldsLock(process, identity->inode, byte)) {
+        !HoldsLock(process, *identity, byte)) {
       continue;
     }
     std::string name;

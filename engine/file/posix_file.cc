@@ -339,12 +339,16 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-absl::Status SyncNameOf(const File& file, const std::string& path) {
+absl::Status SyncNameOf(const std::string& path) {
   absl::StatusOr<File> opened =
       File::Open(DirectoryOf(path), O_RDONLY | O_DIRECTORY);
-  if (absl::IsPermissionDenied(opened.status())) return file.SyncFileSystem();
   if (!opened.ok()) return opened.status();
   return opened->Sync();
+}
+
+absl::Status SyncNewName(const File& file, const std::string& path) {
+  absl::Status synced = SyncNameOf(path);
+  return absl::IsPermissionDenied(synced) ? file.SyncFileSystem() : synced;
 }
 
 }  // namespace eve

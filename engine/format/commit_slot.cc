@@ -1,5 +1,6 @@
 #include "engine/format/commit_slot.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -34,6 +35,17 @@ CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
   slot.slot_index = index;
   slot.checksum = SlotChecksum(slot);
   return slot;
+}
+
+uint64_t FileBytesAt(const CommitSlot& slot) {
+  uint64_t bytes = slot.file_bytes;
+  for (uint32_t i = 0; i < slot.extent_count; ++i) {
+    const CommitExtent& extent = slot.extents[i];
+    if (extent.segment >= kSegmentsMax) continue;
+    bytes = std::max(bytes, SegmentOffset(extent.segment).bytes() +
+                                extent.to_units * kUnitBytes);
+  }
+  return bytes;
 }
 
 bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,

@@ -152,6 +152,15 @@ class Verification {
   // The newest slot may list data that had not reached the disk when the power
   // failed; recovery takes the next one then.
   void DropIncomplete(std::vector<CommitSlot>& slots) {
+    // Cut by somebody else, if the size was flushed with what it tells of.
+    if (!slots.empty() && slots.front().extent_count == 0 &&
+        slots.front().file_bytes > report_.file_bytes) {
+      log_.Add(CommitSlotPosition(slots.front().slot_index),
+               absl::StrCat("commit slot ", slots.front().slot_index,
+                            ": the file is truncated"),
+               absl::StrCat(slots.front().file_bytes, " bytes"),
+               absl::StrCat(report_.file_bytes, " bytes"));
+    }
     while (slots.size() > 1 && !HasAllExtents(slots.front())) {
       log_.Warn(CommitSlotPosition(slots.front().slot_index),
                 absl::StrCat("commit slot ", slots.front().slot_index,
