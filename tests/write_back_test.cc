@@ -11,19 +11,17 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/domain/registry.h"
-#include "engine/file/file_observer.h"
 #include "engine/format/constants.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/call_list.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/held_thread.h"
@@ -35,6 +33,7 @@
 namespace eve {
 namespace {
 
+using testing::CallList;
 using testing::ChildProcess;
 using testing::Quiet;
 using testing::TempDir;
@@ -52,24 +51,6 @@ int CountRings() {
   }
   return rings;
 }
-
-// What is asked of files, in order.
-class CallList : public FileObserver {
- public:
-  CallList() { SetFileObserver(this); }
-  ~CallList() override { SetFileObserver(nullptr); }
-  std::optional<int> Before(const FileCall& call) override {
-    std::lock_guard lock(mutex_);
-    calls.emplace_back(call.op, call.size);
-    return std::nullopt;
-  }
-  void After(const FileCall&, int) override {}
-
-  std::vector<std::pair<FileOp, uint64_t>> calls;
-
- private:
-  std::mutex mutex_;
-};
 
 class WriteBackTest : public ::testing::TestWithParam<int> {
  protected:
@@ -141,12 +122,12 @@ TEST_P(WriteBackTest, StepsAreTheSameEitherWay) {
   CallList seen;
   ASSERT_OK(domain_.Sync());
   ASSERT_EQ(seen.calls.size(), 4u);
-  EXPECT_EQ(seen.calls[0].first, FileOp::kWriteBack);
-  EXPECT_GT(seen.calls[0].second, 0u);
-  EXPECT_EQ(seen.calls[1].first, FileOp::kDatasync);
-  EXPECT_EQ(seen.calls[2].first, FileOp::kWrite);
-  EXPECT_EQ(seen.calls[2].second, kPageBytes);
-  EXPECT_EQ(seen.calls[3].first, FileOp::kDatasync);
+  EXPECT_EQ(seen.calls[0].op, FileOp::kWriteBack);
+  EXPECT_GT(seen.calls[0].size, 0u);
+  EXPECT_EQ(seen.calls[1].op, FileOp::kDatasync);
+  EXPECT_EQ(seen.calls[2].op, FileOp::kWrite);
+  EXPECT_EQ(seen.calls[2].size, kPageBytes);
+  EXPECT_EQ(seen.calls[3].op, FileOp::kDatasync);
 }
 
 TEST_P(WriteBackTest, WhoNeverFlushesHasNoRing) {

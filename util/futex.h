@@ -27,22 +27,14 @@ namespace eve {
 // The kernel compares 32 bits: the low half of a word, which comes first.
 static_assert(std::endian::native == std::endian::little);
 
-// Returns when woken, when the low half of `word` is not that of `seen`, after
-// `nanos`, or for no reason: the caller looks again. False: `nanos` are over.
-inline bool FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
-                      uint64_t nanos) {
-  const timespec timeout = {static_cast<time_t>(nanos / kNanosPerSecond),
-                            static_cast<long>(nanos % kNanosPerSecond)};
-  const void* address = &word;
-  return syscall(SYS_futex, address, FUTEX_WAIT, static_cast<uint32_t>(seen),
-                 &timeout, nullptr, 0) == 0 ||
-         errno != ETIMEDOUT;
-}
+// Who waits says with some bits which wake-ups are for it.
+inline constexpr uint32_t kFutexAnyBits = FUTEX_BITSET_MATCH_ANY;
 
-// As FutexWait, for one that only some wake-ups are for: those of a
-// FutexWakeSome with one of these bits, and FutexWakeAll.
-inline bool FutexWaitFor(const std::atomic<uint64_t>& word, uint64_t seen,
-                         uint64_t nanos, uint32_t bits) {
+// Returns when woken by a wake-up with one of these bits, when the low half of
+// `word` is not that of `seen`, after `nanos`, or for no reason: the caller
+// looks again. False: `nanos` are over.
+inline bool FutexWait(const std::atomic<uint64_t>& word, uint64_t seen,
+                      uint64_t nanos, uint32_t bits = kFutexAnyBits) {
   // This call takes a point of the monotonic clock.
   const uint64_t end = MonotonicNanos() + nanos;
   const timespec timeout = {static_cast<time_t>(end / kNanosPerSecond),
@@ -54,17 +46,15 @@ inline bool FutexWaitFor(const std::atomic<uint64_t>& word, uint64_t seen,
 }
 
 // To be called after the word has changed. Wakes up to `count` of those who
-// wait for one of these bits, or for anything.
-inline void FutexWakeSome(const std::atomic<uint64_t>& word, uint32_t bits,
-                          int count) {
+// wait for one of these bits. REQUIRES: bits.
+inline void FutexWake(const std::atomic<uint64_t>& word, uint32_t bits,
+                      int count) {
   const void* address = &word;
   syscall(SYS_futex, address, FUTEX_WAKE_BITSET, count, nullptr, nullptr, bits);
 }
 
-// To be called after the word has changed.
 inline void FutexWakeAll(const std::atomic<uint64_t>& word) {
-  const void* address = &word;
-  syscall(SYS_futex, address, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  FutexWake(word, kFutexAnyBits, INT_MAX);
 }
 
 // Adds one to the low half of `word` and wakes all who wait on it, in one call:

@@ -102,9 +102,9 @@ absl::Status Checkpointer::Wait(uint64_t version, absl::Time until) const {
     const uint64_t now = MonotonicNanos();
     if (now >= deadline) return NotYet(*core_, version);
     EVE_STEP("durable.wait");
-    FutexWaitFor(core_->region.words().beat, beat,
-                 std::min(deadline - now, kNanosPerSecond),
-                 FlusherTurn::kWatchBit);
+    FutexWait(core_->region.words().beat, beat,
+              std::min(deadline - now, kNanosPerSecond),
+              FlusherTurn::kWatchBit);
   }
 }
 

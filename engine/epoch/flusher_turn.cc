@@ -69,9 +69,9 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
       }
       continue;
     }
-    FutexWaitFor(words.beat, seen,
-                 std::min({patience.end - now, until - now, kLookNanos}),
-                 BitOf(version));
+    FutexWait(words.beat, seen,
+              std::min({patience.end - now, until - now, kLookNanos}),
+              BitOf(version));
   }
 }
 
@@ -88,8 +88,8 @@ void FlusherTurn::Wake(const std::optional<Flushed>& flushed) const {
   for (uint64_t version = flushed->from; version < flushed->to; ++version) {
     bits |= BitOf(version + 1);
   }
-  FutexWakeSome(beat, bits, INT_MAX);
-  FutexWakeSome(beat, ~bits, 1);
+  FutexWake(beat, bits, INT_MAX);
+  FutexWake(beat, ~bits, 1);
 }
 
 void FlusherTurn::Release(uint64_t ticket,
@@ -106,6 +106,7 @@ void FlusherTurn::Release(uint64_t ticket,
   EVE_STEP("flusher.released");
   // release: pairs with beat().
   words.beat.fetch_add(1, std::memory_order_release);
+  EVE_STEP("flusher.beat");
   Wake(flushed);
 }
 

@@ -64,6 +64,7 @@ struct CommitSlotFields {
   uint64_t file_bytes = 0;
   absl::Span<const CommitExtent> extents;  // at most kCommitExtentsMax
 };
+
 // How long the file was when the slot was written, at least: the size that one
 // with a list names may be older than what it lists.
 uint64_t FileBytesAt(const CommitSlot& slot);

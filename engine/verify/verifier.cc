@@ -121,6 +121,7 @@ class Verification {
   void Run(const File& file) {
     CheckRestOfFirstPage(file, log_);
     std::vector<CommitSlot> slots = ReadSlots(file, superblock_, log_, report_);
+    if (!slots.empty()) CheckFileSize(slots.front());
     DropIncomplete(slots);
     Offset root = Offset::FromBytes(options_.record_offset);
     if (slots.empty()) {
@@ -149,18 +150,22 @@ class Verification {
   }
 
  private:
+  // A slot without a list was flushed after the size of the file: if that is
+  // less now, somebody else has cut it.
+  void CheckFileSize(const CommitSlot& newest) {
+    if (newest.extent_count > 0 || newest.file_bytes <= report_.file_bytes) {
+      return;
+    }
+    log_.Add(CommitSlotPosition(newest.slot_index),
+             absl::StrCat("commit slot ", newest.slot_index,
+                          ": the file is truncated"),
+             absl::StrCat(newest.file_bytes, " bytes"),
+             absl::StrCat(report_.file_bytes, " bytes"));
+  }
+
   // The newest slot may list data that had not reached the disk when the power
   // failed; recovery takes the next one then.
   void DropIncomplete(std::vector<CommitSlot>& slots) {
-    // Cut by somebody else, if the size was flushed with what it tells of.
-    if (!slots.empty() && slots.front().extent_count == 0 &&
-        slots.front().file_bytes > report_.file_bytes) {
-      log_.Add(CommitSlotPosition(slots.front().slot_index),
-               absl::StrCat("commit slot ", slots.front().slot_index,
-                            ": the file is truncated"),
-               absl::StrCat(slots.front().file_bytes, " bytes"),
-               absl::StrCat(report_.file_bytes, " bytes"));
-    }
     while (slots.size() > 1 && !HasAllExtents(slots.front())) {
       log_.Warn(CommitSlotPosition(slots.front().slot_index),
                 absl::StrCat("commit slot ", slots.front().slot_index,

@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/file_bytes.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -28,6 +29,7 @@ namespace {
 
 using testing::ChildProcess;
 using testing::Quiet;
+using testing::ReadFile;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
@@ -45,16 +47,16 @@ class AdoptionTest : public ::testing::Test {
     });
     ASSERT_EQ(child.Wait(), -SIGKILL);
   }
-  std::string ReadFile() {
-    const File file = File::Open(path_, O_RDONLY).value();
-    std::string bytes(file.Size().value(), '\0');
-    EXPECT_OK(file.ReadAt(0, bytes.data(), bytes.size()));
-    return bytes;
+  // Visible, and nobody has made it durable.
+  void PutAndDie(const std::string& value) {
+    DoAndDie([&](Domain& domain, Strings& map) {
+      return domain.Sync().ok() && map.Put("k", value).ok();
+    });
   }
   // The block of a value that is alone in it, with a key of one byte, reached
   // the disk before its checksum was stored.
   void LoseChecksumOf(const std::string& value) {
-    const size_t at = ReadFile().find(value);
+    const size_t at = ReadFile(path_).find(value);
     ASSERT_NE(at, std::string::npos);
     const uint64_t header = at - 1 - sizeof(RecordBlock);
     ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
@@ -78,18 +80,14 @@ class AdoptionTest : public ::testing::Test {
 
 TEST_F(AdoptionTest, BlockWithoutItsChecksumIsNotAdopted) {
   const std::string value(600, 'v');
-  DoAndDie([&](Domain& domain, Strings& map) {
-    return domain.Sync().ok() && map.Put("k", value).ok();
-  });
+  PutAndDie(value);
   ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
   ExpectRolledBack();
 }
 
 TEST_F(AdoptionTest, RunWithoutItsChecksumIsNotAdopted) {
   const std::string value(3 << 20, 'v');
-  DoAndDie([&](Domain& domain, Strings& map) {
-    return domain.Sync().ok() && map.Put("k", value).ok();
-  });
+  PutAndDie(value);
   ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
   ExpectRolledBack();
 }
@@ -102,12 +100,12 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
     return map.Put("n", "durable").ok() && domain.Sync().ok() &&
            map.Put("n", "first  ").ok();
   });
-  const std::string first = ReadFile();
+  const std::string first = ReadFile(path_);
   std::filesystem::remove(path_ + "-lock");
   DoAndDie([](Domain&, Strings& map) {
     return map.Get("n").value() == "durable" && map.Put("n", "second ").ok();
   });
-  std::string second = ReadFile();
+  std::string second = ReadFile(path_);
   ASSERT_EQ(first.size(), second.size());
   // All but the commit slots.
   std::copy(first.begin() + kFirstBlockOffset, first.end(),
@@ -123,9 +121,7 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
 }
 
 TEST_F(AdoptionTest, WholeRootOfThisBootIsAdopted) {
-  DoAndDie([](Domain& domain, Strings& map) {
-    return domain.Sync().ok() && map.Put("k", "v").ok();
-  });
+  PutAndDie("v");
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
   EXPECT_EQ(map.Get("k").value(), "v");
@@ -142,9 +138,7 @@ class OtherRegionTest : public AdoptionTest,
                         public ::testing::WithParamInterface<OtherWord> {};
 
 TEST_P(OtherRegionTest, IsNotAdopted) {
-  DoAndDie([](Domain& domain, Strings& map) {
-    return domain.Sync().ok() && map.Put("k", "v").ok();
-  });
+  PutAndDie("v");
   {
     ASSERT_OK_AND_ASSIGN(const File lock, File::Open(path_ + "-lock", O_RDWR));
     uint8_t byte = 0;
@@ -173,9 +167,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // A file that was copied, with its lock file, is another file.
 TEST_F(AdoptionTest, CopyOfTheFileIsNotAdopted) {
-  DoAndDie([](Domain& domain, Strings& map) {
-    return domain.Sync().ok() && map.Put("k", "v").ok();
-  });
+  PutAndDie("v");
   std::filesystem::copy_file(path_, path_ + "2");
   std::filesystem::rename(path_ + "2", path_);
   ExpectRolledBack();

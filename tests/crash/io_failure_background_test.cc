@@ -8,15 +8,12 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/crash/io_failure_fixture.h"
-#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
 
 namespace eve {
 namespace {
 
 using testing::FailingCall;
-using testing::FlushedImage;
 using testing::Says;
 
 constexpr int kCommits = 60;
@@ -31,8 +28,8 @@ class IoFailureBackgroundTest : public testing::IoFailureTest {
   }
 
   // Stops where it cannot go on.
-  void Script(const std::string& path, int nth, const FailingCall& failing) {
-    absl::StatusOr<Domain> domain = Domain::Open(path, Options());
+  void Script(int nth, const FailingCall& failing) {
+    absl::StatusOr<Domain> domain = Domain::Open(path_, Options());
     if (!Says(domain.status())) return;
     absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
     if (!Says(map.status())) return;
@@ -67,23 +64,15 @@ class IoFailureBackgroundTest : public testing::IoFailureTest {
 };
 
 TEST_P(IoFailureBackgroundTest, LosesNothingThatWasSaidToBeDurable) {
-  for (int nth = 1;; nth += nth / 3 + 1) {
-    SCOPED_TRACE(absl::StrCat("call ", nth));
-    const testing::TempDir dir(Base());
-    const std::string path = dir.File("d.eve");
-    history_ = testing::History();
-    FlushedImage image(path);
+  const auto run = [&](int nth) {
     FailingCall failing(nth, GetParam());
-    Script(path, nth, failing);
+    Script(nth, failing);
     failing.Stop();
-    ExpectSurvivesPowerLoss(dir, path, image);
-    if (!HasFatalFailure()) ExpectThere(path);
-    ASSERT_FALSE(HasFailure());
-    if (failing.calls() < nth) {
-      EXPECT_GT(nth, 100);
-      break;
-    }
-  }
+    return failing.calls();
+  };
+  EXPECT_GT(ForEachCall({.run = run,
+                         .next = [](int nth) { return nth + nth / 3 + 1; }}),
+            100);
 }
 
 INSTANTIATE_TEST_SUITE_P(Errors, IoFailureBackgroundTest,

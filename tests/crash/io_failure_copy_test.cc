@@ -138,8 +138,9 @@ class IoFailureCopyTest : public testing::IoFailureTest {
     ASSERT_NO_FATAL_FAILURE(ExpectThere(path_));
   }
 
+  IoFailureCopyTest() { path_ = dir_.File("d.eve"); }
+
   const testing::TempDir dir_{Base()};
-  const std::string path_ = dir_.File("d.eve");
   const std::string to_ = dir_.File("copy.eve");
   Domain domain_;
   Strings map_{internal::CollectionRef{}};

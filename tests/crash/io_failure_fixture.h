@@ -193,6 +193,34 @@ class IoFailureTest : public ::testing::TestWithParam<Failure> {
     return done.status();
   }
 
+  struct Attempt {
+    std::function<void()> prepare = [] {};
+    // Fails the N-th call, and gives the number of calls.
+    std::function<int(int nth)> run;
+    // Before the domain is opened again.
+    std::function<void()> finish = [] {};
+    std::function<int(int nth)> next = [](int nth) { return nth + 1; };
+  };
+  // Attempts that for each N, at `path_` in a folder of its own, and looks what
+  // survives. Ends with an N that is not reached any more, which it gives, or
+  // with the first failure.
+  int ForEachCall(const Attempt& attempt) {
+    for (int nth = 1;; nth = attempt.next(nth)) {
+      SCOPED_TRACE(absl::StrCat("call ", nth));
+      const TempDir dir(Base());
+      path_ = dir.File("d.eve");
+      history_ = History();
+      FlushedImage image(path_);
+      attempt.prepare();
+      if (HasFailure()) return nth;
+      const int calls = attempt.run(nth);
+      if (!HasFailure()) ExpectSurvivesPowerLoss(dir, path_, image);
+      if (!HasFailure()) attempt.finish();
+      if (!HasFailure()) ExpectThere(path_);
+      if (HasFailure() || calls < nth) return nth;
+    }
+  }
+
   // Opens, has what was acknowledged, is whole, and works.
   void ExpectThere(const std::string& path) {
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path));
@@ -223,6 +251,7 @@ class IoFailureTest : public ::testing::TestWithParam<Failure> {
     history_ = before;
   }
 
+  std::string path_;
   History history_;
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "eve/eve.h"
@@ -17,14 +18,12 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
 
 namespace eve {
 namespace {
 
 using testing::ChildProcess;
 using testing::FailingCall;
-using testing::FlushedImage;
 using testing::Quiet;
 using testing::Says;
 using testing::SharedValue;
@@ -72,29 +71,6 @@ class IoFailureOpenTest : public testing::IoFailureTest {
     if (closes) history_.Acknowledge();
   }
 
-  // Calls `prepare` and `open` in a folder of its own for each N; `open` gives
-  // the number of calls.
-  void ForEachCall(const std::function<void()>& prepare,
-                   const std::function<int(int nth)>& open, int calls_min) {
-    for (int nth = 1;; ++nth) {
-      SCOPED_TRACE(absl::StrCat("call ", nth));
-      const testing::TempDir dir(Base());
-      path_ = dir.File("d.eve");
-      history_ = testing::History();
-      FlushedImage image(path_);
-      ASSERT_NO_FATAL_FAILURE(prepare());
-      const int calls = open(nth);
-      ASSERT_FALSE(HasFailure());
-      ASSERT_NO_FATAL_FAILURE(ExpectSurvivesPowerLoss(dir, path_, image));
-      ASSERT_NO_FATAL_FAILURE(ExpectThere(path_));
-      ASSERT_FALSE(HasFailure());
-      if (calls < nth) {
-        EXPECT_GT(nth, calls_min);
-        break;
-      }
-    }
-  }
-
   // What there was when the process died or closed is what there is, whatever
   // the opening met: a failed one takes nothing from the next.
   void ExpectNewest(Domain& domain) {
@@ -103,102 +79,100 @@ class IoFailureOpenTest : public testing::IoFailureTest {
     history_.ExpectOneOf(domain, map);
   }
 
-  std::string path_;
+  // What a reader, with the N-th call failing, makes of a domain that a process
+  // has closed, or not.
+  using Look = std::function<void(absl::StatusOr<Domain>)>;
+  int ReadAfter(bool closes, const Look& look) {
+    return ForEachCall({.prepare = [&] { WriteElsewhere(closes); },
+                        .run =
+                            [&](int nth) {
+                              DomainOptions options = Quiet();
+                              options.read_only = true;
+                              FailingCall failing(nth, GetParam());
+                              absl::StatusOr<Domain> domain =
+                                  Domain::Open(path_, options);
+                              failing.Stop();
+                              look(std::move(domain));
+                              return failing.calls();
+                            }});
+  }
 };
 
 TEST_P(IoFailureOpenTest, RecoveryAfterTheDeathOfAllCanBeTriedAgain) {
-  ForEachCall([&] { WriteElsewhere(/*closes=*/false); },
-              [&](int nth) {
-                FailingCall failing(nth, GetParam());
-                {
-                  absl::StatusOr<Domain> domain = Domain::Open(path_, Quiet());
-                  failing.Stop();
-                  if (Says(domain.status())) ExpectNewest(*domain);
-                }
-                if (failing.has_failed_to_flush()) return failing.calls();
-                absl::StatusOr<Domain> again = Domain::Open(path_, Quiet());
-                EXPECT_OK(again);
-                if (again.ok()) ExpectNewest(*again);
-                return failing.calls();
-              },
-              /*calls_min=*/30);
+  const auto run = [&](int nth) {
+    FailingCall failing(nth, GetParam());
+    {
+      absl::StatusOr<Domain> domain = Domain::Open(path_, Quiet());
+      failing.Stop();
+      if (Says(domain.status())) ExpectNewest(*domain);
+    }
+    if (failing.has_failed_to_flush()) return failing.calls();
+    absl::StatusOr<Domain> again = Domain::Open(path_, Quiet());
+    EXPECT_OK(again);
+    if (again.ok()) ExpectNewest(*again);
+    return failing.calls();
+  };
+  EXPECT_GT(ForEachCall({.prepare = [&] { WriteElsewhere(/*closes=*/false); },
+                         .run = run}),
+            30);
 }
 
 // The second opening fails as well, at each call in turn.
 TEST_P(IoFailureOpenTest, FailedRecoveriesAddUpToNothingLost) {
-  ForEachCall([&] { WriteElsewhere(/*closes=*/false); },
-              [&](int nth) {
-                int calls = 0;
-                for (int first = 1; first <= nth; first += 7) {
-                  FailingCall failing(first, GetParam());
-                  Says(Domain::Open(path_, Quiet()).status());
-                }
-                {
-                  FailingCall failing(nth, GetParam());
-                  Says(Domain::Open(path_, Quiet()).status());
-                  calls = failing.calls();
-                }
-                return calls;
-              },
-              /*calls_min=*/30);
+  const auto fail = [&](int nth) {
+    FailingCall failing(nth, GetParam());
+    Says(Domain::Open(path_, Quiet()).status());
+    return failing.calls();
+  };
+  const auto run = [&](int nth) {
+    for (int first = 1; first <= nth; first += 7) fail(first);
+    return fail(nth);
+  };
+  EXPECT_GT(ForEachCall({.prepare = [&] { WriteElsewhere(/*closes=*/false); },
+                         .run = run}),
+            30);
 }
 
 TEST_P(IoFailureOpenTest, AReaderOfAClosedDomainSeesAllOfIt) {
-  ForEachCall([&] { WriteElsewhere(/*closes=*/true); },
-              [&](int nth) {
-                DomainOptions options = Quiet();
-                options.read_only = true;
-                FailingCall failing(nth, GetParam());
-                absl::StatusOr<Domain> domain = Domain::Open(path_, options);
-                failing.Stop();
-                if (Says(domain.status())) ExpectNewest(*domain);
-                return failing.calls();
-              },
-              /*calls_min=*/10);
+  const auto look = [&](absl::StatusOr<Domain> domain) {
+    if (Says(domain.status())) ExpectNewest(*domain);
+  };
+  EXPECT_GT(ReadAfter(/*closes=*/true, look), 10);
 }
 
 // It takes no version that is not the newest instead.
 TEST_P(IoFailureOpenTest, AReaderOfADomainThatWasNotClosedIsRefused) {
-  ForEachCall([&] { WriteElsewhere(/*closes=*/false); },
-              [&](int nth) {
-                DomainOptions options = Quiet();
-                options.read_only = true;
-                FailingCall failing(nth, GetParam());
-                const absl::Status status =
-                    Domain::Open(path_, options).status();
-                failing.Stop();
-                EXPECT_FALSE(Says(status));
-                return failing.calls();
-              },
-              /*calls_min=*/10);
+  const auto look = [&](absl::StatusOr<Domain> domain) {
+    EXPECT_FALSE(Says(domain.status()));
+  };
+  EXPECT_GT(ReadAfter(/*closes=*/false, look), 10);
 }
 
 TEST_P(IoFailureOpenTest, AReaderBesideAWriterSeesTheNewestVersion) {
   Domain writer;
-  ForEachCall(
-      [&] {
-        ASSERT_OK_AND_ASSIGN(writer, Domain::Open(path_, Quiet()));
-        ASSERT_OK_AND_ASSIGN(Strings map, writer.Collection<Strings>("m"));
-        Write(writer, map);
-      },
-      [&](int nth) {
-        SharedValue<int> calls;
-        ChildProcess reader([&] {
-          DomainOptions options = Quiet();
-          options.read_only = true;
-          FailingCall failing(nth, GetParam());
-          absl::StatusOr<Domain> domain = Domain::Open(path_, options);
-          failing.Stop();
-          *calls = failing.calls();
-          if (Says(domain.status())) ExpectNewest(*domain);
-          return HasFailure() ? 1 : 0;
-        });
-        EXPECT_EQ(reader.Wait(), 0);
-        ExpectNewest(writer);
-        EXPECT_OK(writer.Close());
-        return *calls;
-      },
-      /*calls_min=*/10);
+  const auto prepare = [&] {
+    ASSERT_OK_AND_ASSIGN(writer, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, writer.Collection<Strings>("m"));
+    Write(writer, map);
+  };
+  const auto run = [&](int nth) {
+    SharedValue<int> calls;
+    ChildProcess reader([&] {
+      DomainOptions options = Quiet();
+      options.read_only = true;
+      FailingCall failing(nth, GetParam());
+      absl::StatusOr<Domain> domain = Domain::Open(path_, options);
+      failing.Stop();
+      *calls = failing.calls();
+      if (Says(domain.status())) ExpectNewest(*domain);
+      return HasFailure() ? 1 : 0;
+    });
+    EXPECT_EQ(reader.Wait(), 0);
+    ExpectNewest(writer);
+    EXPECT_OK(writer.Close());
+    return *calls;
+  };
+  EXPECT_GT(ForEachCall({.prepare = prepare, .run = run}), 10);
 }
 
 INSTANTIATE_TEST_SUITE_P(Errors, IoFailureOpenTest, testing::AllFailures(),

@@ -13,14 +13,12 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
 
 namespace eve {
 namespace {
 
 using testing::ChildProcess;
 using testing::FailingCall;
-using testing::FlushedImage;
 using testing::Quiet;
 using testing::Says;
 using testing::SharedValue;
@@ -140,31 +138,19 @@ class IoFailureProcessesTest : public testing::IoFailureTest {
     ASSERT_OK(Put(domain_, map_, "a", "2", Durability::kNone));
   }
 
-  std::string path_;
   Domain domain_;
   Strings map_{internal::CollectionRef{}};
 };
 
 TEST_P(IoFailureProcessesTest, TheOthersGoOnAndAreTold) {
-  for (int nth = 1;; ++nth) {
-    SCOPED_TRACE(absl::StrCat("call ", nth));
-    const testing::TempDir dir(Base());
-    path_ = dir.File("d.eve");
-    history_ = testing::History();
-    FlushedImage image(path_);
-    ASSERT_NO_FATAL_FAILURE(Open());
-    const int calls = FailOne(nth);
-    ASSERT_FALSE(HasFailure());
-    ASSERT_NO_FATAL_FAILURE(ExpectSurvivesPowerLoss(dir, path_, image));
+  const auto close = [&] {
     map_ = Strings(internal::CollectionRef{});
     if (Says(domain_.Close())) history_.Acknowledge();
-    ASSERT_NO_FATAL_FAILURE(ExpectThere(path_));
-    ASSERT_FALSE(HasFailure());
-    if (calls < nth) {
-      EXPECT_GT(nth, 40);
-      break;
-    }
-  }
+  };
+  EXPECT_GT(ForEachCall({.prepare = [&] { Open(); },
+                         .run = [&](int nth) { return FailOne(nth); },
+                         .finish = close}),
+            40);
 }
 
 INSTANTIATE_TEST_SUITE_P(Errors, IoFailureProcessesTest, testing::AllFailures(),

@@ -19,23 +19,22 @@
 #include "gtest/gtest.h"
 #include "tests/crash/io_failure_fixture.h"
 #include "tests/testing/quiet.h"
-#include "tests/testing/temp_dir.h"
 
 namespace eve::testing {
 
 class IoFailureScriptTest : public IoFailureTest {
  protected:
   // Stops where it cannot go on.
-  void Script(const std::string& path) {
-    absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+  void Script() {
+    absl::StatusOr<Domain> domain = Domain::Open(path_, Quiet());
     if (!Says(domain.status())) return;
     absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
     if (!Says(map.status())) return;
-    Write(path, *domain, *map);
+    Write(*domain, *map);
     if (Says(domain->Close())) history_.Acknowledge();
     map = absl::CancelledError();
     domain = absl::CancelledError();
-    domain = Domain::Open(path, Quiet());
+    domain = Domain::Open(path_, Quiet());
     if (!Says(domain.status())) return;
     map = domain->Collection<Strings>("m");
     if (!Says(map.status())) return;
@@ -44,7 +43,7 @@ class IoFailureScriptTest : public IoFailureTest {
     Says(Put(*domain, *map, "a", "4", Durability::kSync));
   }
 
-  void Write(const std::string& path, Domain& domain, const Strings& map) {
+  void Write(Domain& domain, const Strings& map) {
     Says(Put(domain, map, "a", "1", Durability::kNone));
     Says(Put(domain, map, "a", "2", Durability::kSync));
     Says(Put(domain, map, "large", std::string(700'000, 'l'),
@@ -57,7 +56,7 @@ class IoFailureScriptTest : public IoFailureTest {
     }
     Says(domain.Reclaim());
     {
-      auto impl = internal::OpenInstance(path, Quiet());
+      auto impl = internal::OpenInstance(path_, Quiet());
       if (impl.ok()) Says(PunchFree((*impl)->core(), 0, 100).status());
       if (impl.ok()) Says((*impl)->CutTail().status());
     }
@@ -69,22 +68,15 @@ class IoFailureScriptTest : public IoFailureTest {
   // The script with the N-th of the counted calls failing, for all N. Gives how
   // many there are.
   int FailEach(const Counts& counts, std::string_view refused = {}) {
-    for (int nth = 1;; ++nth) {
-      SCOPED_TRACE(absl::StrCat("call ", nth));
-      const TempDir dir(Base());
-      const std::string path = dir.File("d.eve");
-      history_ = History();
-      FlushedImage image(path);
+    const auto run = [&](int nth) {
       FailingCall failing(nth, GetParam(), counts, refused);
-      Script(path);
+      Script();
       failing.Stop();
-      ExpectSurvivesPowerLoss(dir, path, image);
-      if (!HasFatalFailure()) ExpectThere(path);
-      if (HasFailure() || failing.calls() < nth) {
-        RecordProperty("calls", nth - 1);
-        return nth - 1;
-      }
-    }
+      return failing.calls();
+    };
+    const int calls = ForEachCall({.run = run}) - 1;
+    RecordProperty("calls", calls);
+    return calls;
   }
 };
 

@@ -23,6 +23,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/file_bytes.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
@@ -32,6 +33,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using testing::ReadFile;
 using testing::SignalSelfAt;
 using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
@@ -41,14 +43,6 @@ DomainOptions Synchronous() {
   DomainOptions options = testing::Quiet();
   options.durability = Durability::kSync;
   return options;
-}
-
-std::string ReadAll(const std::string& path) {
-  absl::StatusOr<File> file = File::Open(path, O_RDONLY);
-  EXPECT_OK(file);
-  std::string bytes(file->Size().value(), '\0');
-  EXPECT_OK(file->ReadAt(0, bytes.data(), bytes.size()));
-  return bytes;
 }
 
 class OneFlushTest : public ::testing::Test {
@@ -129,7 +123,7 @@ TEST_F(OneFlushTest, ACommitTakesOneFlushAndSurvivesPowerLoss) {
     const CommitSlot slot = NewestSlot();
     EXPECT_EQ(slot.version, domain_.durable_version());
     EXPECT_GT(slot.extent_count, 0u);
-    EXPECT_EQ(ReadAfter(ReadAll(path_)), n);
+    EXPECT_EQ(ReadAfter(ReadFile(path_)), n);
   }
 }
 
@@ -137,9 +131,9 @@ TEST_F(OneFlushTest, ACommitTakesOneFlushAndSurvivesPowerLoss) {
 TEST_F(OneFlushTest, AMissingPageGivesTheCommitBefore) {
   Write(0);
   for (int64_t n = 1; n <= 6; ++n) {
-    const std::string before = ReadAll(path_);
+    const std::string before = ReadFile(path_);
     Write(n);
-    const std::string after = ReadAll(path_);
+    const std::string after = ReadFile(path_);
     int left_out = 0;
     for (uint64_t at = 0; at + kPageBytes <= after.size(); at += kPageBytes) {
       if (at + kPageBytes > before.size() ||
@@ -162,7 +156,7 @@ TEST_F(OneFlushTest, AMissingPageGivesTheCommitBefore) {
 TEST_F(OneFlushTest, AWrongByteAnywhereGivesTheCommitBefore) {
   Write(1);
   Write(2);
-  const std::string whole = ReadAll(path_);
+  const std::string whole = ReadFile(path_);
   const CommitSlot slot = NewestSlot();
   ASSERT_GT(slot.extent_count, 0u);
   for (uint32_t i = 0; i < slot.extent_count; ++i) {
@@ -202,7 +196,7 @@ TEST_F(OneFlushTest, WhatIsDeadIsNotListed) {
   ASSERT_OK(domain_.Swap(
       [&](Transaction& txn) { return map.In(txn).Erase("k").status(); }, none));
   EXPECT_EQ(Flushes([&] { Write(1); }), 1);
-  std::string bytes = ReadAll(path_);
+  std::string bytes = ReadFile(path_);
   const size_t middle = bytes.find(run);
   ASSERT_NE(middle, std::string::npos);
   bytes.replace(middle, 1000, 1000, 'x');
@@ -220,7 +214,7 @@ TEST_F(OneFlushTest, ARunIsListed) {
   Write(2);
   const std::string run(3 << 20, 'r');
   EXPECT_EQ(Flushes([&] { ASSERT_OK(map.Put("k", run)); }), 1);
-  std::string bytes = ReadAll(path_);
+  std::string bytes = ReadFile(path_);
   const size_t begin = bytes.find(run);
   ASSERT_NE(begin, std::string::npos);
   EXPECT_EQ(ReadAfter(bytes), 2);
@@ -241,7 +235,7 @@ TEST_F(OneFlushTest, AfterAFoldTwoFlushes) {
   EXPECT_EQ(Flushes([&] { Write(4); }), 2);
   EXPECT_EQ(NewestSlot().extent_count, 0u);
   EXPECT_EQ(Flushes([&] { Write(5); }), 1);
-  EXPECT_EQ(ReadAfter(ReadAll(path_)), 5);
+  EXPECT_EQ(ReadAfter(ReadFile(path_)), 5);
 }
 
 TEST_F(OneFlushTest, TooMuchForAListTakesTwoFlushes) {
@@ -258,9 +252,9 @@ TEST_F(OneFlushTest, TooMuchForAListTakesTwoFlushes) {
 TEST_F(OneFlushTest, ListsAllSinceTheDurableVersion) {
   Write(1);
   for (int64_t n = 2; n < 300; ++n) Write(n, Durability::kNone);
-  const std::string before = ReadAll(path_);
+  const std::string before = ReadFile(path_);
   EXPECT_EQ(Flushes([&] { Write(300); }), 1);
-  EXPECT_EQ(ReadAfter(ReadAll(path_)), 300);
+  EXPECT_EQ(ReadAfter(ReadFile(path_)), 300);
   // What had been written without a flush is as good as not there.
   EXPECT_EQ(ReadAfter(before), 1);
 }
@@ -288,7 +282,7 @@ TEST_F(OneFlushTest, SettledSlotsNeedNoList) {
   EXPECT_EQ(after.newest, before.newest);
   EXPECT_EQ(after.second, before.second);
   // An old leaf's checksum rots: the newest version is there all the same.
-  std::string bytes = ReadAll(path_);
+  std::string bytes = ReadFile(path_);
   bytes[SegmentOffset(listed.extents[0].segment).bytes() +
         listed.extents[0].from_units * kUnitBytes + 20] ^= 1;
   const std::string path = dir_.File("rot.eve");
@@ -344,7 +338,7 @@ TEST_F(OneFlushTest, DeathAtEachStepLosesNothing) {
     EXPECT_EQ(left.pending.front(), domain_.Now().value().version());
     Write(n + 2);
     EXPECT_TRUE(ReadDurableCandidates(impl_->core().region).pending.empty());
-    EXPECT_EQ(ReadAfter(ReadAll(path_)), n + 2);
+    EXPECT_EQ(ReadAfter(ReadFile(path_)), n + 2);
     testing::ExpectCleanCheck(path_, domain_);
   }
 }

@@ -113,32 +113,46 @@ TEST_P(TruncationTest, AnywhereIsACleanError) {
   EXPECT_GT(refused, 300);
 }
 
-// Slots with a list reach the disk together with what they list. Without the
-// rest of the file they look like commits that the power failed under; but this
-// boot knows that they were not.
-TEST(SynchronousTruncationTest, WhatWasAcknowledgedIsMissed) {
+// A synchronous commit's slot reaches the disk together with what it lists.
+// With the rest of the file cut off that looks like a commit that the power
+// failed under, and the root before it is whole. But of one that was killed
+// this boot knows that it was acknowledged, and of one that was closed the slot
+// tells.
+class GrownTruncationTest : public ::testing::TestWithParam<bool> {};
+
+TEST_P(GrownTruncationTest, WhatWasAcknowledgedIsMissed) {
+  const bool closes = GetParam();
   TempDir dir;
   const std::string path = dir.File("d.eve");
+  testing::SharedValue<uint64_t> before;
   testing::ChildProcess child([&] {
     DomainOptions options = Quiet();
     options.durability = Durability::kSync;
     absl::StatusOr<Domain> domain = Domain::Open(path, options);
     if (!domain.ok()) return 1;
-    absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
-    for (int i = 0; map.ok() && i < 1000; ++i) {
-      if (!map->Put("k" + std::to_string(i), std::string(3000, 'v')).ok()) {
+    {
+      absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
+      if (!map.ok() || !map->Put("k", "v").ok() || !domain->Sync().ok()) {
         return 2;
       }
+      *before = std::filesystem::file_size(path);
+      if (!map->Put("run", std::string(3 << 20, 'v')).ok()) return 3;
     }
-    ::raise(SIGKILL);
-    return 3;
+    if (!closes) ::raise(SIGKILL);
+    return domain->Close().ok() ? 0 : 4;
   });
-  ASSERT_EQ(child.Wait(), -SIGKILL);
-  ASSERT_GT(std::filesystem::file_size(path), 2 * kSegmentBytes);
-  ASSERT_EQ(::truncate(path.c_str(), 2 * kSegmentBytes), 0);
-  ExpectTruncated(path, 2 * kSegmentBytes, /*is_read_only=*/true);
-  ExpectTruncated(path, 2 * kSegmentBytes, /*is_read_only=*/false);
+  ASSERT_EQ(child.Wait(), closes ? 0 : -SIGKILL);
+  if (closes) std::filesystem::remove(path + "-lock");
+  ASSERT_GT(std::filesystem::file_size(path), *before);
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(*before)), 0);
+  ExpectTruncated(path, *before, /*is_read_only=*/true);
+  ExpectTruncated(path, *before, /*is_read_only=*/false);
 }
+
+INSTANTIATE_TEST_SUITE_P(Ends, GrownTruncationTest, ::testing::Bool(),
+                         [](const ::testing::TestParamInfo<bool>& info) {
+                           return info.param ? "Closed" : "Killed";
+                         });
 
 TEST(MappedTruncationTest, WhoMeetsTheEndDies) {
   TempDir dir;

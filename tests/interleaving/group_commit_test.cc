@@ -46,11 +46,15 @@ DomainOptions Synchronous() {
   return options;
 }
 
-// All that a flusher passes with the ticket in its hands.
+// All that a flusher passes with the ticket in its hands, and behind that.
 constexpr const char* kFlusherSteps[] = {
     "flusher.taken",          "checkpoint.slot_taken", "one_flush.announced",
     "one_flush.slot_written", "one_flush.flushed",     "checkpoint.durable",
-    "flusher.before_release", "flusher.released"};
+    "flusher.before_release", "flusher.released",      "flusher.beat"};
+
+bool HadTicketAt(std::string_view step) {
+  return step != "flusher.released" && step != "flusher.beat";
+}
 
 class GroupCommitTest : public ::testing::Test {
  protected:
@@ -171,7 +175,7 @@ TEST_F(GroupCommitTest, AStoppedFlusherIsWaitedForOnce) {
       EXPECT_GE(domain_.durable_version(), done.version);
     }
     ClearStepHook();
-    const bool had_it = std::string_view(step) != "flusher.released";
+    const bool had_it = HadTicketAt(step);
     EXPECT_EQ(in_vain, had_it ? 1 : 0);
     EXPECT_EQ(waits, had_it ? 1 : 0);
     child.Signal(SIGCONT);
@@ -196,7 +200,7 @@ TEST_F(GroupCommitTest, ADeadFlusherIsReplaced) {
     });
     ASSERT_OK_AND_ASSIGN(const Commit done, Put("n", n + 1));
     ClearStepHook();
-    EXPECT_EQ(dead, std::string_view(step) != "flusher.released" ? 1 : 0);
+    EXPECT_EQ(dead, HadTicketAt(step) ? 1 : 0);
     EXPECT_EQ(domain_.durable_version(), done.version);
     EXPECT_EQ(words().flusher, 0u);
     ASSERT_OK(Put("n", n + 2));
@@ -207,6 +211,33 @@ TEST_F(GroupCommitTest, ADeadFlusherIsReplaced) {
     EXPECT_EQ(map.Get("n").value(), n + 2);
     n += 100;
   }
+}
+
+// One that dies between the beat and waking leaves sleepers, who look.
+TEST_F(GroupCommitTest, WhoIsNotWokenLooks) {
+  ChildProcess flusher([this] {
+    auto other = Domain::Open(path_, Synchronous());
+    if (!other.ok()) return 1;
+    auto map = other->Collection<Numbers>("m");
+    if (!map.ok()) return 2;
+    SetStepHook([](std::string_view step) {
+      if (step == "one_flush.slot_written") ::raise(SIGSTOP);
+      if (step == "flusher.beat") ::raise(SIGKILL);
+    });
+    return map->Put("n", 1).ok() ? 0 : 3;
+  });
+  flusher.AwaitStopped();
+  std::atomic<bool> waits{false};
+  SetStepHook([&](std::string_view step) {
+    if (step == "flusher.wait") waits = true;
+  });
+  std::thread waiter([&] { EXPECT_OK(Put("n", 2)); });
+  while (!waits) std::this_thread::yield();
+  flusher.Signal(SIGCONT);
+  EXPECT_EQ(flusher.Wait(), -SIGKILL);
+  waiter.join();
+  ClearStepHook();
+  EXPECT_EQ(domain_.durable_version(), domain_.Now().value().version());
 }
 
 // Who waits while the flush fails is told, and so is everybody after.

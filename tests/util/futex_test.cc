@@ -19,7 +19,7 @@ class Waiter {
   Waiter(const std::atomic<uint64_t>& word, uint32_t bits)
       : thread_([this, &word, bits] {
           while (!is_over_) {
-            if (FutexWaitFor(word, 0, kVeryLong, bits)) ++woken_;
+            if (FutexWait(word, 0, kVeryLong, bits)) ++woken_;
           }
         }) {}
   ~Waiter() { thread_.join(); }
@@ -28,7 +28,7 @@ class Waiter {
   void End(const std::atomic<uint64_t>& word, uint32_t bits) {
     const int before = woken_;
     is_over_ = true;
-    while (woken_ == before) FutexWakeSome(word, bits, 1);
+    while (woken_ == before) FutexWake(word, bits, 1);
   }
 
  private:
@@ -42,7 +42,7 @@ TEST(FutexTest, OnlyThoseOfTheBitsAreWoken) {
   Waiter left(word, 0b0101);
   Waiter right(word, 0b1010);
   for (int round = 1; round <= 100; ++round) {
-    while (left.woken() < round) FutexWakeSome(word, 0b0100, 2);
+    while (left.woken() < round) FutexWake(word, 0b0100, 2);
   }
   EXPECT_EQ(right.woken(), 0);
   left.End(word, 0b0001);
@@ -59,16 +59,16 @@ TEST(FutexTest, AnyBitsAreAmongAll) {
 
 TEST(FutexTest, ReturnsAtOnceWhenTheWordHasChanged) {
   const std::atomic<uint64_t> word{2};
-  EXPECT_TRUE(FutexWaitFor(word, 1, kVeryLong, 1));
+  EXPECT_TRUE(FutexWait(word, 1, kVeryLong, 1));
   EXPECT_TRUE(FutexWait(word, 1, kVeryLong));
 }
 
 TEST(FutexTest, EndsAtItsTime) {
   const std::atomic<uint64_t> word{1};
   const uint64_t begin = MonotonicNanos();
-  EXPECT_FALSE(FutexWaitFor(word, 1, 3 * kNanosPerMilli, 1));
+  EXPECT_FALSE(FutexWait(word, 1, 3 * kNanosPerMilli, 1));
   EXPECT_GE(MonotonicNanos() - begin, 3 * kNanosPerMilli);
-  EXPECT_FALSE(FutexWaitFor(word, 1, 0, 1));
+  EXPECT_FALSE(FutexWait(word, 1, 0, 1));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "engine/format/node_layout.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/file_bytes.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -35,13 +36,6 @@ void WriteDomain(const std::string& path, char first, char second) {
   ASSERT_OK(map.Put("k", Value(first)));
   ASSERT_OK(map.Put("k", Value(second)));
   ASSERT_OK(domain.Close());
-}
-
-std::string ReadAll(const std::string& path) {
-  const File file = File::Open(path, O_RDONLY).value();
-  std::string bytes(file.Size().value(), '\0');
-  EXPECT_OK(file.ReadAt(0, bytes.data(), bytes.size()));
-  return bytes;
 }
 
 void WriteAll(const std::string& path, const std::string& bytes) {
@@ -96,7 +90,7 @@ class MisdirectedTest : public ::testing::Test {
 
 TEST_F(MisdirectedTest, BlocksInEachOthersPlaceAreFound) {
   ASSERT_NO_FATAL_FAILURE(WriteDomain(path_, 'o', 'n'));
-  std::string bytes = ReadAll(path_);
+  std::string bytes = ReadFile(path_);
   ASSERT_FALSE(IsDamageFound(VerifyImage(bytes)));
   const Place before = FindBlock(bytes, 'o');
   const Place now = FindBlock(bytes, 'n');
@@ -111,8 +105,8 @@ TEST_F(MisdirectedTest, ABlockOfAnotherDomainIsFoundWhereItLies) {
   const std::string other = dir_.File("other.eve");
   ASSERT_NO_FATAL_FAILURE(WriteDomain(path_, 'o', 'n'));
   ASSERT_NO_FATAL_FAILURE(WriteDomain(other, 'o', 'x'));
-  std::string bytes = ReadAll(path_);
-  const std::string foreign = ReadAll(other);
+  std::string bytes = ReadFile(path_);
+  const std::string foreign = ReadFile(other);
   const Place now = FindBlock(bytes, 'n');
   const Place there = FindBlock(foreign, 'x');
   ASSERT_EQ(now.at, there.at);

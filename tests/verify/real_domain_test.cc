@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "engine/verify/verify_chain.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/file_bytes.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/verify/verify_image.h"
@@ -27,14 +27,6 @@ namespace eve::testing {
 namespace {
 
 using Strings = Map<std::string, std::string>;
-
-std::string ReadFile(const std::string& path) {
-  std::string bytes(std::filesystem::file_size(path), '\0');
-  std::ifstream in(path, std::ios::binary);
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  EXPECT_TRUE(in.good());
-  return bytes;
-}
 
 VerifyReport VerifyPath(const std::string& path, uint64_t record_offset = 0) {
   absl::StatusOr<File> file = File::Open(path, O_RDONLY);
