@@ -49,9 +49,13 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
                                      uint64_t until, Patience& patience) {
   RegionWords& words = region_->words();
   EVE_STEP("flusher.wait");
+  bool is_woken = true;
   for (uint64_t now = MonotonicNanos();; now = MonotonicNanos()) {
     uint64_t holder = words.flusher.load(std::memory_order_relaxed);
-    if (holder == 0 || beat() != seen || now >= until) return 0;
+    if (holder == 0 || beat() != seen || now >= until) {
+      if (!is_woken) EVE_STEP("flusher.looked");
+      return 0;
+    }
     if (holder != patience.ticket) {
       patience.ticket = holder;
       patience.end =
@@ -69,9 +73,10 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
       }
       continue;
     }
-    FutexWait(words.beat, seen,
-              std::min({patience.end - now, until - now, kLookNanos}),
-              BitOf(version));
+    is_woken =
+        FutexWait(words.beat, seen,
+                  std::min({patience.end - now, until - now, kLookNanos}),
+                  BitOf(version));
   }
 }
 

@@ -119,6 +119,9 @@ class IoFailureCopyTest : public testing::IoFailureTest {
       const absl::Status status = domain_.Backup(to_, options).status();
       failing.Stop();
       ExpectSays(status);
+      // What is on no disk is no copy.
+      EXPECT_FALSE(status.ok() && (failing.has_failed_to_sync() ||
+                                   failing.has_failed_to_flush()));
       ASSERT_NO_FATAL_FAILURE(ExpectNothingHalf(status, old));
       ASSERT_NO_FATAL_FAILURE(ExpectSourceWorks(nth));
       ASSERT_FALSE(HasFailure()) << status;

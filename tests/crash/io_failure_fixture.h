@@ -76,6 +76,7 @@ class FailingCall {
           if (call != nth && !(failure.is_sticky && call > nth)) return 0;
           if (IsOfAFlush(point)) seen->has_failed_to_flush = true;
           if (point == "file.write") seen->has_failed_to_write = true;
+          if (point == "file.sync") seen->has_failed_to_sync = true;
           return failure.error;
         });
   }
@@ -87,6 +88,7 @@ class FailingCall {
   int calls() const { return seen_->calls; }
   // What was not acknowledged may be lost then.
   bool has_failed_to_flush() const { return seen_->has_failed_to_flush; }
+  bool has_failed_to_sync() const { return seen_->has_failed_to_sync; }
   bool has_failed_to_write() const { return seen_->has_failed_to_write; }
 
  private:
@@ -94,6 +96,7 @@ class FailingCall {
     std::atomic<int> calls{0};
     std::atomic<bool> has_failed_to_flush{false};
     std::atomic<bool> has_failed_to_write{false};
+    std::atomic<bool> has_failed_to_sync{false};
   };
   // Each is final. So are some writes: those of slots.
   static bool IsOfAFlush(std::string_view point) {

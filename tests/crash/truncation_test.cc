@@ -7,15 +7,21 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <tuple>
+#include <vector>
 
+#include "engine/checkpoint/recovery.h"
 #include "engine/file/file.h"
+#include "engine/format/commit_slot.h"
 #include "engine/format/constants.h"
+#include "engine/format/superblock.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/file_bytes.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
@@ -147,6 +153,90 @@ TEST_P(GrownTruncationTest, WhatWasAcknowledgedIsMissed) {
   ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(*before)), 0);
   ExpectTruncated(path, *before, /*is_read_only=*/true);
   ExpectTruncated(path, *before, /*is_read_only=*/false);
+}
+
+// An image of another time, written over the file in this boot, with its newest
+// commit half on disk: that a region of now knows newer versions says nothing
+// of its slots.
+TEST(OtherTimeTest, WhatAnotherIncarnationPromisedIsNotMissed) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  testing::SharedValue<uint64_t> before;
+  const auto commit = [&](bool notes_size) {
+    testing::ChildProcess child([&] {
+      DomainOptions options = Quiet();
+      options.durability = Durability::kSync;
+      absl::StatusOr<Domain> domain = Domain::Open(path, options);
+      if (!domain.ok()) return 1;
+      absl::StatusOr<Strings> map = domain->Collection<Strings>("m");
+      if (!map.ok() || !map->Put("k", "v").ok() || !domain->Sync().ok()) {
+        return 2;
+      }
+      if (notes_size) *before = std::filesystem::file_size(path);
+      if (!map->Put("run", std::string(3 << 20, 'v')).ok()) return 3;
+      return ::raise(SIGKILL);
+    });
+    ASSERT_EQ(child.Wait(), -SIGKILL);
+  };
+  ASSERT_NO_FATAL_FAILURE(commit(/*notes_size=*/true));
+  const std::string image = testing::ReadFile(path).substr(0, *before);
+  ASSERT_NO_FATAL_FAILURE(commit(/*notes_size=*/false));
+  {
+    ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(*before)), 0);
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
+    ASSERT_OK(file.WriteAt(0, image.data(), image.size()));
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("k").value(), "v");
+  EXPECT_CODE(map.Get("run"), absl::StatusCode::kNotFound);
+}
+
+// Writes the slot again with other fields.
+void ChangeSlot(const File& file, const uint8_t* uuid, uint32_t index,
+                const std::function<void(CommitSlotFields&)>& change) {
+  CommitSlot slot;
+  ASSERT_OK(file.ReadAt(CommitSlotPosition(index), &slot, sizeof(slot)));
+  ASSERT_EQ(slot.extent_count, 0u);
+  CommitSlotFields fields{
+      slot.incarnation,   slot.version,    slot.record, slot.record_hash,
+      slot.segment_count, slot.file_bytes, {}};
+  change(fields);
+  const CommitSlot changed = MakeCommitSlot(index, fields, uuid);
+  ASSERT_OK(file.WriteAt(CommitSlotPosition(index), &changed, sizeof(changed)));
+}
+
+// Eve cuts the file for the two newest roots, and does not ask older ones. When
+// both have rotted, one that was longer is no sign of an outsider.
+TEST(OwnCutTest, OlderSlotsMaySayMoreThanTheFileHas) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    for (const char* value : {"oldest", "long", "newest"}) {
+      ASSERT_OK(map.Put("k", value));
+      ASSERT_OK(domain.Sync());
+    }
+    ASSERT_OK(domain.Close());
+  }
+  std::filesystem::remove(path + "-lock");
+  {
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
+    Superblock superblock;
+    ASSERT_OK(file.ReadAt(0, &superblock, sizeof(superblock)));
+    ASSERT_OK_AND_ASSIGN(const std::vector<CommitSlot> slots,
+                         ReadCommitSlots(file, superblock));
+    ASSERT_GE(slots.size(), 3u);
+    ChangeSlot(file, superblock.uuid, slots[0].slot_index,
+               [](CommitSlotFields& fields) { ++fields.record_hash; });
+    ChangeSlot(file, superblock.uuid, slots[1].slot_index,
+               [](CommitSlotFields& fields) { fields.file_bytes <<= 1; });
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("k").value(), "oldest");
+  testing::ExpectCleanCheck(path, domain);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ends, GrownTruncationTest, ::testing::Bool(),
