@@ -3,8 +3,9 @@
 // Threads:    any may flush, one at a time, as those of a domain do.
 // Processes:  forked children add to it; two processes do not flush at once.
 // Owns:       two images in shared memory, of files up to 64 MiB.
-// Lifetime:   as an observer of files it is there before the file, one at a
-// time. Errors:     aborts. Cost:       reads the file at each flush.
+// Lifetime:   made before the file is, and the only observer of files then.
+// Errors:     aborts.
+// Cost:       reads the file at each flush.
 #ifndef EVE_TESTS_TESTING_FLUSHED_IMAGE_H_
 #define EVE_TESTS_TESTING_FLUSHED_IMAGE_H_
 
