@@ -45,8 +45,9 @@ class Epoch {
   }
 
   // The same until `version`, as another history's first. `knows_newer`: what
-  // is newer was left out for what the lock file says, a failed flush, and may
-  // be there after all when that is gone.
+  // is newer may be there after all when recovery is cut off. It was left out
+  // for what the lock file says, a failed flush, and that is gone; or its slot
+  // was torn, and a torn write over it has mended that.
   Epoch UpTo(uint64_t version, bool knows_newer) const {
     Epoch copy = *this;
     copy.opened_ = 0;
