@@ -40,10 +40,12 @@ class RestTest : public ::testing::Test {
   }
   static void AwaitTicks() {
     std::atomic<int> ticks{0};
+    std::atomic<int> checkpoint_ticks{0};
     const ScopedStepHook hook([&](std::string_view step) {
-      if (step == "background.tick") ++ticks;
+      if (step == "reclaimer.tick") ++ticks;
+      if (step == "checkpoints.tick") ++checkpoint_ticks;
     });
-    while (ticks < 300) std::this_thread::yield();
+    while (ticks < 300 || checkpoint_ticks < 300) std::this_thread::yield();
   }
   void PutAll(Strings& map, char byte) {
     ASSERT_OK(domain_.Swap([&](Transaction& transaction) -> absl::Status {

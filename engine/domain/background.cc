@@ -1,7 +1,7 @@
-// What a domain does between the calls of its users: fold, free, retire,
-// prepare segments, checkpoint.
+// What a domain does between the calls of its users, on two threads: fold,
+// free, retire, move and prepare segments on the reclaimer; checkpoints on the
+// other.
 
-#include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -124,21 +124,31 @@ void DomainImpl::ReclaimBeforeGrowth() {
   compactor_->Plan(collector_->survey()).IgnoreError();
 }
 
-void DomainImpl::WakeBackground() {
-  if (!options_.background) return;
-  // One wake-up at a time: a burst of claims is one reason to look.
-  if (wake_.exchange(true)) return;
-  // It either has not looked yet or sleeps: no notice falls in between.
-  { std::lock_guard lock(background_mutex_); }
-  background_wake_.notify_one();
+absl::Status DomainImpl::StartBackground() {
+  EVE_RETURN_IF_ERROR(
+      reclaimer_.Start(options_.checkpoint_every, [this](bool is_due) {
+        ReclaimTick(is_due);
+        slow_readers_.Deliver();
+        return options_.checkpoint_every;
+      }));
+  return checkpoints_.Start(options_.checkpoint_every, [this](bool is_due) {
+    return CheckpointTick(is_due);
+  });
 }
 
-void DomainImpl::BackgroundTick(bool is_due) {
-  EVE_STEP("background.tick");
+void DomainImpl::StopBackground() {
+  reclaimer_.Stop();
+  checkpoints_.Stop();
+}
+
+void DomainImpl::PrepareSegments() {
   while (core_.source->PrepareOne()) {
   }
-  // Before the root is looked at: what is asked for later has a tick to come.
-  const bool is_durability_wanted = is_durability_wanted_.exchange(false);
+}
+
+void DomainImpl::ReclaimTick(bool is_due) {
+  EVE_STEP("reclaimer.tick");
+  PrepareSegments();
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
@@ -150,8 +160,6 @@ void DomainImpl::BackgroundTick(bool is_due) {
   const uint64_t version = root->version();
   const uint64_t unfolded = version - root->record().folded_version;
   root->Reset();
-  // First: somebody waits for it, and asks again if this fails.
-  if (is_durability_wanted) checkpointer_->Commit(version).IgnoreError();
   GatherVictims();
   // Errors stay in the domain: the next Sync or Reclaim meets and returns them.
   const uint64_t claims = core_.source->claims();
@@ -168,22 +176,29 @@ void DomainImpl::BackgroundTick(bool is_due) {
   }
   if (room.owns_lock()) room.unlock();
   if (is_due) Rest(version);
-  if (is_due && (options_.durability == Durability::kCheckpoint ||
-                 HoldsMoreThanLives())) {
-    CheckpointInBackground();
-  }
-  if (is_due && std::exchange(settled_at_, version) == version) {
-    checkpointer_->Settle().IgnoreError();
-  }
   if (is_due) GiveBack(core_, HasRested()).IgnoreError();
 }
 
-void DomainImpl::CheckpointInBackground() {
+// On a thread of its own: while the device works, nobody else would prepare
+// segments, and what a checkpoint makes free would not be freed.
+absl::Duration DomainImpl::CheckpointTick(bool is_due) {
+  EVE_STEP("checkpoints.tick");
   const uint64_t begin = MonotonicNanos();
-  if (!pacer_.IsDue(begin)) return;
+  // Before the root is looked at: what is asked for later has a tick to come.
+  const bool is_wanted = is_durability_wanted_.exchange(false);
+  const absl::StatusOr<uint64_t> version = NewestVersion();
+  if (!version.ok()) return options_.checkpoint_every;
+  // First: somebody waits for it, and asks again if this fails.
+  if (is_wanted) checkpointer_->Commit(*version).IgnoreError();
+  if (!is_due) return absl::ZeroDuration();
   // An error stays in the domain: the next Sync meets it.
-  checkpointer_->Run().IgnoreError();
-  pacer_.Ran(begin, MonotonicNanos());
+  if (options_.durability == Durability::kCheckpoint || HoldsMoreThanLives()) {
+    checkpointer_->Run().IgnoreError();
+  }
+  if (std::exchange(settled_at_, *version) == *version) {
+    checkpointer_->Settle().IgnoreError();
+  }
+  return pacer_.RestAfter(absl::Nanoseconds(MonotonicNanos() - begin));
 }
 
 bool DomainImpl::HasRested() const {
@@ -228,24 +243,8 @@ void DomainImpl::GatherVictims() {
   for (size_t n = 0; n < kGatherBlocks; n += kGatherStep) {
     const absl::StatusOr<bool> more = compactor_->GatherRests(kGatherStep);
     if (!more.ok() || !*more) return;
-  }
-}
-
-void DomainImpl::RunBackground() {
-  const auto interval = absl::ToChronoNanoseconds(options_.checkpoint_every);
-  auto due = std::chrono::steady_clock::now() + interval;
-  std::unique_lock lock(background_mutex_);
-  while (!stop_) {
-    background_wake_.wait_until(lock, due,
-                                [this] { return stop_ || wake_.load(); });
-    if (stop_) break;
-    wake_ = false;
-    const bool is_due = std::chrono::steady_clock::now() >= due;
-    lock.unlock();
-    BackgroundTick(is_due);
-    slow_readers_.Deliver();
-    lock.lock();
-    if (is_due) due = std::chrono::steady_clock::now() + interval;
+    // A writer that finds none ready fills one itself.
+    PrepareSegments();
   }
 }
 

@@ -1,7 +1,6 @@
 #include "engine/domain/domain_impl.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -16,7 +15,7 @@
 namespace eve::internal {
 namespace {
 
-// Commits that may be unfolded before the background thread is woken, and
+// Commits that may be unfolded before the reclaimer is woken, and
 // before a writer folds by itself so that recovery and stat never walk far.
 constexpr uint64_t kFoldSoon = 1024;
 constexpr uint64_t kFoldNow = 4096;
@@ -25,7 +24,7 @@ constexpr uint64_t kFoldAgain = 256;
 // With more than this a domain whose accounting cannot be read takes no more
 // commits: a file with a chain of kChainMax could not be opened again.
 constexpr uint64_t kUnfoldedMax = 1 << 16;
-// Who waits for the background thread's flush.
+// Who waits for the checkpoint thread's flush.
 constexpr absl::Duration kAskAgain = absl::Seconds(1);
 
 absl::Status CheckName(std::string_view name) {
@@ -64,15 +63,14 @@ absl::Status DomainImpl::Start(const std::string& path) {
     return CommittedFill(core_, segment);
   };
   core_.source->reclaim = [this] { ReclaimBeforeGrowth(); };
-  core_.source->claimed = [this] { WakeBackground(); };
+  if (options_.background) {
+    core_.source->claimed = [this] { reclaimer_.Wake(); };
+  }
   // The first opener is alone for a moment.
   if (!core_.recovery_note.empty()) CutTailIfAlone();
   EVE_ASSIGN_OR_RETURN(std::vector<uint32_t> half_full, FindHalfFull(core_));
   core_.source->OfferHalfFull(std::move(half_full));
-  if (options_.background) {
-    background_ = std::thread([this] { RunBackground(); });
-  }
-  return absl::OkStatus();
+  return options_.background ? StartBackground() : absl::OkStatus();
 }
 
 absl::Status DomainImpl::StartIn(File file, const std::string& path) {
@@ -81,14 +79,7 @@ absl::Status DomainImpl::StartIn(File file, const std::string& path) {
 }
 
 DomainImpl::~DomainImpl() {
-  if (background_.joinable()) {
-    {
-      std::lock_guard lock(background_mutex_);
-      stop_ = true;
-    }
-    background_wake_.notify_all();
-    background_.join();
-  }
+  StopBackground();
   if (checkpointer_ == nullptr) {  // never started, or read-only
     DetachRegion(core_);
     return;
@@ -111,9 +102,9 @@ DomainImpl::~DomainImpl() {
 
 absl::StatusOr<uint64_t> DomainImpl::CutTail() {
   EVE_RETURN_IF_ERROR(CheckWritable());
-  if (background_.joinable()) {
+  if (reclaimer_.is_running()) {
     return absl::FailedPreconditionError(
-        absl::StrCat(core_.path, ": opened with a background thread"));
+        absl::StrCat(core_.path, ": opened with background threads"));
   }
   return eve::CutTail(core_, *checkpointer_, *collector_, CutHow::kAll);
 }
@@ -236,8 +227,9 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   ReturnWriter(std::move(writer));
   if (!result.ok()) return result.status();
   if (result->left_graveyard) may_have_graveyards_ = true;
-  if (result->unfolded >= kFoldSoon && result->unfolded % 256 == 0) {
-    WakeBackground();
+  if (options_.background && result->unfolded >= kFoldSoon &&
+      result->unfolded % 256 == 0) {
+    reclaimer_.Wake();
   }
   if (durability == Durability::kSync) {
     EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version, result->published));
@@ -375,7 +367,7 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   // Asked again and again: a flush may fail for a reason that passes.
   while (options_.background) {
     is_durability_wanted_ = true;
-    WakeBackground();
+    checkpoints_.Wake();
     const absl::Time slice = std::min(until, absl::Now() + kAskAgain);
     const absl::Status done = checkpointer_->Wait(version, slice);
     if (!absl::IsDeadlineExceeded(done) || absl::Now() >= until) return done;

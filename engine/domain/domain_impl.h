@@ -2,7 +2,7 @@
 //
 // Threads:    every method may be called concurrently.
 // Processes:  see attach.h. In a forked child nothing works but destruction.
-// Owns:       the core, the writers, the background thread.
+// Owns:       the core, the writers, the background threads.
 // Lifetime:   shared by domain handles, collections and snapshots; the last
 //             one to go checkpoints and detaches.
 // Errors:     as Domain.
@@ -11,12 +11,10 @@
 #define EVE_ENGINE_DOMAIN_DOMAIN_IMPL_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -35,6 +33,7 @@
 #include "engine/txn/swap.h"
 #include "eve/domain.h"
 #include "util/gauge.h"
+#include "util/periodic_thread.h"
 
 namespace eve::internal {
 
@@ -50,12 +49,10 @@ struct WriterContext {
 class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
  public:
   explicit DomainImpl(const DomainOptions& options)
-      : options_(options),
-        pacer_(static_cast<uint64_t>(
-            absl::ToInt64Nanoseconds(options.checkpoint_every))) {}
+      : options_(options), pacer_(options.checkpoint_every) {}
   ~DomainImpl();
 
-  // Opens, attaches and starts the background thread.
+  // Opens, attaches and starts the background threads.
   absl::Status Start(const std::string& path);
   // With a data file that nobody else can open. REQUIRES: the options say that
   // the domain is in memory.
@@ -87,7 +84,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status Reclaim();
   absl::Status Compact(const CompactOptions& options);
   // Cuts off all of the file's end that is free, if this process is attached
-  // alone. Returns how many bytes went. REQUIRES: no background thread, and no
+  // alone. Returns how many bytes went. REQUIRES: no background threads, and no
   // other thread uses the domain.
   absl::StatusOr<uint64_t> CutTail();
   absl::StatusOr<DomainStats> Stats();
@@ -122,11 +119,14 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
   void CutTailIfAlone();
-  void WakeBackground();
-  void RunBackground();
-  void BackgroundTick(bool is_due);
-  // Unless the last one took so long that it is too early.
-  void CheckpointInBackground();
+
+  // background.cc
+  absl::Status StartBackground();
+  void StopBackground();
+  void PrepareSegments();
+  void ReclaimTick(bool is_due);
+  // Returns how long it is until the next one is due.
+  absl::Duration CheckpointTick(bool is_due);
   void Rest(uint64_t version);
   // Nobody has committed for so long that nobody is about to.
   bool HasRested() const;
@@ -207,28 +207,27 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // under room_mutex_.
   uint64_t no_room_version_ = 0;
   std::vector<uint64_t> no_room_pins_;
-  // The background thread's.
+  // The checkpoint thread's.
+  CheckpointPacer pacer_;
+  uint64_t settled_at_ = 0;  // newest when Settle() was last thought of
+  // The reclaimer's.
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
-  CheckpointPacer pacer_;
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   uint64_t rest_since_ = 0;    // when others were last seen to have committed
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;
-  uint64_t settled_at_ = 0;  // newest when Settle() was last thought of
   std::atomic<bool> is_durability_wanted_{false};
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> reclaimed_version_{0};
   std::atomic<uint64_t> folded_version_{0};  // as of the last pass
 
-  std::mutex background_mutex_;
-  std::condition_variable background_wake_;
-  bool stop_ = false;
-  std::atomic<bool> wake_{false};
-  std::thread background_;
+  // Last: they use all of it.
+  PeriodicThread reclaimer_;    // folds, frees, moves, prepares segments
+  PeriodicThread checkpoints_;  // makes durable
 };
 
 }  // namespace eve::internal

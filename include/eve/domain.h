@@ -124,7 +124,7 @@ class Domain {
   // The newest version that survives a power failure.
   uint64_t durable_version() const;
   // Waits until durable_version() >= version, for `timeout` at most; that of a
-  // transaction is Commit::version. The background thread is asked to make it
+  // transaction is Commit::version. A background thread is asked to make it
   // durable at once; without one this call does it, and what the device takes
   // for that comes on top.
   // A read-only handle asks nobody: it waits for what writers do by themselves.

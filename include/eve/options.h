@@ -24,7 +24,7 @@ namespace eve {
 // committed version.
 enum class Durability {
   // Durable when somebody calls Sync() or Compact(), or at the last Close().
-  // The background thread may make it durable earlier, when dead space that
+  // It may be made durable earlier in the background, when dead space that
   // only the last checkpoint keeps has grown to one and a half times the live
   // data, or, when nobody has written for DomainOptions::rest_after, to more
   // than two segments. So may a transaction for which there is no space left.
@@ -44,8 +44,9 @@ struct DomainOptions {
   // path names it for this process.
   bool in_memory = false;
   Durability durability = Durability::kCheckpoint;
-  // How often the background thread checkpoints under kCheckpoint. 100 ms
-  // bounds what a power failure loses and costs little.
+  // How often a checkpoint begins in the background under kCheckpoint; more
+  // seldom where one takes more than half of that. 100 ms bounds what a power
+  // failure loses and costs little.
   absl::Duration checkpoint_every = absl::Milliseconds(100);
   // How long nobody must have committed before free space is given back to the
   // file system and, under kNone, what was written last is made durable if that
@@ -57,14 +58,14 @@ struct DomainOptions {
   uint64_t max_bytes = 0;
   // Check each leaf's checksum on lookups that return a Status.
   bool verify_reads = false;
-  // Checkpoints, folding, reuse, and compaction while nobody writes on a
-  // background thread. Without it the first three are done by Sync, Close,
-  // Reclaim, and inline when they are overdue; writers still move what bounds
-  // the space, and Compact() does the rest.
+  // Two background threads: one for checkpoints, the other for folding, reuse,
+  // and compaction while nobody writes. Without them the first three are done
+  // by Sync, Close, Reclaim, and inline when they are overdue; writers still
+  // move what bounds the space, and Compact() does the rest.
   bool background = true;
   // Not in read-only domains. Called when one pin alone, in any process, holds
   // more than slow_reader_bytes of garbage, and again each time that has
-  // doubled. Never twice at once, and no lock is held: on the background
+  // doubled. Never twice at once, and no lock is held: on a background
   // thread, or without one at the end of Swap and Reclaim. It must not capture
   // a Domain (that would keep it open for ever); garbage that two pins share is
   // nobody's alone.

@@ -1,0 +1,59 @@
+#include "util/periodic_thread.h"
+
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace eve {
+
+absl::Status PeriodicThread::Start(absl::Duration rest, Tick tick) {
+  // The only way that std::thread has to say so.
+  try {
+    thread_ =
+        std::thread([this, rest, tick = std::move(tick)] { Run(rest, tick); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot start a thread: ", error.what()));
+  }
+  return absl::OkStatus();
+}
+
+void PeriodicThread::Wake() {
+  // One wake-up at a time: a burst of reasons is one reason to look.
+  if (wake_.exchange(true)) return;
+  // It either has not looked yet or sleeps: no notice falls in between.
+  { std::lock_guard lock(mutex_); }
+  changed_.notify_one();
+}
+
+void PeriodicThread::Stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void PeriodicThread::Run(absl::Duration rest, const Tick& tick) {
+  const auto after = [](absl::Duration pause) {
+    return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(pause);
+  };
+  auto due = after(rest);
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    changed_.wait_until(lock, due, [this] { return stop_ || wake_.load(); });
+    if (stop_) break;
+    wake_ = false;
+    const bool is_due = std::chrono::steady_clock::now() >= due;
+    lock.unlock();
+    const absl::Duration pause = tick(is_due);
+    lock.lock();
+    if (is_due) due = after(pause);
+  }
+}
+
+}  // namespace eve
