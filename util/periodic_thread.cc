@@ -1,5 +1,6 @@
 #include "util/periodic_thread.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
@@ -7,6 +8,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace eve {
+namespace {
+
+// For ever: later than this is no time that the clock has.
+constexpr absl::Duration kRestMax = absl::Hours(24 * 365);
+
+}  // namespace
 
 absl::Status PeriodicThread::Start(absl::Duration rest, Tick tick) {
   // The only way that std::thread has to say so.
@@ -40,14 +47,16 @@ void PeriodicThread::Stop() {
 
 void PeriodicThread::Run(absl::Duration rest, const Tick& tick) {
   const auto after = [](absl::Duration pause) {
-    return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(pause);
+    return std::chrono::steady_clock::now() +
+           absl::ToChronoNanoseconds(std::min(pause, kRestMax));
   };
   auto due = after(rest);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     changed_.wait_until(lock, due, [this] { return stop_ || wake_.load(); });
     if (stop_) break;
-    wake_ = false;
+    // Not a store: what was stored before Wake() is seen from here on.
+    wake_.exchange(false);
     const bool is_due = std::chrono::steady_clock::now() >= due;
     lock.unlock();
     const absl::Duration pause = tick(is_due);

@@ -37,7 +37,7 @@ class PeriodicThread {
   ~PeriodicThread() { Stop(); }
 
   // Calls `tick` with true when it is due, first after `rest`, and with false
-  // when it was woken before.
+  // when it was woken before. A rest may be infinite.
   absl::Status Start(absl::Duration rest, Tick tick);
   // What was stored before is seen by a tick that begins later.
   void Wake();

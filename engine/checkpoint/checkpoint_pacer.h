@@ -1,9 +1,10 @@
 // CheckpointPacer: when the next checkpoint in the background is due.
 //
-// An interval after the last one began, so that a power failure loses what was
-// written in an interval. But one that took long is not followed by the next at
-// once, or a slow device would do nothing else: it rests for as long as it was
-// busy, so at most half of its time goes into checkpoints.
+// An interval after the last one began: a power failure loses what was written
+// in an interval, and while one checkpoint took place. But one that took long is
+// not followed by the next at once, or a slow device would do nothing else: it
+// rests for as long as it was busy, so at most half of its time goes into
+// checkpoints.
 //
 // Threads:    any.
 // Processes:  each paces its own.
@@ -22,7 +23,7 @@ namespace eve {
 
 class CheckpointPacer {
  public:
-  // However long one took: what a power failure loses is bounded.
+  // However long one took.
   static constexpr absl::Duration kRestMax = absl::Seconds(10);
 
   explicit CheckpointPacer(absl::Duration interval) : interval_(interval) {}

@@ -2,6 +2,7 @@
 // free, retire, move and prepare segments on the reclaimer; checkpoints on the
 // other.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -22,6 +23,8 @@ constexpr uint64_t kClaimsBetweenPasses = 4;
 constexpr int kPassesOverTarget = 4;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
+// However seldom there is a checkpoint.
+constexpr absl::Duration kReclaimEvery = absl::Milliseconds(100);
 // Looking for live blocks: in one go, and between two folds.
 constexpr size_t kGatherStep = 512;
 constexpr size_t kGatherBlocks = 16 << 10;
@@ -125,12 +128,13 @@ void DomainImpl::ReclaimBeforeGrowth() {
 }
 
 absl::Status DomainImpl::StartBackground() {
-  EVE_RETURN_IF_ERROR(
-      reclaimer_.Start(options_.checkpoint_every, [this](bool is_due) {
-        ReclaimTick(is_due);
-        slow_readers_.Deliver();
-        return options_.checkpoint_every;
-      }));
+  const absl::Duration every =
+      std::min(options_.checkpoint_every, kReclaimEvery);
+  EVE_RETURN_IF_ERROR(reclaimer_.Start(every, [this, every](bool is_due) {
+    ReclaimTick(is_due);
+    slow_readers_.Deliver();
+    return every;
+  }));
   return checkpoints_.Start(options_.checkpoint_every, [this](bool is_due) {
     return CheckpointTick(is_due);
   });
@@ -170,13 +174,24 @@ void DomainImpl::ReclaimTick(bool is_due) {
              claims - passed_claims_ >= kClaimsBetweenPasses) {
     passed_claims_ = claims;
     ReclaimPass(kFoldInBackground / 2).IgnoreError();
-  } else if (is_due && reclaimed_version_ != version) {
-    absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
-    if (progress.ok() && !*progress) reclaimed_version_ = version;
+  } else if (is_due) {
+    ReclaimUnlessDone(version);
   }
   if (room.owns_lock()) room.unlock();
   if (is_due) Rest(version);
   if (is_due) GiveBack(core_, HasRested()).IgnoreError();
+}
+
+// A pass that finds nothing to do is not repeated until there is a new version,
+// or a new durable one, which needs less than the one before.
+void DomainImpl::ReclaimUnlessDone(uint64_t version) {
+  const uint64_t durable = durable_version();
+  if (version == reclaimed_version_ && durable == reclaimed_durable_) return;
+  const absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
+  EVE_STEP("reclaimer.passed");
+  if (!progress.ok() || *progress) return;
+  reclaimed_version_ = version;
+  reclaimed_durable_ = durable;
 }
 
 // On a thread of its own: while the device works, nobody else would prepare

@@ -125,6 +125,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void StopBackground();
   void PrepareSegments();
   void ReclaimTick(bool is_due);
+  void ReclaimUnlessDone(uint64_t version);
   // Returns how long it is until the next one is due.
   absl::Duration CheckpointTick(bool is_due);
   void Rest(uint64_t version);
@@ -213,6 +214,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // The reclaimer's.
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
+  uint64_t reclaimed_version_ = 0;  // newest when a pass found nothing to do
+  uint64_t reclaimed_durable_ = 0;  // and the durable one
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   uint64_t rest_since_ = 0;    // when others were last seen to have committed
@@ -222,7 +225,6 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::atomic<bool> is_durability_wanted_{false};
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
-  std::atomic<uint64_t> reclaimed_version_{0};
   std::atomic<uint64_t> folded_version_{0};  // as of the last pass
 
   // Last: they use all of it.
