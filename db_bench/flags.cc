@@ -75,10 +75,9 @@ ABSL_FLAG(double, compression_ratio, 0.5,
 ABSL_FLAG(std::string, compression_type, "none",
           "compression of values: none, or snappy for the engines that have it "
           "(rocksdb, leveldb)");
-ABSL_FLAG(
-    std::string, durability, "none",
-    "what survives a power cut: none (nothing is forced to the device), "
-    "checkpoint (the state of about 100 ms ago) or sync (every commit)");
+ABSL_FLAG(std::string, durability, "none",
+          "what survives a power cut: none (nothing is forced to the device), "
+          "checkpoint (the state of about 100 ms ago) or sync (every commit)");
 ABSL_FLAG(bool, sync, false, "the same as --durability=sync");
 ABSL_FLAG(int64_t, seed, 301, "of all random choices");
 ABSL_FLAG(std::string, db, "",

@@ -1,9 +1,9 @@
 // CheckpointPacer: when the next checkpoint in the background is due.
 //
 // An interval after the last one began: a power failure loses what was written
-// in an interval, and while one checkpoint took place. But one that took long is
-// not followed by the next at once, or a slow device would do nothing else: it
-// rests for as long as it was busy, so at most half of its time goes into
+// in an interval, and while one checkpoint took place. But one that took long
+// is not followed by the next at once, or a slow device would do nothing else:
+// it rests for as long as it was busy, so at most half of its time goes into
 // checkpoints.
 //
 // Threads:    any.

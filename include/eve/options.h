@@ -46,7 +46,8 @@ struct DomainOptions {
   Durability durability = Durability::kCheckpoint;
   // How often a checkpoint begins in the background under kCheckpoint; more
   // seldom where one takes more than half of that. A power failure loses what
-  // was committed since the last one that is complete began. 100 ms cost little.
+  // was committed since the last one that is complete began. 100 ms cost
+  // little.
   absl::Duration checkpoint_every = absl::Milliseconds(100);
   // How long nobody must have committed before free space is given back to the
   // file system and, under kNone, what was written last is made durable if that
