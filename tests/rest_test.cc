@@ -38,14 +38,12 @@ class RestTest : public ::testing::Test {
     EXPECT_OK(stats.status());
     return stats.ok() ? stats->bytes_punched : 0;
   }
-  static void AwaitTicks() {
-    std::atomic<int> ticks{0};
-    std::atomic<int> checkpoint_ticks{0};
-    const ScopedStepHook hook([&](std::string_view step) {
-      if (step == "reclaimer.tick") ++ticks;
-      if (step == "checkpoints.tick") ++checkpoint_ticks;
-    });
-    while (ticks < 300 || checkpoint_ticks < 300) std::this_thread::yield();
+  void AwaitTicks() {
+    const int ticks = ticks_;
+    const int checkpoint_ticks = checkpoint_ticks_;
+    while (ticks_ < ticks + 300 || checkpoint_ticks_ < checkpoint_ticks + 300) {
+      std::this_thread::yield();
+    }
   }
   void PutAll(Strings& map, char byte) {
     ASSERT_OK(domain_.Swap([&](Transaction& transaction) -> absl::Status {
@@ -60,7 +58,13 @@ class RestTest : public ::testing::Test {
   }
 
   TempDir dir_;
-  Domain domain_;
+  std::atomic<int> ticks_{0};
+  std::atomic<int> checkpoint_ticks_{0};
+  const ScopedStepHook hook_{[this](std::string_view step) {
+    if (step == "reclaimer.tick") ++ticks_;
+    if (step == "checkpoints.tick") ++checkpoint_ticks_;
+  }};
+  Domain domain_;  // its threads end first
   uint64_t durable_ = 0;
 };
 

@@ -10,7 +10,7 @@
 namespace eve {
 namespace {
 
-// For ever: later than this is no time that the clock has.
+// For ever: what the clock counts in would overflow.
 constexpr absl::Duration kRestMax = absl::Hours(24 * 365);
 
 }  // namespace

@@ -23,8 +23,9 @@ constexpr uint64_t kClaimsBetweenPasses = 4;
 constexpr int kPassesOverTarget = 4;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
-// However seldom there is a checkpoint.
-constexpr absl::Duration kReclaimEvery = absl::Milliseconds(100);
+// However seldom there is a checkpoint. Whoever commits more often is not at
+// rest.
+constexpr absl::Duration kReclaimEveryMax = absl::Seconds(10);
 // Looking for live blocks: in one go, and between two folds.
 constexpr size_t kGatherStep = 512;
 constexpr size_t kGatherBlocks = 16 << 10;
@@ -129,7 +130,7 @@ void DomainImpl::ReclaimBeforeGrowth() {
 
 absl::Status DomainImpl::StartBackground() {
   const absl::Duration every =
-      std::min(options_.checkpoint_every, kReclaimEvery);
+      std::min(options_.checkpoint_every, kReclaimEveryMax);
   EVE_RETURN_IF_ERROR(reclaimer_.Start(every, [this, every](bool is_due) {
     ReclaimTick(is_due);
     slow_readers_.Deliver();
@@ -182,16 +183,16 @@ void DomainImpl::ReclaimTick(bool is_due) {
   if (is_due) GiveBack(core_, HasRested()).IgnoreError();
 }
 
-// A pass that finds nothing to do is not repeated until there is a new version,
-// or a new durable one, which needs less than the one before.
+// A pass that finds nothing to do is not repeated soon, unless there is a new
+// version, or a power failure would bring other ones back: they keep less.
 void DomainImpl::ReclaimUnlessDone(uint64_t version) {
-  const uint64_t durable = durable_version();
+  std::vector<uint64_t> durable = DurableVersions();
   if (version == reclaimed_version_ && durable == reclaimed_durable_) return;
   const absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
   EVE_STEP("reclaimer.passed");
   if (!progress.ok() || *progress) return;
   reclaimed_version_ = version;
-  reclaimed_durable_ = durable;
+  reclaimed_durable_ = std::move(durable);
 }
 
 // On a thread of its own: while the device works, nobody else would prepare

@@ -215,7 +215,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
   uint64_t reclaimed_version_ = 0;  // newest when a pass found nothing to do
-  uint64_t reclaimed_durable_ = 0;  // and the durable one
+  std::vector<uint64_t> reclaimed_durable_;  // and DurableVersions()
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   uint64_t rest_since_ = 0;    // when others were last seen to have committed
