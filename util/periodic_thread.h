@@ -1,9 +1,8 @@
 // PeriodicThread: a thread that does one thing again and again, or at once when
 // it is woken.
 //
-// Threads:    Wake() may be called by any, also before Start() and after
-// Stop();
-//             Start() and Stop() by one.
+// Threads:    any may call Wake(), also before Start() and after Stop(); one
+//             calls those two.
 // Processes:  this one's. A forked child does not have the thread, and must not
 //             stop or destroy this.
 // Owns:       the thread.
