@@ -146,14 +146,10 @@ void DomainImpl::StopBackground() {
   checkpoints_.Stop();
 }
 
-void DomainImpl::PrepareSegments() {
-  while (core_.source->PrepareOne()) {
-  }
-}
-
 void DomainImpl::ReclaimTick(bool is_due) {
   EVE_STEP("reclaimer.tick");
-  PrepareSegments();
+  while (core_.source->PrepareOne()) {
+  }
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view);
   if (!root.ok()) return;
@@ -259,8 +255,6 @@ void DomainImpl::GatherVictims() {
   for (size_t n = 0; n < kGatherBlocks; n += kGatherStep) {
     const absl::StatusOr<bool> more = compactor_->GatherRests(kGatherStep);
     if (!more.ok() || !*more) return;
-    // A writer that finds none ready fills one itself.
-    PrepareSegments();
   }
 }
 

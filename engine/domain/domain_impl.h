@@ -123,7 +123,6 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // background.cc
   absl::Status StartBackground();
   void StopBackground();
-  void PrepareSegments();
   void ReclaimTick(bool is_due);
   void ReclaimUnlessDone(uint64_t version);
   // Returns how long it is until the next one is due.
