@@ -199,6 +199,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::mutex writers_mutex_;
   std::vector<std::unique_ptr<WriterContext>> idle_writers_;
 
+  // Of these the checkpoint thread takes collect_mutex_ only, and holds it over
+  // no flush.
   std::mutex compact_mutex_;  // one Compact() at a time; above the next three
   std::mutex room_mutex_;     // one that makes room at a time
   std::mutex reclaim_mutex_;  // one pass at a time in this process

@@ -28,6 +28,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
@@ -426,6 +427,44 @@ TEST_F(OneFlushTest, ReadOnlyOpenerBelievesAcknowledgedSlotsOnly) {
   ASSERT_OK(domain_.Close());
   ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, read_only));
   EXPECT_EQ(Read(domain_), 1);
+}
+
+// A torn write over a torn slot may take just the sectors that were wrong. Then
+// the slot counts after all: the recovery that passed it over has not ended,
+// and has promised and written nothing else.
+TEST(TornSlotTest, OneThatIsMendedBeforeRecoveryEndsCounts) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, testing::Quiet()));
+    ASSERT_OK_AND_ASSIGN(const Strings map, domain.Collection<Strings>("m"));
+    for (const char* value : {"older", "newer"}) {
+      ASSERT_OK(map.Put("k", value));
+      ASSERT_OK(domain.Sync());
+    }
+  }
+  const auto read = [](const std::string& of) -> absl::StatusOr<std::string> {
+    std::filesystem::remove(of + "-lock");  // it is another boot
+    EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(of, testing::Quiet()));
+    EVE_ASSIGN_OR_RETURN(const Strings map, domain.Collection<Strings>("m"));
+    return map.Get("k");
+  };
+  Superblock superblock;
+  ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR));
+  ASSERT_OK(file.ReadAt(0, &superblock, sizeof(superblock)));
+  const CommitSlot newest = ReadCommitSlots(file, superblock).value().front();
+  const uint64_t at = CommitSlotPosition(newest.slot_index) + 3 * 512;
+  ASSERT_OK(file.WriteAt(at, "torn", 4));
+  const std::string copy = dir.File("copy.eve");
+  std::filesystem::copy_file(path, copy);
+  EXPECT_EQ(read(copy).value(), "older");
+  ChildProcess child([&] {
+    SignalSelfAt(1, SIGKILL, "recover.chosen");
+    return read(path).ok() ? 0 : 1;
+  });
+  ASSERT_EQ(child.Wait(), -SIGKILL);
+  ASSERT_OK(file.WriteAt(at, "\0\0\0\0", 4));
+  EXPECT_EQ(read(path).value(), "newer");
 }
 
 }  // namespace

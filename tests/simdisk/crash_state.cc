@@ -256,9 +256,13 @@ CrashState Chooser::Make() {
   state.has_region =
       id_.family >= Family::kRegionNew && id_.family <= Family::kRegionRandom;
   state.is_rotten = id_.family == Family::kRotten;
-  state.is_torn = id_.family == Family::kTornSlot ||
-                  id_.family == Family::kRandomTorn ||
-                  id_.family == Family::kGarbage;
+  const bool tears = id_.family == Family::kTornSlot ||
+                     id_.family == Family::kRandomTorn ||
+                     id_.family == Family::kGarbage;
+  state.has_torn_slot =
+      tears &&
+      std::any_of(point_.in_flight.begin(), point_.in_flight.end(),
+                  [](const InFlight& p) { return IsSlotPage(p.page); });
   state.size = ChooseSize();
   state.pages.resize((state.size + kPageBytes - 1) / kPageBytes);
   state.hash = HashAt(1, state.size) + (state.has_region ? 1 : 0);

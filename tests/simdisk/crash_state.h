@@ -58,7 +58,7 @@ struct CrashState {
   uint64_t hash = 0;  // of pages and size
   bool has_region = false;
   bool is_rotten = false;
-  bool is_torn = false;  // pages in flight may be of several versions
+  bool has_torn_slot = false;  // or may have
 };
 
 // All choices that are tried at a crash point. `exhaustive_max`: products up to

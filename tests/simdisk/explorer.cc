@@ -246,7 +246,7 @@ bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
       absl::StrCat(options_.folder, "/state", depth, ".eve");
   Recorder recorder(path, Mix(options_.seed, state.hash));
   Timeline timeline;
-  timeline.Begin(epoch.UpTo(version, state.has_region || state.is_torn));
+  timeline.Begin(epoch.UpTo(version, state.has_region || state.has_torn_slot));
   // What only the lock file knows of is not on the disk yet.
   timeline.Acknowledge(0, state.has_region ? promised : version);
   WorkloadTraits traits;

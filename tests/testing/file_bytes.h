@@ -4,7 +4,7 @@
 // Processes:  none.
 // Owns:       nothing.
 // Lifetime:   none.
-// Errors:     failed expectations, and then as many zeroes.
+// Errors:     failed expectations, and then nothing or zeroes.
 // Cost:       a copy of the file in memory.
 #ifndef EVE_TESTS_TESTING_FILE_BYTES_H_
 #define EVE_TESTS_TESTING_FILE_BYTES_H_
