@@ -240,9 +240,14 @@ absl::StatusOr<ClaimedSegment> SegmentSource::MakeReady(uint32_t segment) {
 absl::Status SegmentSource::BackWhole(uint32_t segment) {
   EVE_RETURN_IF_ERROR(
       file_->Allocate(SegmentOffset(segment).bytes(), kSegmentBytes));
-  // The first one begins with the superblock and the commit slots.
-  EVE_RETURN_IF_ERROR(
-      Prefill(segment, SegmentStartUnits(segment) * kUnitBytes, kSegmentBytes));
+  // What was stored before would be read from the disk, for nothing.
+  const uint64_t begin = SegmentOffset(segment).bytes();
+  if (file_->MayHoldData(begin, kSegmentBytes) ||
+      !write_mapping_->Populate(begin, kSegmentBytes)) {
+    // The first one begins with the superblock and the commit slots.
+    EVE_RETURN_IF_ERROR(Prefill(
+        segment, SegmentStartUnits(segment) * kUnitBytes, kSegmentBytes));
+  }
   table_->MarkBacked(segment);
   return absl::OkStatus();
 }
@@ -330,6 +335,10 @@ bool SegmentSource::PrepareOne() {
   if (!segment.ok()) return false;
   absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
   if (!ready.ok()) return false;
+  // One that was written back is clean, and its first store a long fault.
+  if (ready->backed_units == kSegmentUnits) {
+    write_mapping_->Populate(SegmentOffset(*segment).bytes(), kSegmentBytes);
+  }
   std::lock_guard lock(mutex_);
   ready_.push_back(*ready);
   return true;

@@ -5,10 +5,10 @@
 // space first and publishes the capacity after, takes no lock and never
 // shrinks the file, so any number of processes may grow at once.
 //
-// What pages cost decides how a segment is backed: one aligned 2-MiB write
-// makes one 2-MiB folio, which both views map with one huge entry. Only the
-// first kSteppedSegments of a domain are backed in 64-KiB steps, so that small
-// domains stay small.
+// What pages cost decides how a segment is backed: an aligned 2 MiB that is
+// populated, or written, in one call becomes one 2-MiB folio, which both views
+// map with one huge entry. Only the first kSteppedSegments of a domain are
+// backed in 64-KiB steps, so that small domains stay small.
 //
 // Threads:    any.
 // Processes:  any; a death between the claim and the first commit leaves a
@@ -17,8 +17,8 @@
 // Lifetime:   ReleasePrepared() before destruction.
 // Errors:     kResourceExhausted: disk full, max_bytes or address reserve, but
 //             for what is set aside.
-// Cost:       a claim scans the state words; a fresh segment costs a write of
-//             2 MiB (0.3 ms), off the commit path when prepared. Where the
+// Cost:       a claim scans the state words; a fresh segment costs 2 MiB of
+//             zeroes (0.3 ms), off the commit path when prepared. Where the
 //             file can grow, the reserve costs a statfs a claim.
 #ifndef EVE_ENGINE_ALLOC_SEGMENT_SOURCE_H_
 #define EVE_ENGINE_ALLOC_SEGMENT_SOURCE_H_
@@ -34,6 +34,7 @@
 #include "absl/status/statusor.h"
 #include "engine/alloc/segment_table.h"
 #include "engine/file/file.h"
+#include "engine/file/mapping.h"
 #include "engine/format/offset.h"
 
 namespace eve {
@@ -83,8 +84,13 @@ class SegmentSource {
   };
 
   SegmentSource(const SharedRegion* region, const File* file,
-                SegmentTable* table, Limits limits)
-      : region_(region), file_(file), table_(table), limits_(limits) {}
+                const Mapping* write_mapping, SegmentTable* table,
+                Limits limits)
+      : region_(region),
+        file_(file),
+        write_mapping_(write_mapping),
+        table_(table),
+        limits_(limits) {}
 
   // Set once, before the first claim. `committed_fill` returns the committed
   // fill of a segment that the caller owns, or nothing if it must not be
@@ -161,6 +167,7 @@ class SegmentSource {
 
   const SharedRegion* region_;
   const File* file_;
+  const Mapping* write_mapping_;
   SegmentTable* table_;
   const Limits limits_;
   std::atomic<uint64_t> claims_{0};

@@ -395,8 +395,8 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
   core.turn = std::make_unique<WritersTurn>(&core.region, core.slots.get());
   core.table = std::make_unique<SegmentTable>(&core.region, core.slots.get(),
                                               limits.mapped_segments);
-  core.source = std::make_unique<SegmentSource>(&core.region, &core.file,
-                                                core.table.get(), limits);
+  core.source = std::make_unique<SegmentSource>(
+      &core.region, &core.file, &core.write_mapping, core.table.get(), limits);
   return absl::OkStatus();
 }
 

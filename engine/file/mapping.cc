@@ -48,6 +48,11 @@ void Mapping::DropPages(uint64_t offset, uint64_t size) const {
   if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
 }
 
+bool Mapping::Populate(uint64_t offset, uint64_t size) const {
+  if (offset + size > bytes_ || EVE_FAULT("file.populate") != 0) return false;
+  return ::madvise(data_ + offset, size, MADV_POPULATE_WRITE) == 0;
+}
+
 absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
                                      uint64_t least_bytes, Access access) {
   const int protection =
@@ -81,6 +86,11 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
         (void)::madvise(
             mapped, bytes,
             access == Access::kPrivate ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+        // What is stored to comes one segment at a time: without this a fault
+        // also makes the folio of the next, which may be nobody's.
+        if (access == Access::kReadWrite) {
+          (void)::madvise(mapped, bytes, MADV_RANDOM);
+        }
         // A forked child may not write. What it still reads through inherited
         // snapshots is the parent's to protect.
         if (access != Access::kReadOnly) {

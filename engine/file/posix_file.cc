@@ -316,6 +316,12 @@ absl::StatusOr<FileIdentity> File::Identity() const {
   return FileIdentity{info.st_dev, info.st_ino};
 }
 
+bool File::MayHoldData(uint64_t offset, uint64_t size) const {
+  const off_t data = ::lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) return errno != ENXIO;  // ENXIO: none to the end of the file
+  return static_cast<uint64_t>(data) < offset + size;
+}
+
 void File::DropCache() const {
   // Advice only: a failure leaves the cache as it was.
   Observed({FileOp::kDropCache, fd_, path_}, 0,

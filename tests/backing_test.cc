@@ -1,0 +1,133 @@
+// How a segment gets its pages: populated where nothing was stored in it,
+// written otherwise, since what the disk holds would be read for nothing.
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/alloc/segment_source.h"
+#include "engine/domain/domain_impl.h"
+#include "engine/domain/registry.h"
+#include "engine/file/file_observer.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+using testing::Quiet;
+using Strings = Map<std::string, std::string>;
+
+// Counts the writes of whole segments.
+class WholeWrites : public FileObserver {
+ public:
+  WholeWrites() { SetFileObserver(this); }
+  ~WholeWrites() override { SetFileObserver(nullptr); }
+  std::optional<int> Before(const FileCall& call) override {
+    if (call.op == FileOp::kWrite && call.size == kSegmentBytes) ++count_;
+    return std::nullopt;
+  }
+  void After(const FileCall&, int) override {}
+  int count() const { return count_; }
+
+ private:
+  std::atomic<int> count_{0};
+};
+
+class BackingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kFailpointsEnabled) GTEST_SKIP() << "needs an observer";
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(impl_, internal::OpenInstance(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(map_, domain_.Collection<Strings>("m"));
+    // In segments of its own, behind those that are backed in steps.
+    ASSERT_OK(map_->Put("kept", std::string(3 * kSegmentBytes, 'k')));
+  }
+  void TearDown() override {
+    if (impl_ != nullptr) testing::ExpectCleanCheck(path_, domain_);
+  }
+  SegmentSource& source() { return *impl_->core().source; }
+  bool IsZero(uint32_t segment) {
+    const char* data = impl_->core().view.At(SegmentOffset(segment));
+    return std::all_of(data, data + kSegmentBytes,
+                       [](char c) { return c == 0; });
+  }
+  // A free one that was stored to, and reached the disk: what lay in it has
+  // gone from both durable roots.
+  void FreeOneWithData() {
+    ASSERT_OK(map_->Put("gone", std::string(kSegmentBytes * 3 / 2, 'g')));
+    ASSERT_OK(domain_.Sync());
+    ASSERT_OK(map_->Erase("gone"));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_OK(map_->Put("n", std::to_string(i)));
+      ASSERT_OK(domain_.Sync());
+    }
+    ASSERT_OK(domain_.Reclaim());
+  }
+  void ClaimOne(ClaimedSegment* claimed) {
+    ASSERT_OK_AND_ASSIGN(*claimed, source().Claim());
+    EXPECT_TRUE(source().table().Load(claimed->segment).backed());
+    EXPECT_EQ(claimed->backed_units, kSegmentUnits);
+  }
+
+  const testing::TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  Domain domain_;
+  std::shared_ptr<internal::DomainImpl> impl_;
+  std::optional<Strings> map_;
+};
+
+TEST_F(BackingTest, AFreshSegmentIsPopulated) {
+  if (!impl_->core().write_mapping.Populate(0, kPageBytes)) {
+    GTEST_SKIP() << "a kernel before 5.14";
+  }
+  const WholeWrites writes;
+  ClaimedSegment fresh;
+  ASSERT_NO_FATAL_FAILURE(ClaimOne(&fresh));
+  EXPECT_EQ(writes.count(), 0);
+  EXPECT_TRUE(IsZero(fresh.segment));
+  source().table().ReleaseFree(fresh.segment);
+}
+
+TEST_F(BackingTest, IsWrittenWhereItCannotBePopulated) {
+  const WholeWrites writes;
+  const ScopedFaultHook fault([](std::string_view point) {
+    return point == "file.populate" ? EINVAL : 0;
+  });
+  ClaimedSegment fresh;
+  ASSERT_NO_FATAL_FAILURE(ClaimOne(&fresh));
+  EXPECT_EQ(writes.count(), 1);
+  EXPECT_TRUE(IsZero(fresh.segment));
+  source().table().ReleaseFree(fresh.segment);
+}
+
+TEST_F(BackingTest, WhatWasStoredIsWrittenOverAndNotRead) {
+  ASSERT_NO_FATAL_FAILURE(FreeOneWithData());
+  const uint32_t capacity = source().table().capacity();
+  const WholeWrites writes;
+  int populated = 0;
+  const ScopedFaultHook fault([&](std::string_view point) {
+    populated += point == "file.populate" ? 1 : 0;
+    return 0;
+  });
+  ClaimedSegment used;
+  ASSERT_NO_FATAL_FAILURE(ClaimOne(&used));
+  ASSERT_EQ(source().table().capacity(), capacity) << "the file grew instead";
+  EXPECT_EQ(writes.count(), 1);
+  EXPECT_EQ(populated, 0);
+  EXPECT_TRUE(IsZero(used.segment));
+  source().table().ReleaseFree(used.segment);
+}
+
+}  // namespace
+}  // namespace eve
