@@ -215,6 +215,33 @@ TEST_F(BackgroundCheckpointTest, TheyBeginAnIntervalApart) {
   });
 }
 
+// Who overwrites all there is again and again leaves dead what durable roots
+// keep. An interval apart this would find no pair.
+TEST_F(BackgroundCheckpointTest, TheyMakeHasteWhereDurableRootsKeepMuch) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  constexpr uint64_t kInterval = 400 * kNanosPerMilli;
+  constexpr size_t kTries = 20;
+  CheckpointTimes times;
+  const ScopedStepHook hook([&](std::string_view step) { times.At(step); });
+  SlowDevice device(/*flush_nanos=*/0);
+  const absl::Cleanup close = [&] { End(device); };
+  ASSERT_NO_FATAL_FAILURE(Open(absl::Nanoseconds(kInterval)));
+  device.Begin();
+  times.Start();
+  const std::string value(64 << 10, 'v');
+  uint64_t shortest = UINT64_MAX;
+  while (shortest >= kInterval && times.ended() < kTries) {
+    for (int i = 0; i < 16; ++i) {
+      ASSERT_OK(map_->Put(std::to_string(i), value));
+    }
+    const auto all = times.all();
+    for (size_t i = 1; i < all.size(); ++i) {
+      shortest = std::min(shortest, all[i].first - all[i - 1].first);
+    }
+  }
+  EXPECT_LT(shortest, kInterval);
+}
+
 // Who writes would prepare its segments itself, and grow the file where others
 // could be freed.
 TEST_F(BackgroundCheckpointTest, SpaceIsLookedAfterWhileOneIsUnderWay) {

@@ -21,14 +21,15 @@ struct Outcome {
 
 // As the checkpoint thread does.
 Outcome Simulate(absl::Duration interval, absl::Duration lasts,
-                 const std::function<absl::Duration(absl::Duration now)>& of) {
+                 const std::function<absl::Duration(absl::Duration now)>& of,
+                 bool makes_haste = false) {
   const CheckpointPacer pacer(interval);
   Outcome run;
   absl::Duration busy;
   absl::Duration now = interval;
   while (now < lasts) {
     const absl::Duration took = of(now);
-    const absl::Duration rest = pacer.RestAfter(took);
+    const absl::Duration rest = pacer.RestAfter(took, makes_haste);
     run.rest_max = std::max(run.rest_max, rest);
     run.period_max = std::max(run.period_max, took + rest);
     now += took + rest;
@@ -68,6 +69,27 @@ TEST(CheckpointPacerTest, ButNeverForLongerThanTheBound) {
     return absl::Seconds(100);
   });
   EXPECT_EQ(run.rest_max, CheckpointPacer::kRestMax);
+}
+
+TEST(CheckpointPacerTest, HasteMakesThemFourTimesAsOften) {
+  const Outcome run = Simulate(
+      kInterval, absl::Seconds(60),
+      [](absl::Duration) { return absl::Milliseconds(20); },
+      /*makes_haste=*/true);
+  EXPECT_EQ(run.period_max, kInterval / 4);
+}
+
+TEST(CheckpointPacerTest, ASlowDeviceRestsForAFifthOfItsTimeThen) {
+  const Outcome run = Simulate(
+      kInterval, absl::Seconds(6000),
+      [](absl::Duration) { return absl::Seconds(2); }, /*makes_haste=*/true);
+  EXPECT_NEAR(run.busy_share, 0.8, 0.001);
+}
+
+TEST(CheckpointPacerTest, AnEndlessIntervalIsNotHastened) {
+  const CheckpointPacer pacer(absl::InfiniteDuration());
+  EXPECT_EQ(pacer.RestAfter(absl::Seconds(1), /*makes_haste=*/true),
+            absl::InfiniteDuration());
 }
 
 TEST(CheckpointPacerTest, OneThatIsFastAgainIsNotHeldBack) {

@@ -210,7 +210,10 @@ absl::Duration DomainImpl::CheckpointTick(bool is_due) {
   if (std::exchange(settled_at_, *version) == *version) {
     checkpointer_->Settle().IgnoreError();
   }
-  return pacer_.RestAfter(absl::Nanoseconds(MonotonicNanos() - begin));
+  const bool makes_haste =
+      options_.durability == Durability::kCheckpoint && HoldsMuch(LastUse());
+  return pacer_.RestAfter(absl::Nanoseconds(MonotonicNanos() - begin),
+                          makes_haste);
 }
 
 bool DomainImpl::HasRested() const {
