@@ -2,16 +2,16 @@
 // transactions with savepoints, snapshots held, reclaims, syncs, reopens.
 //
 // Method: every step applies the same operation to the domain and to a model
-// (a std::map a collection). Snapshots keep a copy of the model, and must
-// read the same at any later time. The seed is printed; EVE_TEST_SEED=N
-// repeats.
+// (an absl::flat_hash_map a collection). Snapshots keep a copy of the model,
+// and must read the same at any later time. The seed is printed;
+// EVE_TEST_SEED=N repeats.
 
 #include <cstdlib>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -24,7 +24,7 @@ namespace eve {
 namespace {
 
 using Strings = Map<std::string, std::string>;
-using Model = std::map<std::string, std::string>;
+using Model = absl::flat_hash_map<std::string, std::string>;
 constexpr int kCollections = 3;
 using Models = std::vector<Model>;
 

@@ -31,7 +31,7 @@ class CheckpointPacer {
   // However long one took.
   static constexpr absl::Duration kRestMax = absl::Seconds(10);
   // As a divisor of the interval, and of the rest.
-  static constexpr int64_t kHaste = 4;
+  static constexpr int64_t kHaste = 2;
 
   explicit CheckpointPacer(absl::Duration interval) : interval_(interval) {}
 

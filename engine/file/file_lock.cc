@@ -16,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 
 namespace eve {
@@ -121,12 +122,13 @@ absl::StatusOr<bool> TryLockByte(const File& file, uint64_t byte,
 
 absl::Status LockByte(const File& file, uint64_t byte, LockKind kind,
                       absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  // Not by the wall clock, which may be set meanwhile.
+  const uint64_t begin = MonotonicNanos();
   while (true) {
     absl::StatusOr<bool> taken = TryLockByte(file, byte, kind);
     if (!taken.ok()) return taken.status();
     if (*taken) return absl::OkStatus();
-    if (absl::Now() >= deadline) {
+    if (absl::Nanoseconds(MonotonicNanos() - begin) >= timeout) {
       return absl::DeadlineExceededError(
           absl::StrCat(file.path(), ": waited ", absl::FormatDuration(timeout),
                        " for a lock that opening needs; it is held by ",

@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file_lock.h"
@@ -25,6 +28,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 
 namespace eve {
@@ -35,6 +39,14 @@ using testing::Quiet;
 using testing::SharedValue;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
+
+// Children that are forked from now on have a monotonic clock that is ahead.
+bool MoveClockOfChildren(uint64_t seconds) {
+  if (::unshare(CLONE_NEWTIME) != 0) return false;
+  std::ofstream offsets("/proc/self/timens_offsets");
+  offsets << "monotonic " << seconds << " 0\n" << std::flush;
+  return offsets.good();
+}
 
 class IdentityTest : public ::testing::Test {
  protected:
@@ -174,6 +186,60 @@ TEST_F(IdentityTest, NumbersOfProcessesMeanNothing) {
   ASSERT_EQ(ones().size(), 2u);
   EXPECT_EQ(ones()[0].slot, slot);
   EXPECT_GT(domain_.Stats().value().oldest_pin, first_version);
+}
+
+// Containers may have monotonic clocks of their own, days apart. What processes
+// tell each other are durations, so nobody waits for ever, nor not at all.
+TEST_F(IdentityTest, ClocksMayDiffer) {
+  constexpr int kSwaps = 2000;
+  constexpr int kSwapsPerFlush = 100;
+  constexpr uint64_t kDay = 86'400 * kNanosPerSecond;
+  SharedValue<std::atomic<bool>> is_refused;
+  // Counts up, mostly without a flush, among others that do the same.
+  const auto count = [this](uint64_t clock_least) {
+    if (MonotonicNanos() < clock_least) return 1;
+    auto other = Domain::Open(path_, DomainOptions{});
+    if (!other.ok()) return 2;
+    auto map = other->Collection<Strings>("m");
+    if (!map.ok()) return 2;
+    for (int i = 0; i < kSwaps; ++i) {
+      SwapOptions options;
+      options.durability =
+          i % kSwapsPerFlush == 0 ? Durability::kSync : Durability::kNone;
+      const auto done = other->Swap(
+          [&](Transaction& transaction) -> absl::Status {
+            auto writer = map->In(transaction);
+            int n = 0;
+            const auto found = writer.Find("n");
+            if (found.has_value() && !absl::SimpleAtoi(*found, &n)) {
+              return absl::InternalError("not a number");
+            }
+            return writer.Put("n", absl::StrCat(n + 1));
+          },
+          options);
+      if (!done.ok()) return 3;
+    }
+    return 0;
+  };
+  const auto start = [&](uint64_t ahead) {
+    return ChildProcess([&, ahead] {
+      const uint64_t least = MonotonicNanos() + ahead;
+      if (ahead > 0 && !MoveClockOfChildren(ahead / kNanosPerSecond)) {
+        *is_refused = true;
+        return 0;
+      }
+      ChildProcess inner([&] { return count(least); });
+      return inner.Wait();
+    });
+  };
+  std::vector<ChildProcess> processes;
+  for (const uint64_t days : {0, 1, 10}) {
+    processes.push_back(start(days * kDay));
+  }
+  for (ChildProcess& process : processes) EXPECT_EQ(process.Wait(), 0);
+  if (*is_refused) GTEST_SKIP() << "namespaces need root, and Linux 5.6";
+  EXPECT_EQ(map_->Get("n").value(), absl::StrCat(3 * kSwaps));
+  testing::ExpectCleanCheck(path_, domain_);
 }
 
 TEST_F(IdentityTest, ReopeningTenThousandTimesLeavesNothing) {
