@@ -1,6 +1,8 @@
 // How a segment gets its pages: populated where nothing was stored in it,
 // written otherwise, since what the disk holds would be read for nothing.
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -8,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/alloc/segment_source.h"
 #include "engine/domain/domain_impl.h"
@@ -62,6 +65,15 @@ class BackingTest : public ::testing::Test {
     return std::all_of(data, data + kSegmentBytes,
                        [](char c) { return c == 0; });
   }
+  // Pages of a segment that are in memory.
+  int CountCached(uint32_t segment) {
+    std::vector<unsigned char> pages(kSegmentBytes / kPageBytes);
+    char* at =
+        impl_->core().write_mapping.data() + SegmentOffset(segment).bytes();
+    EXPECT_EQ(::mincore(at, kSegmentBytes, pages.data()), 0);
+    return static_cast<int>(std::count_if(
+        pages.begin(), pages.end(), [](unsigned char c) { return c & 1; }));
+  }
   // A free one that was stored to, and reached the disk: what lay in it has
   // gone from both durable roots.
   void FreeOneWithData() {
@@ -91,10 +103,18 @@ TEST_F(BackingTest, AFreshSegmentIsPopulated) {
   if (!impl_->core().write_mapping.Populate(0, kPageBytes)) {
     GTEST_SKIP() << "a kernel before 5.14";
   }
+  // So that the next one has its space, too.
+  ASSERT_OK_AND_ASSIGN(const uint32_t first, source().ClaimRun(2));
+  source().table().ReleaseFree(first);
+  source().table().ReleaseFree(first + 1);
+  const int next_before = CountCached(first + 1);
   const WholeWrites writes;
   ClaimedSegment fresh;
   ASSERT_NO_FATAL_FAILURE(ClaimOne(&fresh));
+  ASSERT_EQ(fresh.segment, first);
   EXPECT_EQ(writes.count(), 0);
+  EXPECT_EQ(CountCached(fresh.segment), kSegmentBytes / kPageBytes);
+  EXPECT_EQ(CountCached(fresh.segment + 1), next_before);
   EXPECT_TRUE(IsZero(fresh.segment));
   source().table().ReleaseFree(fresh.segment);
 }

@@ -1,7 +1,8 @@
 // Time that only goes forward.
 //
 // Threads:    any.
-// Processes:  comparable between the processes of one boot of one machine.
+// Processes:  comparable between the processes of one boot of one machine, but
+//             for those in time namespaces of their own.
 // Owns:       none.
 // Lifetime:   none; a reading means nothing after a reboot, so never store it
 //             in a file that outlives one.

@@ -335,10 +335,6 @@ bool SegmentSource::PrepareOne() {
   if (!segment.ok()) return false;
   absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
   if (!ready.ok()) return false;
-  // One that was written back is clean, and its first store a long fault.
-  if (ready->backed_units == kSegmentUnits) {
-    write_mapping_->Populate(SegmentOffset(*segment).bytes(), kSegmentBytes);
-  }
   std::lock_guard lock(mutex_);
   ready_.push_back(*ready);
   return true;

@@ -7,9 +7,10 @@
 // checkpoints.
 //
 // Where durable roots keep much that is dead, checkpoints come kHaste times as
-// often, and rest that much less. Nearly all that is written has to reach the
-// device in any case: with less of it between two checkpoints each takes less
-// time, and durable roots keep no more than what died in the last few.
+// often, and rest that much less: a third of the time on a slow device. Nearly
+// all that is written has to reach the device in any case: with less of it
+// between two checkpoints each takes less time, and durable roots keep no more
+// than what died in the last few.
 //
 // Threads:    any.
 // Processes:  each paces its own.

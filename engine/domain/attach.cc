@@ -16,6 +16,7 @@
 #include "engine/file/file_system.h"
 #include "engine/format/checksum.h"
 #include "engine/verify/verifier.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -68,13 +69,15 @@ absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
 // A process that is closing or dying drops its slot byte and its region byte
 // one after the other; only one that stays is another region's.
 absl::Status AwaitNoOtherRegion(const Core& core) {
-  const absl::Time deadline = absl::Now() + kOtherRegionTimeout;
+  const uint64_t begin = MonotonicNanos();
   while (true) {
     EVE_ASSIGN_OR_RETURN(
         const bool elsewhere,
         IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
     if (!elsewhere) return absl::OkStatus();
-    if (absl::Now() >= deadline) return OtherRegionError(core);
+    if (absl::Nanoseconds(MonotonicNanos() - begin) >= kOtherRegionTimeout) {
+      return OtherRegionError(core);
+    }
     absl::SleepFor(absl::Milliseconds(1));
   }
 }

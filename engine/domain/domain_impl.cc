@@ -9,6 +9,7 @@
 #include "engine/domain/attach.h"
 #include "engine/domain/cut_tail.h"
 #include "engine/reclaim/fold.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -360,19 +361,27 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
     return absl::FailedPreconditionError(
         absl::StrCat(core_.path, ": opened read-only, and nobody writes"));
   }
-  const absl::Time until = absl::Now() + timeout;
+  // Not by the wall clock, which may be set meanwhile.
+  const uint64_t begin = MonotonicNanos();
+  const auto left = [&] {
+    return std::max(timeout - absl::Nanoseconds(MonotonicNanos() - begin),
+                    absl::ZeroDuration());
+  };
   if (checkpointer_ == nullptr) {
-    return Checkpointer(&core_).Wait(version, until);
+    return Checkpointer(&core_).Wait(version, absl::Now() + timeout);
   }
   // Asked again and again: a flush may fail for a reason that passes.
   while (options_.background) {
     is_durability_wanted_ = true;
     checkpoints_.Wake();
-    const absl::Time slice = std::min(until, absl::Now() + kAskAgain);
-    const absl::Status done = checkpointer_->Wait(version, slice);
-    if (!absl::IsDeadlineExceeded(done) || absl::Now() >= until) return done;
+    const absl::Status done =
+        checkpointer_->Wait(version, absl::Now() + std::min(left(), kAskAgain));
+    if (!absl::IsDeadlineExceeded(done) || left() == absl::ZeroDuration()) {
+      return done;
+    }
   }
   EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
+  const absl::Time until = absl::Now() + left();
   return version <= newest ? checkpointer_->Commit(version, until)
                            : checkpointer_->Wait(version, until);
 }

@@ -86,8 +86,8 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
         (void)::madvise(
             mapped, bytes,
             access == Access::kPrivate ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-        // What is stored to comes one segment at a time: without this a fault
-        // also makes the folio of the next, which may be nobody's.
+        // Segments are taken one at a time: without this a fault also makes
+        // the folio of the next, which may be nobody's.
         if (access == Access::kReadWrite) {
           (void)::madvise(mapped, bytes, MADV_RANDOM);
         }

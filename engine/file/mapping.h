@@ -45,10 +45,11 @@ class Mapping {
 
   // Makes the pages of a range as ready for stores as if each had been stored
   // to, and changes nothing that they hold; in whole folios where the range is
-  // aligned to 2 MiB. Unlike a write(2) it takes no lock of the file, so it
-  // keeps no one waiting who writes, allocates or does the same. Pages that are
-  // on the disk only are read. Whether it could: not before Linux 5.14.
-  // REQUIRES: the range has its disk space, and is mapped kReadWrite.
+  // aligned to 2 MiB. Unlike a write(2) it does not hold the inode's lock, so
+  // it keeps no one waiting who writes, allocates or does the same. Pages that
+  // are on the disk only are read, and all of them are dirty afterwards.
+  // Whether it could: not before Linux 5.14. REQUIRES: the range has its disk
+  // space, and is mapped kReadWrite.
   bool Populate(uint64_t offset, uint64_t size) const;
 
   char* data() const { return data_; }

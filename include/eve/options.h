@@ -45,7 +45,8 @@ struct DomainOptions {
   bool in_memory = false;
   Durability durability = Durability::kCheckpoint;
   // How often a checkpoint begins in the background under kCheckpoint; more
-  // seldom where one takes more than half of that. A power failure loses what
+  // seldom where one takes more than half of that, and twice as often while
+  // durable versions keep much dead space. A power failure loses what
   // was committed since the last one that is complete began. 100 ms cost
   // little.
   absl::Duration checkpoint_every = absl::Milliseconds(100);

@@ -189,7 +189,8 @@ TEST_F(IdentityTest, NumbersOfProcessesMeanNothing) {
 }
 
 // Containers may have monotonic clocks of their own, days apart. What processes
-// tell each other are durations, so nobody waits for ever, nor not at all.
+// tell each other are durations, so nobody waits for another's clock, and all
+// that was counted is there.
 TEST_F(IdentityTest, ClocksMayDiffer) {
   constexpr int kSwaps = 2000;
   constexpr int kSwapsPerFlush = 100;
