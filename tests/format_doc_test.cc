@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -422,6 +424,23 @@ TEST(FormatDocTest, EnumeratorsAndConstantsAreAsDocumented) {
   EXPECT_EQ(document.enums, CodeEnums());
   EXPECT_EQ(document.constants, CodeConstants());
   EXPECT_EQ(document.enums.at("BlockType").size(), kBlockTypeMax + 1u);
+}
+
+// Builds whose fields lie elsewhere refuse each other (SharedAbiHash).
+TEST(FormatDocTest, EveryFieldOfTheSharedLayoutIsHashed) {
+  const std::map<std::string, Struct> structs = SharedStructs();
+  std::vector<uint64_t> offsets;
+  for (const char* name :
+       {"RegionHeader", "RegionWords", "ProcessSlot", "ReaderCell"}) {
+    for (const Field& field : structs.at(name).fields) {
+      const std::string_view part = field.name;
+      if (part.starts_with("pad") || part.starts_with("reserved")) continue;
+      offsets.push_back(field.offset);
+    }
+  }
+  const std::vector<uint64_t> hashed(std::begin(kSharedOffsets),
+                                     std::end(kSharedOffsets));
+  EXPECT_EQ(hashed, offsets);
 }
 
 }  // namespace

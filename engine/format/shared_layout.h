@@ -12,6 +12,7 @@
 #define EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/format/constants.h"
@@ -115,17 +116,70 @@ static_assert(kSegmentStatesOffset % kPageBytes == 0);
 static_assert(kReaderCellsOffset % kPageBytes == 0);
 static_assert(kRegionWordsOffset % 64 == 0, "words a line apart stay so");
 
-// Changes whenever a struct above or the order of protocol steps changes, so
-// that two builds which differ refuse each other.
-inline constexpr uint64_t kSharedProtocolVersion = 7;
+// Where each field above is; format_doc_test knows if one is missing.
+inline constexpr size_t kSharedOffsets[] = {
+    offsetof(RegionHeader, magic),
+    offsetof(RegionHeader, abi_hash),
+    offsetof(RegionHeader, nonce),
+    offsetof(RegionHeader, data_device),
+    offsetof(RegionHeader, data_inode),
+    offsetof(RegionHeader, uuid),
+    offsetof(RegionHeader, boot_id),
+    offsetof(RegionHeader, incarnation),
+    offsetof(RegionHeader, ready),
+    offsetof(RegionHeader, poison),
+    offsetof(RegionWords, root),
+    offsetof(RegionWords, capacity),
+    offsetof(RegionWords, pending),
+    offsetof(RegionWords, durable),
+    offsetof(RegionWords, processes_used),
+    offsetof(RegionWords, compactor),
+    offsetof(RegionWords, turn),
+    offsetof(RegionWords, flusher),
+    offsetof(RegionWords, beat),
+    offsetof(RegionWords, settled),
+    offsetof(RegionWords, watch),
+    offsetof(RegionWords, replays),
+    offsetof(RegionWords, flush_begun),
+    offsetof(RegionWords, flush_bytes),
+    offsetof(RegionWords, io_engine),
+    offsetof(ProcessSlot, generation),
+    offsetof(ProcessSlot, cells_used),
+    offsetof(ProcessSlot, pid),
+    offsetof(ProcessSlot, commits),
+    offsetof(ProcessSlot, conflicts),
+    offsetof(ProcessSlot, restamps),
+    offsetof(ProcessSlot, folds),
+    offsetof(ProcessSlot, segments_claimed),
+    offsetof(ProcessSlot, segments_freed),
+    offsetof(ProcessSlot, checkpoints),
+    offsetof(ProcessSlot, bytes_committed),
+    offsetof(ProcessSlot, cells_revoked),
+    offsetof(ProcessSlot, blocks_moved),
+    offsetof(ProcessSlot, bytes_moved),
+    offsetof(ProcessSlot, bytes_punched),
+    offsetof(ProcessSlot, turns),
+    offsetof(ProcessSlot, waits),
+    offsetof(ReaderCell, word),
+};
+
+// To be raised when the meaning of a field or the order of protocol steps
+// changes; sizes and places of fields are hashed besides. Two builds that
+// differ in any of it refuse each other.
+inline constexpr uint64_t kSharedProtocolVersion = 8;
 constexpr uint64_t SharedAbiHash() {
   uint64_t h = kSharedProtocolVersion;
-  for (uint64_t part :
+  const auto add = [&h](uint64_t part) {
+    h = (h ^ part) * 0x9E37'79B9'7F4A'7C15;
+  };
+  for (const uint64_t part :
        {sizeof(RegionHeader), sizeof(RegionWords), sizeof(ProcessSlot),
         sizeof(ReaderCell), size_t{kProcessesMax}, size_t{kCellsPerProcessMax},
-        size_t{kSegmentsMax}, size_t{kFormatVersion}, size_t{kSegmentBytes}}) {
-    h = (h ^ part) * 0x9E37'79B9'7F4A'7C15;
+        size_t{kSegmentsMax}, size_t{kFormatVersion}, size_t{kSegmentBytes},
+        size_t{kCommitSlotCount}}) {
+    add(part);
   }
+  for (const size_t offset : kSharedOffsets) add(offset);
   return h;
 }
 
