@@ -1,5 +1,5 @@
-// Holds the source tree to docs/style.md. The rules are in tests/tidy/rules.h,
-// the exceptions in tests/tidy/allow_list.h.
+// Holds the source tree to the house style. The rules are in
+// tests/tidy/rules.h, the exceptions in tests/tidy/allow_list.h.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>

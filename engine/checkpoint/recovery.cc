@@ -146,6 +146,11 @@ uint64_t DrawNonce() {
   return nonce | 1;
 }
 
+bool IsEmpty(const CommitSlot& slot) {
+  const char zeroes[sizeof(slot)] = {};
+  return std::memcmp(&slot, zeroes, sizeof(slot)) == 0;
+}
+
 // A slot that neither the chosen root needs nor the newest of another version
 // behind it (I10). Those in front of it were rejected.
 uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots, uint32_t chosen) {
@@ -167,7 +172,8 @@ uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots, uint32_t chosen) {
 }  // namespace
 
 absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
-    const File& file, const Superblock& superblock) {
+    const File& file, const Superblock& superblock,
+    std::vector<uint32_t>* damaged) {
   std::vector<CommitSlot> slots;
   for (uint32_t index = 0; index < kCommitSlotCount; ++index) {
     CommitSlot slot;
@@ -181,6 +187,8 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
     EVE_RETURN_IF_ERROR(read);
     if (IsValidCommitSlot(slot, index, superblock.uuid)) {
       slots.push_back(slot);
+    } else if (damaged != nullptr && !IsEmpty(slot)) {
+      damaged->push_back(index);
     }
   }
   std::sort(
@@ -214,9 +222,14 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
 
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots,
-    uint64_t promised) {
+    const std::vector<uint32_t>& damaged, uint64_t promised) {
   std::string reasons;
-  size_t rejected = 0;
+  // One slot that was being written when the power failed is no damage. With
+  // two, both that were durable may be gone.
+  size_t rejected = damaged.size();
+  for (const uint32_t index : damaged) {
+    absl::StrAppend(&reasons, "; slot ", index, ": fails its checksum");
+  }
   bool is_rot = false;
   bool is_only_short = true;  // and nothing else is wrong, so far
   for (const CommitSlot& slot : slots) {
@@ -418,8 +431,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   // a slot and what it lists may be in the cache and never reach the disk.
   if (is_poisoned || !belongs) context.file->DropCache();
   EVE_RETURN_IF_ERROR(Flush(context, region));
-  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(*context.file, *context.superblock));
+  std::vector<uint32_t> damaged;
+  EVE_ASSIGN_OR_RETURN(
+      std::vector<CommitSlot> slots,
+      ReadCommitSlots(*context.file, *context.superblock, &damaged));
   if (slots.empty()) {
     return absl::DataLossError(
         absl::StrCat(context.file->path(), ": all ", kCommitSlotCount,
@@ -438,7 +453,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   if (belongs && is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(
       RootCandidate chosen,
-      ChooseDurableRoot(context, slots,
+      ChooseDurableRoot(context, slots, damaged,
                         belongs ? PromisedVersion(region, slots) : 0));
   const uint32_t durable_slot = chosen.slot;
   const uint64_t durable_version = chosen.version;

@@ -61,9 +61,12 @@ struct RootCandidate {
 };
 
 // The valid slots, newest (incarnation, version) first; of one version, those
-// without a list of extents first.
+// without a list of extents first. `damaged`, if given, gets the numbers of
+// those that fail their checksum and were written once: nobody can tell which
+// version they had.
 absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
-    const File& file, const Superblock& superblock);
+    const File& file, const Superblock& superblock,
+    std::vector<uint32_t>* damaged = nullptr);
 
 // The root that the slot names, if its record, chain and accounting verify, all
 // that the slot lists is there, and its segments lie inside the file.
@@ -74,10 +77,10 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
 // segments lie inside the file. kDataLoss if there is none, or if the file has
 // become shorter than a slot says that was flushed with its size: one without a
 // list, or of a version up to `promised`, which a region of this boot knows to
-// be durable.
+// be durable. The `damaged` slots may have been newer than any (P24).
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots,
-    uint64_t promised);
+    const std::vector<uint32_t>& damaged, uint64_t promised);
 
 // The newest version that this region knows to be durable, if it is that of the
 // newest slot; else 0. REQUIRES: the region is of this file and boot.

@@ -210,8 +210,9 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
                                LockKind::kShared, kInitTimeout));
   // Before the size: somebody may be at work whom this one cannot see, and let
   // the file grow.
+  std::vector<uint32_t> damaged;
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(core.file, core.superblock));
+                       ReadCommitSlots(core.file, core.superblock, &damaged));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
   if (slots.empty()) {
@@ -227,7 +228,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   if (belongs) DropUnacknowledged(core.region, slots);
   EVE_ASSIGN_OR_RETURN(
       const RootCandidate durable,
-      ChooseDurableRoot(context, slots,
+      ChooseDurableRoot(context, slots, damaged,
                         belongs ? PromisedVersion(core.region, slots) : 0));
   if (belongs && RootSlot(&core.region).Load() != durable.record) {
     return absl::FailedPreconditionError(absl::StrCat(

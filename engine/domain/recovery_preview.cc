@@ -38,8 +38,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   options.read_only = true;
   EVE_RETURN_IF_ERROR(OpenDataFile(path, options, core));
   // Before the size, which may grow meanwhile.
+  std::vector<uint32_t> damaged;
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(core.file, core.superblock));
+                       ReadCommitSlots(core.file, core.superblock, &damaged));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
   RecoveryPreview preview;
@@ -62,7 +63,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     if (belongs) DropUnacknowledged(*region, slots);
   }
   const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
-      context, slots, belongs ? PromisedVersion(*region, slots) : 0);
+      context, slots, damaged, belongs ? PromisedVersion(*region, slots) : 0);
   if (!durable.ok()) return preview;
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;

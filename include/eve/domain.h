@@ -129,7 +129,8 @@ class Domain {
   // for that comes on top.
   // A read-only handle asks nobody: it waits for what writers do by themselves.
   //   kDeadlineExceeded    it is not durable yet, or not even published
-  //   kUnavailable         a flush has failed: it will not be
+  //   kUnavailable         a flush has failed: it will not be; or stopped
+  //                        processes hold all commit slots
   //   kFailedPrecondition  read-only, and nobody has it open for writing
   absl::Status WaitDurable(uint64_t version, absl::Duration timeout) const;
 

@@ -1,5 +1,5 @@
-// The rules of docs/style.md that a program can check. Each is a function from
-// a source to findings, and has a test that shows it a bad snippet.
+// The rules of the house style that a program can check. Each is a function
+// from a source to findings, and has a test that shows it a bad snippet.
 //
 // Threads:    pure functions.
 // Processes:  none.
