@@ -146,11 +146,6 @@ uint64_t DrawNonce() {
   return nonce | 1;
 }
 
-bool IsEmpty(const CommitSlot& slot) {
-  const char zeroes[sizeof(slot)] = {};
-  return std::memcmp(&slot, zeroes, sizeof(slot)) == 0;
-}
-
 // A slot that neither the chosen root needs nor the newest of another version
 // behind it (I10). Those in front of it were rejected.
 uint32_t PickSpareSlot(const std::vector<CommitSlot>& slots, uint32_t chosen) {
@@ -187,7 +182,7 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
     EVE_RETURN_IF_ERROR(read);
     if (IsValidCommitSlot(slot, index, superblock.uuid)) {
       slots.push_back(slot);
-    } else if (damaged != nullptr && !IsEmpty(slot)) {
+    } else if (damaged != nullptr && !IsEmptyCommitSlot(slot)) {
       damaged->push_back(index);
     }
   }

@@ -60,12 +60,17 @@ void PrintJson(const RecoveryPreview& preview) {
         .Add("judgement", std::string_view(Judgement(slot)));
     slots.Add(one.ToString());
   }
+  JsonArray damaged;
+  for (const uint32_t slot : preview.damaged_slots) {
+    damaged.Add(absl::StrCat(slot));
+  }
   JsonObject all;
   all.Add("schema", uint64_t{1})
       .Add("attached", preview.attached)
       .Add("region", NameOf(preview.region))
       .Add("opens", preview.chosen_version.has_value())
       .Add("whole_check", preview.needs_whole_check)
+      .AddJson("damaged_slots", damaged.ToString())
       .AddJson("slots", slots.ToString());
   if (preview.chosen_version) all.Add("version", *preview.chosen_version);
   if (preview.chosen_slot) all.Add("slot", uint64_t{*preview.chosen_slot});
@@ -78,6 +83,9 @@ void PrintText(const RecoveryPreview& preview) {
     absl::StrAppend(&text, "slot ", slot.index, ": incarnation ",
                     slot.incarnation, ", version ", slot.version, ", ",
                     slot.extents, " extents listed: ", Judgement(slot), "\n");
+  }
+  for (const uint32_t slot : preview.damaged_slots) {
+    absl::StrAppend(&text, "slot ", slot, ": fails its checksum\n");
   }
   absl::StrAppend(&text, "lock file: ", NameOf(preview.region), ": ",
                   MeaningOf(preview.region), "\n");

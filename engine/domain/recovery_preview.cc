@@ -38,12 +38,12 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   options.read_only = true;
   EVE_RETURN_IF_ERROR(OpenDataFile(path, options, core));
   // Before the size, which may grow meanwhile.
-  std::vector<uint32_t> damaged;
-  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(core.file, core.superblock, &damaged));
+  RecoveryPreview preview;
+  EVE_ASSIGN_OR_RETURN(
+      std::vector<CommitSlot> slots,
+      ReadCommitSlots(core.file, core.superblock, &preview.damaged_slots));
   EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
                        MakeRecoveryContext(core));
-  RecoveryPreview preview;
   const absl::StatusOr<SharedRegion> region = LookAtRegion(core);
   if (region.ok()) {
     EVE_ASSIGN_OR_RETURN(preview.attached,
@@ -62,8 +62,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     preview.region = Region::kPoisoned;
     if (belongs) DropUnacknowledged(*region, slots);
   }
-  const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
-      context, slots, damaged, belongs ? PromisedVersion(*region, slots) : 0);
+  const absl::StatusOr<RootCandidate> durable =
+      ChooseDurableRoot(context, slots, preview.damaged_slots,
+                        belongs ? PromisedVersion(*region, slots) : 0);
   if (!durable.ok()) return preview;
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;

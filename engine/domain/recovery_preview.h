@@ -40,6 +40,7 @@ struct RecoveryPreview {
 
   bool attached = false;    // an opener joins the others and recovers nothing
   std::vector<Slot> slots;  // whole ones, newest first
+  std::vector<uint32_t> damaged_slots;  // of no version that one could tell
   Region region = Region::kNone;
   std::optional<uint64_t> chosen_version;  // nothing: it would not open
   std::optional<uint32_t> chosen_slot;     // nothing: the lock file's root

@@ -98,7 +98,8 @@ class File {
   // way. Nothing where the kernel cannot tell (before Linux 6.5).
   std::optional<uint64_t> DirtyBytes() const;
   absl::StatusOr<FileIdentity> Identity() const;
-  // Whether the range may hold anything but space that was never stored to.
+  // Whether the range may hold anything but space that was never stored to; if
+  // the file system cannot tell, it may.
   bool MayHoldData(uint64_t offset, uint64_t size) const;
   // Asks the kernel to drop clean cached pages, so that what is read next comes
   // from the device.

@@ -56,4 +56,9 @@ bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,
          std::memcmp(slot.uuid, uuid, sizeof(slot.uuid)) == 0;
 }
 
+bool IsEmptyCommitSlot(const CommitSlot& slot) {
+  const char zero[sizeof(slot)] = {};
+  return std::memcmp(&slot, zero, sizeof(slot)) == 0;
+}
+
 }  // namespace eve

@@ -75,6 +75,8 @@ CommitSlot MakeCommitSlot(uint32_t index, const CommitSlotFields& fields,
 // True if the page is a whole slot of this domain written for `index`.
 bool IsValidCommitSlot(const CommitSlot& slot, uint32_t index,
                        const uint8_t uuid[16]);
+// True if nothing was ever written to the page.
+bool IsEmptyCommitSlot(const CommitSlot& slot);
 
 }  // namespace eve
 

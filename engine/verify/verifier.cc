@@ -57,11 +57,6 @@ void CheckRestOfFirstPage(const File& file, ErrorLog& log) {
   }
 }
 
-bool IsZero(const CommitSlot& slot) {
-  const char zero[sizeof(slot)] = {};
-  return std::memcmp(&slot, zero, sizeof(slot)) == 0;
-}
-
 // Reports all slots; returns the valid ones, newest first.
 std::vector<CommitSlot> ReadSlots(const File& file,
                                   const Superblock& superblock, ErrorLog& log,
@@ -74,7 +69,7 @@ std::vector<CommitSlot> ReadSlots(const File& file,
     // A slot that somebody is writing now may be read half old, half new.
     for (int tries = 0; tries < kSlotReads; ++tries) {
       read = file.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot));
-      if (!read.ok() || IsZero(slot) ||
+      if (!read.ok() || IsEmptyCommitSlot(slot) ||
           IsValidCommitSlot(slot, i, superblock.uuid)) {
         break;
       }
@@ -90,7 +85,7 @@ std::vector<CommitSlot> ReadSlots(const File& file,
       seen.version = slot.version;
       seen.record_offset = slot.record.bytes();
       valid.push_back(slot);
-    } else if (!IsZero(slot)) {
+    } else if (!IsEmptyCommitSlot(slot)) {
       seen.state = SlotState::kInvalid;
       // A power cut may tear the slot that was being written: no damage.
       log.Warn(CommitSlotPosition(i),

@@ -60,6 +60,14 @@ says "live version $live on durable version $durable" "recovering"
 runs 0 "$eve" get shop.eve held k
 [[ $(<out) == v ]] || fail "the newest commit is gone"
 
+# A slot that was never used is damaged: nobody can tell, and one is no reason.
+cp copy.eve damaged.eve
+printf 'XXXXXXXX' | dd of=damaged.eve bs=4096 seek=31 conv=notrunc status=none
+dry damaged.eve 0
+says '"whole_check":false,"damaged_slots":[[]15]' "a damaged slot"
+runs 0 "$eve" recover --dry-run damaged.eve
+says 'slot 15: fails its checksum' "a damaged slot"
+
 # The newest slot's record is damaged: the one before, after a whole check.
 offset=$("$eve" check -v copy.eve | sed -n 's/^slot.*incarnation \([0-9]*\), version \([0-9]*\), record at \([0-9]*\)/\1 \2 \3/p' |
   sort -n -k1,1 -k2,2 | tail -n 1 | cut -d' ' -f3)

@@ -1,5 +1,5 @@
 // Checkpoints and recovery: what survives the death of all processes, what
-// survives power loss, and who cleans up (P16 to P18, P21 to P24).
+// survives power loss, and who cleans up (P16 to P18, P21 to P23).
 
 #include <fcntl.h>
 #include <signal.h>
@@ -29,7 +29,6 @@ using testing::ChildProcess;
 using testing::SharedValue;
 using testing::SignalSelfAt;
 using testing::TempDir;
-using Strings = Map<std::string, std::string>;
 using Numbers = Map<std::string, int64_t>;
 
 using testing::Quiet;
@@ -156,73 +155,6 @@ TEST_F(RecoveryTest, LiveRunWithALostWriteIsNotAdopted) {
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("s"));
   EXPECT_CODE(map.Get("k"), absl::StatusCode::kNotFound);
   testing::ExpectCleanCheck(path_, domain);
-}
-
-// P24: with the newest slot's record damaged, the one before is taken.
-TEST_F(RecoveryTest, DamagedNewestRootFallsBackToTheOneBefore) {
-  uint64_t newest_record = 0;
-  {
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-    Write(domain, 1);
-    ASSERT_OK(domain.Sync());
-    Write(domain, 2);
-    ASSERT_OK(domain.Sync());
-    newest_record = domain.Now().value().internal_record_offset();
-    ASSERT_OK(domain.Close());
-  }
-  const std::string copy = Copy("copy.eve");
-  {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(copy, O_RDWR));
-    ASSERT_OK(file.WriteAt(newest_record + 20, "damaged", 7));
-  }
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(copy, Quiet()));
-  EXPECT_EQ(Read(domain), 1);
-  testing::ExpectCleanCheck(copy, domain);
-}
-
-// P24: what no power failure leaves. Both roots that the reuse rule kept may be
-// behind slots that nobody can read, so what is older is believed only if all
-// of it is there.
-TEST_F(RecoveryTest, PastTwoDamagedSlotsAllIsRead) {
-  const std::string marked(64, '#');
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-  ASSERT_OK(map.Put("old", marked));
-  ASSERT_OK(domain.Sync());
-  const uint64_t old = domain.durable_version();
-  for (int i = 0; i < 2; ++i) {
-    ASSERT_OK(map.Put("old", std::to_string(i)));
-    ASSERT_OK(domain.Sync());
-  }
-  const std::string whole = Copy("whole.eve");
-  testing::TearNewestSlots(whole, 2);
-  const std::string rotten = Copy("rotten.eve");
-  testing::TearNewestSlots(rotten, 2);
-  {
-    ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(whole, Quiet()));
-    EXPECT_EQ(copy.Collection<Strings>("m")->Get("old").value(), marked);
-    const std::string note = copy.Stats().value().recovery;
-    EXPECT_NE(note.find("version " + std::to_string(old)), note.npos) << note;
-    EXPECT_NE(note.find("fails its checksum"), note.npos) << note;
-  }
-  {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(rotten, O_RDWR));
-    std::string bytes(file.Size().value(), 0);
-    ASSERT_OK(file.ReadAt(0, bytes.data(), bytes.size()));
-    int places = 0;
-    for (size_t at = bytes.find(marked); at != std::string::npos;
-         at = bytes.find(marked, at + 1)) {
-      ASSERT_OK(file.WriteAt(at, "rot", 3));
-      ++places;
-    }
-    ASSERT_GT(places, 0);
-  }
-  EXPECT_CODE(Domain::Open(rotten, Quiet()), absl::StatusCode::kDataLoss);
-  // One is what a power failure leaves, and nothing is read for it.
-  const std::string torn = Copy("torn.eve");
-  testing::TearNewestSlots(torn, 1);
-  ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(torn, Quiet()));
-  EXPECT_EQ(copy.Collection<Strings>("m")->Get("old").value(), "0");
 }
 
 // P17: a checkpointer that dies after its slot was written leaves it announced;
