@@ -179,6 +179,17 @@ class Storm {
     return true;
   }
 
+  // Somebody must make the progress that is waited for.
+  bool IsLastWriterThatRuns(size_t index) const {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (i != index && RoleOf(i) == StormRole::kWriter &&
+          workers_[i].process.has_value() && !workers_[i].is_stopped) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   bool DisturbOne() {
     const size_t index = random_.Uniform(workers_.size());
     Worker& worker = workers_[index];
@@ -188,8 +199,8 @@ class Storm {
       worker.is_stopped = false;
       return true;
     }
-    // Never everybody: somebody must make the progress that is waited for.
-    const bool may_stop = index % 2 == 0 && setup_.ledger->is_inside[index];
+    const bool may_stop =
+        setup_.ledger->is_inside[index] && !IsLastWriterThatRuns(index);
     if (!worker.is_stopped && may_stop && !random_.OneIn(4)) {
       worker.process->Signal(SIGSTOP);
       worker.is_stopped = true;
