@@ -16,6 +16,7 @@
 #include "engine/format/commit_slot.h"
 #include "engine/format/superblock.h"
 #include "eve/eve.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
@@ -27,6 +28,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using ::testing::ContainsRegex;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 using Ordered = OrderedMap<std::string, std::string>;
@@ -94,7 +96,8 @@ class BadInputTest : public ::testing::Test {
       if (!opened.ok()) continue;
       // It may have fallen back to an older checkpoint, and then says so.
       if (opened->Now().value().version() < version_) {
-        EXPECT_NE(opened->Stats().value().recovery, "");
+        EXPECT_THAT(opened->Stats().value().recovery,
+                    ContainsRegex("^durable version [0-9]+; slot [0-9]+"));
         continue;
       }
       auto map = opened->template Collection<M>(name);

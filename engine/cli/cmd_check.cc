@@ -223,8 +223,7 @@ int RunCheck(const CommandLine& line) {
   } else {
     PrintText(*report, line.Count("-v") > 0);
   }
-  if (!report->ok()) return kDamage;
-  return report->warnings.empty() ? kFine : kAbsent;
+  return report->ok() ? kFine : kDamage;
 }
 
 }  // namespace
@@ -235,8 +234,8 @@ const Verb& CheckVerb() {
       .arguments = "DOMAIN",
       .summary = "verify every block, count and sum",
       .help =
-          "Never writes. Exit code 3: damage. Exit code 1: something minor, "
-          "such as a\ncommit slot that a power cut tore.",
+          "Never writes. Exit code 3: damage. A warning, such as of a commit "
+          "slot that a\npower cut tore, is none.",
       .words_min = 1,
       .words_max = 1,
       .options = {{"-v", "", "print slots, collections and segments"},

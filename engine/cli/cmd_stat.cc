@@ -63,6 +63,9 @@ void PrintJson(const std::string& path, const DomainStats& stats,
   if (stats.knows_dirty_bytes) all.Add("dirty_bytes", stats.dirty_bytes);
   all.Add("has_unpinned_reader", stats.has_unpinned_reader);
   all.Add("io_engine", std::string_view(stats.io_engine));
+  if (!stats.recovery.empty()) {
+    all.Add("recovery", std::string_view(stats.recovery));
+  }
   all.Add("poisoned", stats.poisoned);
   all.AddJson("collections", CollectionsToJson(infos));
   Print(all.ToString() + "\n");
@@ -87,6 +90,9 @@ void PrintText(const DomainStats& stats,
     Print("a reader that may not write the lock file holds back all reuse\n");
   }
   std::printf("%-19s %s\n", "io_engine", stats.io_engine.c_str());
+  if (!stats.recovery.empty()) {
+    std::printf("%-19s %s\n", "opened", stats.recovery.c_str());
+  }
   std::printf("%-19s %s\n", "poisoned", stats.poisoned ? "yes" : "no");
   std::printf("%-19s %zu\n", "collections", infos.size());
   for (const CollectionInfo& info : infos) {

@@ -54,7 +54,7 @@ constexpr uint64_t CommitSlotPosition(uint32_t index) {
   return kCommitSlotsOffset + index * kCommitSlotBytes;
 }
 
-// Fills magic, zeroes and checksum around the fields that are given.
+// PRIVATE. Magic, zeroes and checksum are filled in around these.
 struct CommitSlotFields {
   uint64_t incarnation = 0;
   uint64_t version = 0;

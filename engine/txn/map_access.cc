@@ -143,6 +143,8 @@ void MapCursor::Show() {
   }
 }
 
+void MapCursor::NoteUndecodable() const { NoteDamagedRead(state_->map); }
+
 void MapCursor::Next() {
   state_->it.Next();
   Show();

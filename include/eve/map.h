@@ -42,7 +42,8 @@ class MapReader : public KeyValueReader<K, V> {
     View<V> value;
   };
 
-  // Entries in no particular, but per version fixed, order.
+  // Entries in no particular, but per version fixed, order. At damaged bytes it
+  // is at the end, and Snapshot::status() is kDataLoss.
   class Iterator {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -53,9 +54,9 @@ class MapReader : public KeyValueReader<K, V> {
 
     Iterator() = default;
     explicit Iterator(MapCursor cursor) : cursor_(std::move(cursor)) {}
+    // A record without the form of its type gives zeros, and the same status.
     Entry operator*() const {
-      return Entry{Codec<K>::Decode(cursor_.key()),
-                   Codec<V>::Decode(cursor_.value())};
+      return Entry{Decoded<K>(cursor_.key()), Decoded<V>(cursor_.value())};
     }
     Iterator& operator++() {
       cursor_.Next();
@@ -67,6 +68,12 @@ class MapReader : public KeyValueReader<K, V> {
     }
 
    private:
+    template <class T>
+    View<T> Decoded(Bytes bytes) const {
+      if (Codec<T>::IsValid(bytes)) return Codec<T>::Decode(bytes);
+      if (!cursor_.AtEnd()) cursor_.NoteUndecodable();
+      return View<T>();
+    }
     MapCursor cursor_;
   };
 

@@ -67,6 +67,11 @@ dry damaged.eve 0
 says '"whole_check":false,"damaged_slots":[[]15]' "a damaged slot"
 runs 0 "$eve" recover --dry-run damaged.eve
 says 'slot 15: fails its checksum' "a damaged slot"
+# It is a warning, and who opened the domain in spite of it is told.
+runs 0 "$eve" check damaged.eve
+says '^warning: offset .*slot' "a damaged slot"
+runs 0 "$eve" stat damaged.eve
+says '^opened .*version [0-9]*; slot 15: fails its checksum' "a damaged slot"
 
 # The newest slot's record is damaged: the one before, after a whole check.
 offset=$("$eve" check -v copy.eve | sed -n 's/^slot.*incarnation \([0-9]*\), version \([0-9]*\), record at \([0-9]*\)/\1 \2 \3/p' |

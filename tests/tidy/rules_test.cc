@@ -257,7 +257,7 @@ TEST(WordsTest, CatchesHandleSomething) {
               IsEmpty());
 }
 
-TEST(LayoutTest, MarkedStructsAssertTheirLayout) {
+TEST(LayoutTest, StructsOfTheFormatAssertTheirLayout) {
   constexpr std::string_view kBad =
       "// PERSISTED. Bytes 0..7.\n"
       "// More.\n"
@@ -276,8 +276,12 @@ TEST(LayoutTest, MarkedStructsAssertTheirLayout) {
               ElementsAre("layout:2"));
   EXPECT_THAT(Broken("engine/format/a.cc",
                      "// PERSISTED.\nenum class Kind : uint8_t { kA };\n"
-                     "// PRIVATE.\nstruct View {};\n"),
+                     "// PRIVATE.\nstruct View {};\nstruct Later;\n"),
               IsEmpty());
+  EXPECT_THAT(
+      Broken("engine/format/a.cc", "// PRIVATE.\nint a;\nstruct View {\n};\n"),
+      ElementsAre("layout:3"));
+  EXPECT_THAT(Broken("engine/root/a.cc", "struct View {\n};\n"), IsEmpty());
 }
 
 TEST(AllowListTest, AnEntryCoversItsFolderItsFileAndItsTextOnly) {

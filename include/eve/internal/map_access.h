@@ -65,6 +65,8 @@ class MapCursor {
   void Next();
   Bytes key() const { return key_; }
   Bytes value() const { return value_; }
+  // REQUIRES: not at the end.
+  void NoteUndecodable() const;
 
  private:
   struct State;
