@@ -23,6 +23,7 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
@@ -147,6 +148,55 @@ TEST_F(BackingTest, WhatWasStoredIsWrittenOverAndNotRead) {
   EXPECT_EQ(populated, 0);
   EXPECT_TRUE(IsZero(used.segment));
   source().table().ReleaseFree(used.segment);
+}
+
+// How many of a domain's used segments have their pages populated when they are
+// prepared, of how many.
+struct Prepared {
+  size_t populated = 0;
+  size_t all = 0;
+};
+absl::StatusOr<Prepared> PrepareUsed(Durability durability) {
+  const testing::TempDir dir;
+  const std::string path = dir.File("d.eve");
+  DomainOptions options = Quiet();
+  options.durability = durability;
+  EVE_ASSIGN_OR_RETURN(const Domain domain, Domain::Open(path, options));
+  EVE_ASSIGN_OR_RETURN(const auto impl, internal::OpenInstance(path, options));
+  SegmentSource& source = *impl->core().source;
+  std::vector<uint32_t> used;
+  while (source.table().capacity() <= kSteppedSegments) {
+    EVE_ASSIGN_OR_RETURN(const ClaimedSegment one, source.Claim());
+    EVE_RETURN_IF_ERROR(
+        source.Back(one.segment, one.fill_units, kSegmentUnits).status());
+    used.push_back(one.segment);
+  }
+  for (const uint32_t segment : used) source.table().ReleaseFree(segment);
+  Prepared prepared{.populated = 0, .all = used.size()};
+  const ScopedFaultHook fault([&](std::string_view point) {
+    prepared.populated += point == "file.populate" ? 1 : 0;
+    return 0;
+  });
+  // Who has claimed some lets others be prepared.
+  EVE_RETURN_IF_ERROR(source.Claim().status());
+  for (size_t i = 1; i < used.size(); ++i) {
+    EXPECT_TRUE(source.PrepareOne());
+    EVE_ASSIGN_OR_RETURN(const ClaimedSegment one, source.Claim());
+    EXPECT_EQ(one.backed_units, kSegmentUnits);
+  }
+  return prepared;
+}
+
+TEST(PreparingTest, UsedSegmentsArePopulatedForCheckpointsOnly) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs an observer";
+  ASSERT_OK_AND_ASSIGN(const Prepared none, PrepareUsed(Durability::kNone));
+  ASSERT_GT(none.all, 2u);
+  EXPECT_EQ(none.populated, 0u);
+  ASSERT_OK_AND_ASSIGN(const Prepared checkpoint,
+                       PrepareUsed(Durability::kCheckpoint));
+  EXPECT_EQ(checkpoint.populated, checkpoint.all - 1);
+  ASSERT_OK_AND_ASSIGN(const Prepared sync, PrepareUsed(Durability::kSync));
+  EXPECT_EQ(sync.populated, 0u);
 }
 
 }  // namespace

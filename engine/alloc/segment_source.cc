@@ -335,6 +335,11 @@ bool SegmentSource::PrepareOne() {
   if (!segment.ok()) return false;
   absl::StatusOr<ClaimedSegment> ready = MakeReady(*segment);
   if (!ready.ok()) return false;
+  // The first one has the commit slots, which are written, never stored to.
+  if (limits_.populate_used && *segment > 0 &&
+      ready->backed_units == kSegmentUnits) {
+    write_mapping_->Populate(SegmentOffset(*segment).bytes(), kSegmentBytes);
+  }
   std::lock_guard lock(mutex_);
   ready_.push_back(*ready);
   return true;

@@ -81,6 +81,10 @@ class SegmentSource {
     uint32_t mapped_segments = 0;  // both views reach up to here
     uint64_t backing_step_bytes = kBackingStepBytes;
     bool all_stepped = false;  // not only the first kSteppedSegments
+    // What is prepared gets its pages for writing also if it was used before: a
+    // checkpoint has made them read-only, and each would cost its first writer
+    // a fault. Not where commits are flushed: it makes all 2 MiB dirty.
+    bool populate_used = false;
   };
 
   SegmentSource(const SharedRegion* region, const File* file,

@@ -394,6 +394,7 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
     limits.backing_step_bytes = kSyncBackingStepBytes;
     limits.all_stepped = true;
   }
+  limits.populate_used = options.durability == Durability::kCheckpoint;
   limits.mapped_segments = static_cast<uint32_t>(std::min<uint64_t>(
       kSegmentsMax, core.read_mapping.bytes() / kSegmentBytes));
   core.turn = std::make_unique<WritersTurn>(&core.region, core.slots.get());
