@@ -10,7 +10,6 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -18,6 +17,7 @@
 
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/crash/step_sample.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
@@ -29,6 +29,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using testing::ExitCode;
 using testing::SharedValue;
 using testing::SignalSelfAt;
 using testing::TempDir;
@@ -39,13 +40,10 @@ using Model = std::map<std::string, std::string>;
 
 constexpr int64_t kRounds = 6;
 constexpr int kKeys = 3000;
-constexpr uint64_t kStepsMax = 1 << 16;
 constexpr uint64_t kSampled = 60;
 
 struct Progress {
   std::atomic<int64_t> acknowledged{0};  // rounds whose commit returned OK
-  std::atomic<uint64_t> steps{0};
-  char names[kStepsMax][40] = {};
 };
 
 using testing::Quiet;
@@ -135,12 +133,6 @@ absl::Status RunScenario(const std::string& path, Progress& progress) {
   return absl::OkStatus();
 }
 
-int ExitCode(const absl::Status& status) {
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  return 10;
-}
-
 // What a survivor or a later opener finds; then it compacts, too.
 void ExpectWholeAndClean(const std::string& path, Domain& domain,
                          const Progress& progress) {
@@ -167,44 +159,14 @@ void ExpectWholeAndClean(const std::string& path, Domain& domain,
   testing::ExpectCleanCheck(path, domain);
 }
 
-// Runs it once, and returns at which steps to die.
-std::set<uint64_t> ChooseSteps(const std::string& path, Progress& progress) {
-  ChildProcess child([&] {
-    SetStepHook([&](std::string_view step) {
-      const uint64_t at = progress.steps.fetch_add(1);
-      if (at >= kStepsMax) return;
-      step.copy(progress.names[at], sizeof(progress.names[at]) - 1);
-    });
-    return ExitCode(RunScenario(path, progress));
-  });
-  EXPECT_EQ(child.Wait(), 0);
-  const uint64_t steps = progress.steps;
-  EXPECT_LE(steps, kStepsMax);
-  std::map<std::string, uint64_t> first, last;
-  std::set<uint64_t> chosen;
-  for (uint64_t at = 0; at < std::min(steps, kStepsMax); ++at) {
-    first.emplace(progress.names[at], at + 1);
-    last[progress.names[at]] = at + 1;
-    if (at % (steps / kSampled + 1) == 0) chosen.insert(at + 1);
-  }
-  for (const auto& named : {first, last}) {
-    for (const auto& [name, at] : named) chosen.insert(at);
-  }
-  // A scenario that empties nothing would prove nothing.
-  for (const char* name : {"evacuate.claimed", "evacuate.settled",
-                           "evacuate.released", "fold.after_cas"}) {
-    EXPECT_TRUE(first.contains(name)) << name;
-  }
-  std::printf("%llu steps, %zu names, %zu deaths\n",
-              static_cast<unsigned long long>(steps), first.size(),
-              chosen.size());
-  return chosen;
-}
-
+// A scenario that empties nothing would prove nothing.
 std::set<uint64_t> ChooseStepsElsewhere() {
   TempDir dir;
   SharedValue<Progress> progress;
-  return ChooseSteps(dir.File("d.eve"), *progress);
+  return testing::ChooseSteps(
+      kSampled, [&] { return RunScenario(dir.File("d.eve"), *progress); },
+      {"evacuate.claimed", "evacuate.settled", "evacuate.released",
+       "fold.after_cas"});
 }
 
 TEST(KillCompactTest, DeathWithNobodyElseAttached) {

@@ -10,13 +10,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string>
 
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/crash/step_sample.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
@@ -28,6 +28,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using testing::ExitCode;
 using testing::SharedValue;
 using testing::SignalSelfAt;
 using testing::TempDir;
@@ -38,13 +39,10 @@ constexpr int64_t kLastStage = 7;
 // With the values in blocks of their own this is more than one slice.
 constexpr int kManyKeys = 5000;
 constexpr int kFewKeys = 100;
-constexpr uint64_t kStepsMax = 8192;
 constexpr uint64_t kSampled = 120;
 
 struct Progress {
   std::atomic<int64_t> acknowledged{0};  // commits that returned OK
-  std::atomic<uint64_t> steps{0};
-  char names[kStepsMax][40] = {};
 };
 
 using testing::Quiet;
@@ -136,12 +134,6 @@ absl::Status RunScenario(const std::string& path, Progress& progress) {
   return domain.Close();
 }
 
-int ExitCode(const absl::Status& status) {
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  return 10;
-}
-
 void ExpectRuns(const Strings::Reader& runs, int64_t stage) {
   std::map<std::string, std::string> expected;
   if (stage >= 1) expected["k"] = Run(stage == 1 ? 'a' : 'b');
@@ -193,33 +185,10 @@ void ExpectUsableAndClean(const std::string& path, Domain& domain,
   testing::ExpectCleanCheck(path, domain);
 }
 
-// Runs it once, and returns at which steps to die.
-std::set<uint64_t> ChooseSteps(const std::string& path, Progress& progress) {
-  ChildProcess child([&] {
-    SetStepHook([&](std::string_view step) {
-      const uint64_t at = progress.steps.fetch_add(1);
-      if (at >= kStepsMax) return;
-      step.copy(progress.names[at], sizeof(progress.names[at]) - 1);
-    });
-    return ExitCode(RunScenario(path, progress));
-  });
-  EXPECT_EQ(child.Wait(), 0);
-  const uint64_t steps = progress.steps;
-  EXPECT_LE(steps, kStepsMax);
-  std::map<std::string, uint64_t> first, last;
-  std::set<uint64_t> chosen;
-  for (uint64_t at = 0; at < std::min(steps, kStepsMax); ++at) {
-    first.emplace(progress.names[at], at + 1);
-    last[progress.names[at]] = at + 1;
-    if (at % (steps / kSampled + 1) == 0) chosen.insert(at + 1);
-  }
-  for (const auto& named : {first, last}) {
-    for (const auto& [name, at] : named) chosen.insert(at);
-  }
-  std::printf("%llu steps, %zu names, %zu deaths\n",
-              static_cast<unsigned long long>(steps), first.size(),
-              chosen.size());
-  return chosen;
+std::set<uint64_t> ChooseStepsOf(const std::string& path, Progress& progress) {
+  return testing::ChooseSteps(kSampled,
+                              [&] { return RunScenario(path, progress); },
+                              {"commit.after_cas", "fold.after_cas"});
 }
 
 TEST(KillRunsTest, DeathWithNobodyElseAttached) {
@@ -227,7 +196,7 @@ TEST(KillRunsTest, DeathWithNobodyElseAttached) {
   {
     TempDir dir;
     SharedValue<Progress> progress;
-    chosen = ChooseSteps(dir.File("d.eve"), *progress);
+    chosen = ChooseStepsOf(dir.File("d.eve"), *progress);
   }
   for (const uint64_t kill_at : chosen) {
     SCOPED_TRACE("killed at step " + std::to_string(kill_at));
@@ -250,7 +219,7 @@ TEST(KillRunsTest, DeathBesideASurvivor) {
   TempDir dir;
   const std::string path = dir.File("d.eve");
   SharedValue<Progress> progress;
-  const std::set<uint64_t> chosen = ChooseSteps(path, *progress);
+  const std::set<uint64_t> chosen = ChooseStepsOf(path, *progress);
   ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
   uint64_t deaths = 0;
   uint64_t segments = 0;
