@@ -150,6 +150,18 @@ TEST_F(BackingTest, WhatWasStoredIsWrittenOverAndNotRead) {
   source().table().ReleaseFree(used.segment);
 }
 
+// What the file has beyond what is used is disk that others could use.
+TEST_F(BackingTest, TheFileGrowsByAHundredthAtMost) {
+  constexpr uint32_t kMany = 200;
+  ASSERT_OK_AND_ASSIGN(const uint32_t first, source().ClaimRun(kMany));
+  ClaimedSegment one;
+  ASSERT_NO_FATAL_FAILURE(ClaimOne(&one));
+  ASSERT_NO_FATAL_FAILURE(ClaimOne(&one));
+  EXPECT_LE(source().table().CountFree(kMany, /*backed=*/false),
+            kMany / 100);
+  for (uint32_t i = 0; i < kMany; ++i) source().table().ReleaseFree(first + i);
+}
+
 // How many of a domain's used segments have their pages populated when they are
 // prepared, of how many.
 struct Prepared {

@@ -297,9 +297,10 @@ absl::Status SegmentSource::Grow(uint32_t at_least) {
         " bytes and may have ", most, "; needs ", at_least,
         " more (max_bytes, or the address space this process may reserve)"));
   }
-  // Several at a time, so that growing costs few calls; but not many: what is
-  // there will be used, and what could have been emptied instead is not.
-  uint32_t step = std::max(at_least, std::min<uint32_t>(now / 32, 16));
+  // Several at a time in large files, where looking for what can be freed first
+  // takes longer; but not many: what is there will be used, and what could have
+  // been emptied instead is not.
+  uint32_t step = std::max(at_least, std::min<uint32_t>(now / 128, 16));
   step = std::min(step, most - now);
   absl::Status grown = AllocateSegments(now, step);
   if (!grown.ok() && step > at_least) {
