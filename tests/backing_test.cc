@@ -157,8 +157,7 @@ TEST_F(BackingTest, TheFileGrowsByAHundredthAtMost) {
   ClaimedSegment one;
   ASSERT_NO_FATAL_FAILURE(ClaimOne(&one));
   ASSERT_NO_FATAL_FAILURE(ClaimOne(&one));
-  EXPECT_LE(source().table().CountFree(kMany, /*backed=*/false),
-            kMany / 100);
+  EXPECT_LE(source().table().CountFree(kMany, /*backed=*/false), kMany / 100);
   for (uint32_t i = 0; i < kMany; ++i) source().table().ReleaseFree(first + i);
 }
 
