@@ -63,7 +63,9 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
                          kWaitNanosMax);
     }
     const bool is_dead = IsTicketHolderDead(*region_, *slots_, holder);
-    if (is_dead || now >= patience.end) {
+    const bool has_had_its_time =
+        now >= patience.end || EVE_FAULT("flusher.patience") != 0;
+    if (is_dead || has_had_its_time) {
       EVE_STEP(is_dead ? "flusher.dead" : "flusher.waited_in_vain");
       const uint64_t next = NewTicket();
       if (words.flusher.compare_exchange_strong(holder, next,
@@ -73,6 +75,7 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
       }
       continue;
     }
+    EVE_STEP("flusher.sleep");
     is_woken =
         FutexWait(words.beat, seen,
                   std::min({patience.end - now, until - now, kLookNanos}),

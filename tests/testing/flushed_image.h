@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -31,6 +33,8 @@ namespace eve::testing {
 // children add to it, but two processes do not flush at once.
 class FlushedImage : public FileObserver {
  public:
+  static constexpr off_t kBytesMax = 64 << 20;
+
   explicit FlushedImage(std::string path) : path_(std::move(path)) {
     void* bytes = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -68,6 +72,27 @@ class FlushedImage : public FileObserver {
       shared_->valid = 1 - shared_->valid;
     }
   }
+  // From now on no more of the file is read than that, which is quicker: there
+  // is nothing behind, as far as this one knows.
+  void set_bytes_max(off_t bytes) { bytes_max_ = bytes; }
+  // What is on the disk there; zeroes where there is nothing.
+  void ReadAt(off_t offset, void* to, size_t size) const {
+    std::lock_guard lock(mutex_);
+    std::memset(to, 0, size);
+    const Image& image = shared_->images[shared_->valid];
+    const auto end = offset + static_cast<off_t>(size);
+    const char* from = image.bytes;
+    for (int i = 0; i < image.extents; ++i) {
+      const auto [at, bytes] = image.extent[i];
+      const off_t first = std::max(offset, at);
+      const off_t last = std::min(end, at + bytes);
+      if (first < last) {
+        std::memcpy(static_cast<char*>(to) + (first - offset),
+                    from + (first - at), static_cast<size_t>(last - first));
+      }
+      from += bytes;
+    }
+  }
   // False if there was no flush.
   bool SaveTo(const std::string& path) const {
     std::lock_guard lock(mutex_);
@@ -90,7 +115,6 @@ class FlushedImage : public FileObserver {
   // A file without its holes.
   struct Image {
     static constexpr int kExtentsMax = 4096;
-    static constexpr off_t kBytesMax = 64 << 20;
     struct Extent {
       off_t offset;
       off_t size;
@@ -106,16 +130,17 @@ class FlushedImage : public FileObserver {
     Image images[2];
   };
 
-  static void Read(int fd, Image& image) {
+  void Read(int fd, Image& image) const {
     image.file_bytes = ::lseek(fd, 0, SEEK_END);
     image.extents = 0;
     off_t used = 0;
     for (off_t at = 0; (at = ::lseek(fd, at, SEEK_DATA)) >= 0;) {
+      if (at >= bytes_max_) return;
       // The end of the file counts as a hole.
-      const off_t size = ::lseek(fd, at, SEEK_HOLE) - at;
-      EVE_CHECK(
-          image.extents < Image::kExtentsMax && used + size <= Image::kBytesMax,
-          "a small file");
+      const off_t end = std::min(::lseek(fd, at, SEEK_HOLE), bytes_max_);
+      const off_t size = end - at;
+      EVE_CHECK(image.extents < Image::kExtentsMax && used + size <= kBytesMax,
+                "a small file");
       EVE_CHECK(::pread(fd, image.bytes + used, static_cast<size_t>(size),
                         at) == size,
                 "the file is read");
@@ -130,6 +155,7 @@ class FlushedImage : public FileObserver {
   }
 
   const std::string path_;
+  off_t bytes_max_ = kBytesMax;
   mutable std::mutex mutex_;
   Shared* shared_ = nullptr;
 };

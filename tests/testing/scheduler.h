@@ -4,7 +4,8 @@
 // What a schedule chooses is all that decides how a run goes, so it can be
 // repeated. A function must not wait for another one of them but by the
 // engine's lock-free words: those that share a mutex belong into instances of
-// their own.
+// their own. Where the engine sleeps it passes a step before, at which others
+// go on instead.
 //
 // Threads:    one owner.
 // Processes:  none; two instances of a domain in one process are to each other
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -42,11 +44,17 @@ class Scheduler {
   Observe before;
   Observe after;
 
+  // At this step a body sleeps, and is not chosen, until `is_awake` says so of
+  // it; but it goes on if all others sleep as well or have ended.
+  std::string sleep_step;
+  std::function<bool(int body)> is_awake;
+
   // Returns how many points there were.
   uint64_t Run(const std::vector<Body>& bodies, const Choose& choose) {
     choose_ = choose;
     points_ = 0;
     is_done_.assign(bodies.size(), false);
+    is_asleep_.assign(bodies.size(), false);
     running_ = 0;
     const ScopedStepHook hook([this](std::string_view step) { Pass(step); });
     std::vector<std::thread> threads;
@@ -70,25 +78,41 @@ class Scheduler {
     if (before) before(self, step);
     {
       std::unique_lock lock(mutex_);
-      const int others = choose_(points_++);
+      const bool sleeps = !sleep_step.empty() && step == sleep_step;
+      is_asleep_[static_cast<size_t>(self)] = sleeps;
+      int others = choose_(points_++);
+      if (sleeps && others == kStay) others = 0;
       if (others != kStay) {
         running_ = OtherThan(self, others);
         if (running_ != self) changed_.notify_all();
       }
       changed_.wait(lock, [&] { return running_ == self; });
+      is_asleep_[static_cast<size_t>(self)] = false;
     }
     if (after) after(self, step);
   }
 
  private:
+  bool Sleeps(int body) const {
+    return is_asleep_[static_cast<size_t>(body)] && !is_awake(body);
+  }
   int OtherThan(int self, int nth) const {
     const int count = static_cast<int>(is_done_.size());
     std::vector<int> others;
+    int sleeper = self;
     for (int i = 1; i < count; ++i) {
       const int other = (self + i) % count;
-      if (!is_done_[static_cast<size_t>(other)]) others.push_back(other);
+      if (is_done_[static_cast<size_t>(other)]) continue;
+      if (!Sleeps(other)) {
+        others.push_back(other);
+      } else if (sleeper == self) {
+        sleeper = other;
+      }
     }
-    if (others.empty()) return self;
+    // Somebody must go on where the running one has ended.
+    if (others.empty()) {
+      return is_done_[static_cast<size_t>(self)] ? sleeper : self;
+    }
     return others[static_cast<size_t>(nth) % others.size()];
   }
   void Await(int self) {
@@ -108,6 +132,7 @@ class Scheduler {
   uint64_t points_ = 0;
   int running_ = 0;
   std::vector<bool> is_done_;
+  std::vector<bool> is_asleep_;
   std::mutex mutex_;
   std::condition_variable changed_;
 };
