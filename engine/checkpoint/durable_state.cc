@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/file/file.h"
 #include "util/failpoint.h"
 #include "util/futex.h"
 
@@ -89,8 +92,9 @@ absl::Status CheckPoison(const Core& core) {
       core.region.header().poison.load(std::memory_order_acquire);
   if (error == 0) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat(
-      core.path, ": a flush to disk failed earlier (errno ", error,
-      "): nothing after version ", ReadDurableVersion(core.region),
+      core.path, ": a flush to disk failed earlier (",
+      std::strerror(static_cast<int>(error)), "): nothing after version ",
+      ReadDurableVersion(core.region),
       " can be promised to survive a power failure. Close the domain in all "
       "processes and open it again"));
 }
@@ -98,7 +102,8 @@ absl::Status CheckPoison(const Core& core) {
 absl::Status PoisonDomain(const Core& core, const absl::Status& cause) {
   uint32_t none = 0;
   core.region.header().poison.compare_exchange_strong(
-      none, EIO, std::memory_order_acq_rel);
+      none, static_cast<uint32_t>(ErrnoOf(cause, EIO)),
+      std::memory_order_acq_rel);
   NoteFlushEnded(core);
   return absl::UnavailableError(
       absl::StrCat(core.path,

@@ -327,7 +327,8 @@ namespace {
 absl::Status Flush(const RecoveryContext& context, const SharedRegion& region) {
   absl::Status flushed = context.file->Datasync();
   if (!flushed.ok()) {
-    region.header().poison.store(EIO, std::memory_order_release);
+    region.header().poison.store(static_cast<uint32_t>(ErrnoOf(flushed, EIO)),
+                                 std::memory_order_release);
   }
   return flushed;
 }

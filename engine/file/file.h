@@ -131,6 +131,8 @@ absl::Status SyncNewName(const File& file, const std::string& path);
 // errno as a Status: "<what>: <strerror>". ENOSPC, EDQUOT and EFBIG are
 // kResourceExhausted with advice.
 absl::Status ErrnoStatus(int error, const std::string& what);
+// The errno of a failed write or flush of a File; else `otherwise`.
+int ErrnoOf(const absl::Status& status, int otherwise);
 
 }  // namespace eve
 

@@ -9,7 +9,10 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "engine/file/file.h"
 #include "engine/file/file_observer.h"
 #include "engine/format/constants.h"
@@ -27,6 +30,21 @@ int AboveStandardStreams(int fd) {
   ::close(fd);
   errno = error;
   return moved;
+}
+
+constexpr char kErrnoPayload[] = "eve/errno";
+
+absl::Status WithErrno(absl::Status status, int error) {
+  status.SetPayload(kErrnoPayload, absl::Cord(absl::StrCat(error)));
+  return status;
+}
+
+// Without the advice of ErrnoStatus: after a failed flush it is too late for
+// it.
+absl::Status FlushError(int error, const std::string& what) {
+  return WithErrno(absl::Status(ErrnoStatus(error, what).code(),
+                                absl::StrCat(what, ": ", std::strerror(error))),
+                   error);
 }
 
 std::string LinkOf(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
@@ -55,6 +73,15 @@ absl::Status ErrnoStatus(int error, const std::string& what) {
     default:
       return absl::ErrnoToStatus(error, what);
   }
+}
+
+int ErrnoOf(const absl::Status& status, int otherwise) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kErrnoPayload);
+  int error = otherwise;
+  if (payload.has_value() && !absl::SimpleAtoi(std::string(*payload), &error)) {
+    return otherwise;
+  }
+  return error;
 }
 
 File::File(File&& other) noexcept
@@ -178,7 +205,7 @@ absl::Status File::WriteAt(uint64_t offset, const void*, uint64_t size,
                            absl::FunctionRef<int()> call) const {
   const int error = Observed({FileOp::kWrite, fd_, path_, offset, size},
                              EVE_FAULT("file.write"), call);
-  if (error != 0) return Error(error, "write", offset, size);
+  if (error != 0) return WithErrno(Error(error, "write", offset, size), error);
   return absl::OkStatus();
 }
 
@@ -186,7 +213,9 @@ absl::Status File::StartWriteBack(uint64_t offset, uint64_t size,
                                   absl::FunctionRef<int()> call) const {
   const int error = Observed({FileOp::kWriteBack, fd_, path_, offset, size},
                              EVE_FAULT("file.write_back"), call);
-  if (error != 0) return Error(error, "write-back", offset, size);
+  if (error != 0) {
+    return WithErrno(Error(error, "write-back", offset, size), error);
+  }
   return absl::OkStatus();
 }
 
@@ -248,7 +277,7 @@ absl::Status File::Datasync(absl::FunctionRef<int()> call) const {
   const int error = Observed({FileOp::kDatasync, fd_, path_},
                              EVE_FAULT("file.datasync"), call);
   if (error == 0) return absl::OkStatus();
-  return ErrnoStatus(error, absl::StrCat(path_, ": fdatasync"));
+  return FlushError(error, absl::StrCat(path_, ": fdatasync"));
 }
 
 absl::Status File::Sync() const {
@@ -256,7 +285,7 @@ absl::Status File::Sync() const {
   const int error =
       Observed({FileOp::kSync, fd_, path_}, EVE_FAULT("file.sync"), sync);
   if (error == 0) return absl::OkStatus();
-  return ErrnoStatus(error, absl::StrCat(path_, ": fsync"));
+  return FlushError(error, absl::StrCat(path_, ": fsync"));
 }
 
 absl::Status File::SyncFileSystem() const {
