@@ -86,10 +86,11 @@ absl::Status Checkpointer::FlushData(const std::vector<ByteRange>& ranges,
 }
 
 // A failure leaves pending set: the page may or may not reach the disk (P18).
+// It is written by a plain call, which is over when its process is dead.
 absl::Status Checkpointer::WriteSlotAndFlush(uint32_t slot,
                                              const CommitSlot& page) {
   EVE_RETURN_IF_ERROR(StepOfCheckpoint([&] {
-    return write_back_.WriteAt(CommitSlotPosition(slot), &page, sizeof(page));
+    return core_->file.WriteAt(CommitSlotPosition(slot), &page, sizeof(page));
   }));
   EVE_STEP("checkpoint.slot_written");
   EVE_RETURN_IF_ERROR(StepOfCheckpoint([&] { return write_back_.Datasync(); }));

@@ -16,8 +16,10 @@
 //   8 durable[slot] raised     as 6: finishing again changes nothing
 //   9 pending cleared, byte released
 //
-// Steps 4 to 7 go through io_uring where that is allowed (write_back.h). What
-// has one flush makes plain calls: two are quicker than the ring.
+// Steps 4, 5 and 7 go through io_uring where that is allowed (write_back.h).
+// What has one flush makes a plain call, which is as quick; and a slot is
+// written by one, because that ends before the kernel drops the lock byte of a
+// process that is killed in it.
 //
 // Threads:    any method may be called concurrently.
 // Processes:  any number checkpoint at once, in different slots.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "engine/file/file.h"
@@ -15,20 +14,17 @@
 namespace eve {
 namespace {
 
-// Passes injected results off as the kernel's: an errno, or fewer bytes.
+// Passes injected errors off as the kernel's.
 int ResultOf(const io_uring_cqe& done) {
   const int fault = EVE_FAULT("ring.result");
-  if (fault != 0) return -fault;
-  const int fewer = EVE_FAULT("ring.short");
-  return fewer != 0 && done.res > fewer ? fewer : done.res;
+  return fault != 0 ? -fault : done.res;
 }
 
 bool HasOperations(struct io_uring* ring) {
   struct io_uring_probe* const probe = ::io_uring_get_probe_ring(ring);
   if (probe == nullptr) return false;
   bool all = true;
-  for (const int operation :
-       {IORING_OP_FSYNC, IORING_OP_WRITE, IORING_OP_SYNC_FILE_RANGE}) {
+  for (const int operation : {IORING_OP_FSYNC, IORING_OP_SYNC_FILE_RANGE}) {
     all &= ::io_uring_opcode_supported(probe, operation) != 0;
   }
   ::io_uring_free_probe(probe);
@@ -39,8 +35,6 @@ bool HasOperations(struct io_uring* ring) {
 
 struct IoRing::Impl {
   struct io_uring ring;
-  // Here, so that it outlives a write which is not waited for.
-  alignas(4096) char page[kWriteBytesMax];
 };
 
 IoRing::IoRing() : impl_(std::make_unique<Impl>()) {}
@@ -84,14 +78,28 @@ void IoRing::CloseInChild() {
   is_usable_ = false;
 }
 
-bool IoRing::SubmitAndWait(uint32_t count, int* results) {
-  const int fault = EVE_FAULT("ring.enter");
-  int taken = fault != 0 ? -fault : ::io_uring_submit(&impl_->ring);
-  // What the kernel did not take stays queued for the next call: there is none.
-  if (taken < 0) taken = 0;
-  const bool has_all = static_cast<uint32_t>(taken) == count;
-  if (!has_all) is_usable_ = false;
-  for (int i = 0; i < taken; ++i) {
+// Entries are taken in their order, and `index` is an entry's place in it.
+uint32_t IoRing::Submit(uint32_t count) {
+  uint32_t taken = 0;
+  while (taken < count) {
+    const int fault = EVE_FAULT("ring.enter");
+    const int now = fault != 0 ? -fault : ::io_uring_submit(&impl_->ring);
+    if (now == -EINTR) continue;
+    if (now <= 0) break;
+    // Perhaps not all: it stops behind an entry that it refuses.
+    taken += static_cast<uint32_t>(now);
+  }
+  // What it did not take stays queued for the next call: there is none.
+  if (taken < count) is_usable_ = false;
+  return taken;
+}
+
+void IoRing::SubmitAndWait(uint32_t count, int* results) {
+  std::fill(results, results + count, -ECANCELED);
+  const uint32_t taken = Submit(count);
+  // Until it is known what has become of them.
+  std::fill(results, results + taken, -EIO);
+  for (uint32_t i = 0; i < taken; ++i) {
     struct io_uring_cqe* done = nullptr;
     int error;
     do {
@@ -101,23 +109,13 @@ bool IoRing::SubmitAndWait(uint32_t count, int* results) {
       // It may be done at any later time, and nobody will know.
       is_usable_ = false;
       leaks_ = true;
-      std::fill(results, results + count, -EIO);
-      return true;
+      return;
     }
     const auto index = static_cast<uint32_t>(::io_uring_cqe_get_data64(done));
-    if (index < count) results[index] = ResultOf(*done);
+    if (index < taken) results[index] = ResultOf(*done);
     ::io_uring_cqe_seen(&impl_->ring, done);
   }
-  if (!has_all) ::io_uring_queue_exit(&impl_->ring);
-  return has_all;
-}
-
-std::optional<int> IoRing::RunOne() {
-  int result = 0;
-  if (!SubmitAndWait(1, &result)) return std::nullopt;
-  // It was taken back before it had begun.
-  if (result == -ECANCELED) return std::nullopt;
-  return result;
+  if (taken < count) ::io_uring_queue_exit(&impl_->ring);
 }
 
 std::optional<int> IoRing::Datasync(int fd) {
@@ -126,27 +124,17 @@ std::optional<int> IoRing::Datasync(int fd) {
   if (entry == nullptr) return std::nullopt;
   ::io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
   ::io_uring_sqe_set_data64(entry, 0);
-  return RunOne();
-}
-
-std::optional<int> IoRing::Write(int fd, uint64_t offset, const void* data,
-                                 uint64_t size) {
-  if (!is_usable_ || fork_guard_.IsForkedChild() || size > kWriteBytesMax) {
-    return std::nullopt;
-  }
-  struct io_uring_sqe* const entry = ::io_uring_get_sqe(&impl_->ring);
-  if (entry == nullptr) return std::nullopt;
-  std::memcpy(impl_->page, data, size);
-  ::io_uring_prep_write(entry, fd, impl_->page, static_cast<unsigned>(size),
-                        offset);
-  ::io_uring_sqe_set_data64(entry, 0);
-  return RunOne();
+  int result = 0;
+  SubmitAndWait(1, &result);
+  // It was not taken, or taken back before it had begun.
+  if (result == -ECANCELED) return std::nullopt;
+  return result;
 }
 
 std::optional<int> IoRing::StartWriteBack(int fd,
                                           absl::Span<const ByteRange> ranges) {
   int first_error = 0;
-  while (!ranges.empty()) {
+  while (!ranges.empty() && first_error == 0) {
     if (!is_usable_ || fork_guard_.IsForkedChild()) return std::nullopt;
     const auto count =
         static_cast<uint32_t>(std::min<size_t>(ranges.size(), kEntries));
@@ -158,15 +146,18 @@ std::optional<int> IoRing::StartWriteBack(int fd,
           static_cast<unsigned>(std::min<uint64_t>(ranges[i].size, 1U << 31)),
           ranges[i].offset, SYNC_FILE_RANGE_WRITE);
       ::io_uring_sqe_set_data64(entry, i);
+      if (EVE_FAULT("ring.entry") != 0) entry->opcode = IORING_OP_LAST;
     }
-    int results[kEntries] = {};
-    if (!SubmitAndWait(count, results)) return std::nullopt;
+    int results[kEntries];
+    SubmitAndWait(count, results);
     for (uint32_t i = 0; i < count && first_error == 0; ++i) {
       // Where it was not begun, the flush begins it.
       if (results[i] != -ECANCELED) first_error = results[i];
     }
     ranges.remove_prefix(count);
   }
+  // An error that was told is not told again. Hints may be given again.
+  if (first_error == 0 && !is_usable_) return std::nullopt;
   return first_error;
 }
 

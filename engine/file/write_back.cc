@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -67,38 +66,6 @@ absl::Status WriteBack::Datasync() {
     if (result.has_value()) return -*result;
     // Not begun, so no error has been told of that this could miss.
     return ::fdatasync(file_->fd()) == 0 ? 0 : errno;
-  });
-}
-
-int WriteBack::WriteNow(uint64_t offset, const char* data, uint64_t size) {
-  for (uint64_t done = 0; done < size;) {
-    IoRing* const ring = Ring();
-    const uint64_t part = std::min(size - done, IoRing::kWriteBytesMax);
-    std::optional<int> result;
-    if (ring != nullptr) {
-      result = ring->Write(file_->fd(), offset + done, data + done, part);
-    }
-    int written;
-    if (result.has_value() && *result != -EAGAIN) {
-      written = *result;
-    } else {
-      const ssize_t n = ::pwrite(file_->fd(), data + done, part,
-                                 static_cast<off_t>(offset + done));
-      written = n < 0 ? -errno : static_cast<int>(n);
-    }
-    if (written == -EINTR) continue;
-    if (written < 0) return -written;
-    if (written == 0) return ENOSPC;
-    // A short write is gone on with.
-    done += static_cast<uint64_t>(written);
-  }
-  return 0;
-}
-
-absl::Status WriteBack::WriteAt(uint64_t offset, const void* data,
-                                uint64_t size) {
-  return file_->WriteAt(offset, data, size, [&] {
-    return WriteNow(offset, static_cast<const char*>(data), size);
   });
 }
 

@@ -1,5 +1,5 @@
-// WriteBack: the steps of a checkpoint on a file, through io_uring where it is
-// allowed, else by plain calls.
+// WriteBack: the flushes of a checkpoint and the hints before them, through
+// io_uring where it is allowed, else by plain calls.
 //
 // Each step is waited for and its result looked at before the next is begun.
 // Links would save two calls, but a linked write and flush was slower than two
@@ -36,7 +36,6 @@ class WriteBack {
   absl::Status Start(absl::Span<const ByteRange> ranges);
   // fdatasync. A failure is final.
   absl::Status Datasync();
-  absl::Status WriteAt(uint64_t offset, const void* data, uint64_t size);
 
   // How the last step was made.
   IoEngine engine() const { return engine_; }
@@ -47,7 +46,6 @@ class WriteBack {
  private:
   // Null: by plain calls.
   IoRing* Ring();
-  int WriteNow(uint64_t offset, const char* data, uint64_t size);
 
   const File* file_;
   std::unique_ptr<IoRing> ring_;

@@ -1,6 +1,6 @@
 // The N-th call fails where io_uring is refused, and the N-th use of a ring
-// where it is not: in what the kernel says of an operation, in how much it did,
-// and in handing operations over.
+// where it is not: in what the kernel says of an operation, and in handing
+// operations over.
 
 #include <string_view>
 
@@ -30,11 +30,6 @@ TEST_P(IoFailurePlainTest, AtEveryCallLosesNothingThatWasAcknowledged) {
 
 TEST_P(IoFailureRingTest, WhatFailsInTheRingIsNotAcknowledged) {
   EXPECT_GT(FailEachOf("ring.result"), 4);
-}
-
-// The errno is taken for a number of bytes.
-TEST_P(IoFailureRingTest, WhatIsWrittenInPartIsWrittenToItsEnd) {
-  EXPECT_GT(FailEachOf("ring.short"), 4);
 }
 
 TEST_P(IoFailureRingTest, WhatIsNotTakenIsDoneByPlainCalls) {
