@@ -20,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/lock_file.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/random.h"
@@ -126,6 +127,8 @@ class BadInputTest : public ::testing::Test {
           kFirstBlockOffset + random.Uniform(size - kFirstBlockOffset - 8),
           &noise, 1 + random.Uniform(8)));
     }
+    // Else it would be read whole before it is opened.
+    EXPECT_TRUE(testing::WriteLockFileOfOtherBoot(copy));
   }
 
   TempDir dir_;

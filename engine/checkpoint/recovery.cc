@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/alloc/segment_table.h"
@@ -231,7 +232,8 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     absl::StatusOr<RootCandidate> candidate = JudgeSlot(context, slot);
     if (candidate.ok()) {
       candidate->note = reasons;
-      candidate->needs_verification = is_rot || rejected > 1;
+      candidate->needs_verification =
+          is_rot || rejected > 1 || !context.is_known;
       return candidate;
     }
     // No power failure takes a part of the file away that was flushed with its
@@ -268,22 +270,6 @@ void DropUnacknowledged(const SharedRegion& region,
            region.words().durable[slot.slot_index].load(
                std::memory_order_seq_cst) != slot.version;
   });
-}
-
-absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
-                                   const RecoveryContext& context) {
-  const RegionHeader& header = region.header();
-  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
-  uint8_t boot_id[16];
-  EVE_ASSIGN_OR_RETURN(const bool has_boot_id, ReadBootId(boot_id));
-  return has_boot_id && header.magic == kRegionMagic &&
-         header.abi_hash == SharedAbiHash() &&
-         header.data_device == identity.device &&
-         header.data_inode == identity.inode &&
-         std::memcmp(header.uuid, context.superblock->uuid,
-                     sizeof(header.uuid)) == 0 &&
-         std::memcmp(header.boot_id, boot_id, sizeof(boot_id)) == 0 &&
-         header.ready.load(std::memory_order_acquire) == 1;
 }
 
 std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
@@ -414,9 +400,18 @@ absl::Status WriteIdentity(const RecoveryContext& context,
   return absl::OkStatus();
 }
 
+// Above every slot seen, the rejected ones too: versions are used again after a
+// rollback, incarnations never.
+uint64_t NextIncarnation(const std::vector<CommitSlot>& slots,
+                         const SharedRegion* region) {
+  const uint64_t newest = slots.front().incarnation;
+  if (region == nullptr) return newest + 1;
+  return std::max(newest, region->header().incarnation) + 1;
+}
+
 }  // namespace
 
-absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
+absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
                                             const SharedRegion& region) {
   // The page cache is not the disk (P22). After a failed flush it is not even
   // what the disk will have.
@@ -437,15 +432,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
                      " commit slots fail their checksums (offsets ",
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
+  EVE_ASSIGN_OR_RETURN(context.is_known, IsKnownFile(region, context, slots));
   if (context.sync_name) EVE_RETURN_IF_ERROR(context.sync_name());
-  // Above every slot seen, the rejected ones too: versions are used again
-  // after a rollback, incarnations never.
   Recovered result;
-  result.incarnation = slots.front().incarnation + 1;
-  if (belongs) {
-    result.incarnation =
-        std::max(result.incarnation, region.header().incarnation + 1);
-  }
+  result.incarnation = NextIncarnation(slots, belongs ? &region : nullptr);
   if (belongs && is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(
       RootCandidate chosen,
@@ -464,7 +454,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   }
   if (!chosen.is_live && chosen.needs_verification && context.verify_fallback) {
     // Segments that only the rejected root protected may have been reused
-    // since: what is older than the two newest slots is read whole (P24).
+    // since: what is older than the two newest slots is read whole (P24). So is
+    // what may be a copy: the version before may be any, an empty one even.
     EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
   }
   result.root = chosen.record;
@@ -483,6 +474,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
   words.durable[durable_slot].store(durable_version, std::memory_order_seq_cst);
   EVE_RETURN_IF_ERROR(
       WriteIdentity(context, region, result.incarnation, chosen.record));
+  // So that the file is known after a power failure; else it is read whole.
+  region.file().Datasync().IgnoreError();
   return result;
 }
 

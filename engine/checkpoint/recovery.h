@@ -14,7 +14,8 @@
 // Errors:     kDataLoss: no slot's root verifies, or the file was truncated;
 //             the message names offsets. kResourceExhausted.
 // Cost:       reads 16 slots, the accounting and the newest records; with a
-//             live root also the bytes written since the last checkpoint.
+//             live root also the bytes written since the last checkpoint; of a
+//             file that is not known everything.
 #ifndef EVE_ENGINE_CHECKPOINT_RECOVERY_H_
 #define EVE_ENGINE_CHECKPOINT_RECOVERY_H_
 
@@ -41,8 +42,11 @@ struct RecoveryContext {
   BlockView view;  // limited to the file's size
   uint64_t file_bytes = 0;
   // Reads everything that a root reaches; called before recovery settles for a
-  // root that is not the newest slot's. May be empty.
+  // root that is not the newest slot's, or is of a file that is not known. May
+  // be empty.
   std::function<absl::Status(Offset record)> verify_fallback;
+  // See IsKnownFile().
+  bool is_known = true;
   // Makes the file's name durable: who gave it that may have died or failed
   // before he did so. May be empty.
   std::function<absl::Status()> sync_name;
@@ -56,7 +60,8 @@ struct RootCandidate {
   bool is_live = false;              // from the region, not from a slot
   uint32_t slot = kCommitSlotCount;  // that names it, if one does
   std::string note;                  // why newer slots were rejected
-  // Older than what the reuse rule kept, as far as one can tell (P24).
+  // Older than what the reuse rule kept, as far as one can tell (P24), or of a
+  // file that is not known.
   bool needs_verification = false;
 };
 
@@ -105,6 +110,14 @@ void DropUnacknowledged(const SharedRegion& region,
 absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
                                    const RecoveryContext& context);
 
+// Whether the lock file says, whichever boot it is of, that this file was
+// opened under its name, and last so: it names its inode, its domain and the
+// incarnation of its newest slot. Else it may be a copy that was taken while
+// others wrote, of which blocks may be younger than the slots.
+absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
+                                 const RecoveryContext& context,
+                                 const std::vector<CommitSlot>& slots);
+
 struct Recovered {
   Offset root;
   uint64_t version = 0;
@@ -115,7 +128,7 @@ struct Recovered {
 
 // All of it: choose, checkpoint the choice, rebuild the region. Sets ready.
 // REQUIRES: the exclusive init byte, and that nobody is attached.
-absl::StatusOr<Recovered> RecoverAndRebuild(const RecoveryContext& context,
+absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
                                             const SharedRegion& region);
 
 }  // namespace eve

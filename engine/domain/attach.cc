@@ -158,7 +158,9 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
     if (report.ok()) return absl::OkStatus();
     const VerifyError& first = report.errors.front();
     return absl::DataLossError(absl::StrCat(
-        core.path, ": the newest root is damaged and so is the one before: ",
+        core.path, ": not all is there that its newest root reaches. If it is ",
+        "a copy it was taken while others wrote: make one with 'eve copy'. ",
+        "Else it is damaged: 'eve dump --rescue' saves what is left. ",
         report.error_count, " errors, the first at offset ", first.offset, ": ",
         first.what, ", expected ", first.expected, ", found ", first.found));
   };
@@ -213,8 +215,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   std::vector<uint32_t> damaged;
   EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
                        ReadCommitSlots(core.file, core.superblock, &damaged));
-  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
-                       MakeRecoveryContext(core));
+  EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
   if (slots.empty()) {
     return absl::DataLossError(
         absl::StrCat(core.path, ": all commit slots fail their checksums"));
@@ -222,8 +223,11 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   // A slot whose flush failed, or that nobody lived to flush, is in the cache
   // only, and this opener may not write what would change that.
   bool belongs = false;
+  context.is_known = false;
   if (has_region) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(core.region, context));
+    EVE_ASSIGN_OR_RETURN(context.is_known,
+                         IsKnownFile(core.region, context, slots));
   }
   if (belongs) DropUnacknowledged(core.region, slots);
   EVE_ASSIGN_OR_RETURN(

@@ -42,8 +42,8 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   EVE_ASSIGN_OR_RETURN(
       std::vector<CommitSlot> slots,
       ReadCommitSlots(core.file, core.superblock, &preview.damaged_slots));
-  EVE_ASSIGN_OR_RETURN(const RecoveryContext context,
-                       MakeRecoveryContext(core));
+  EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
+  context.verify_fallback = nullptr;  // it is said that it would be called
   const absl::StatusOr<SharedRegion> region = LookAtRegion(core);
   if (region.ok()) {
     EVE_ASSIGN_OR_RETURN(preview.attached,
@@ -55,8 +55,11 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
                              JudgeSlot(context, slot).status()});
   }
   bool belongs = false;
+  context.is_known = false;
   if (region.ok()) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(*region, context));
+    EVE_ASSIGN_OR_RETURN(context.is_known,
+                         IsKnownFile(*region, context, slots));
   }
   if (region.ok() && IsPoisoned(*region)) {
     preview.region = Region::kPoisoned;

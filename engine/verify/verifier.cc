@@ -94,11 +94,14 @@ std::vector<CommitSlot> ReadSlots(const File& file,
     }
     report.slots.push_back(seen);
   }
-  std::sort(valid.begin(), valid.end(),
-            [](const CommitSlot& a, const CommitSlot& b) {
-              return std::tuple(a.incarnation, a.version, b.extent_count) >
-                     std::tuple(b.incarnation, b.version, a.extent_count);
-            });
+  std::sort(
+      valid.begin(), valid.end(), [](const CommitSlot& a, const CommitSlot& b) {
+        // Of equal ones that of the shorter file: it is to be cut.
+        return std::tuple(a.incarnation, a.version, b.extent_count,
+                          b.file_bytes) > std::tuple(b.incarnation, b.version,
+                                                     a.extent_count,
+                                                     a.file_bytes);
+      });
   return valid;
 }
 

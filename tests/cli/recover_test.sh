@@ -51,6 +51,7 @@ live=$(sed 's/.*"slots":\[.*\],"version":\([0-9]*\).*/\1/' out)
 # A copy has slots only.
 dry copy.eve 0
 says '"region":"none"' "of a copy"
+says '"whole_check":true' "of a copy"
 durable=$(sed 's/.*"slots":\[.*\],"version":\([0-9]*\).*/\1/' out)
 ((durable >= closed && durable < live)) || fail "version $durable of the copy"
 runs 0 "$eve" recover copy.eve
@@ -61,17 +62,18 @@ runs 0 "$eve" get shop.eve held k
 [[ $(<out) == v ]] || fail "the newest commit is gone"
 
 # A slot that was never used is damaged: nobody can tell, and one is no reason.
-cp copy.eve damaged.eve
-printf 'XXXXXXXX' | dd of=damaged.eve bs=4096 seek=31 conv=notrunc status=none
-dry damaged.eve 0
+printf 'XXXXXXXX' | dd of=copy.eve bs=4096 seek=31 conv=notrunc status=none
+dry copy.eve 0
 says '"whole_check":false,"damaged_slots":[[]15]' "a damaged slot"
-runs 0 "$eve" recover --dry-run damaged.eve
+runs 0 "$eve" recover --dry-run copy.eve
 says 'slot 15: fails its checksum' "a damaged slot"
 # It is a warning, and who opened the domain in spite of it is told.
-runs 0 "$eve" check damaged.eve
+runs 0 "$eve" check copy.eve
 says '^warning: offset .*slot' "a damaged slot"
-runs 0 "$eve" stat damaged.eve
+cp copy.eve told.eve
+runs 0 "$eve" stat told.eve
 says '^opened .*version [0-9]*; slot 15: fails its checksum' "a damaged slot"
+dd if=/dev/zero of=copy.eve bs=4096 seek=31 count=1 conv=notrunc status=none
 
 # The newest slot's record is damaged: the one before, after a whole check.
 offset=$("$eve" check -v copy.eve | sed -n 's/^slot.*incarnation \([0-9]*\), version \([0-9]*\), record at \([0-9]*\)/\1 \2 \3/p' |

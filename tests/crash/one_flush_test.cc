@@ -24,6 +24,7 @@
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/file_bytes.h"
+#include "tests/testing/lock_file.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
@@ -291,6 +292,7 @@ TEST_F(OneFlushTest, SettledSlotsNeedNoList) {
     ASSERT_OK_AND_ASSIGN(const File file, File::Open(path, O_RDWR | O_CREAT));
     ASSERT_OK(file.WriteAt(0, bytes.data(), bytes.size()));
   }
+  ASSERT_TRUE(testing::WriteLockFileOfOtherBoot(path));
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Synchronous()));
   EXPECT_EQ(domain.durable_version(), listed.version);
 }

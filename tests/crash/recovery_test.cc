@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/registry.h"
@@ -235,49 +233,6 @@ TEST_F(RecoveryTest, EveryStepOfACheckpointLeavesAnOpenableFile) {
       ASSERT_OK(opened.Close());
       std::filesystem::remove(copy);
     }
-  }
-}
-
-// Everybody is told what it was: a full disk asks for something else than one
-// that is broken.
-TEST_F(RecoveryTest, APoisonNamesTheErrorOfTheFlush) {
-  for (const int error : {EIO, ENOSPC, EDQUOT}) {
-    SCOPED_TRACE(error);
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-    ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
-    Write(domain, error);
-    SetFaultHook([error](std::string_view point) {
-      return point == "file.datasync" ? error : 0;
-    });
-    const absl::Status met = domain.Sync();
-    ClearFaultHook();
-    const absl::Status told = domain.Sync();
-    for (const absl::Status& status : {met, told}) {
-      EXPECT_CODE(status, absl::StatusCode::kUnavailable);
-      EXPECT_NE(status.message().find(std::strerror(error)),
-                std::string_view::npos)
-          << status;
-      EXPECT_EQ(status.message().find("nothing was lost"),
-                std::string_view::npos);
-    }
-    EXPECT_EQ(impl->core().region.header().poison, uint32_t(error));
-    impl.reset();
-    EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
-    // In opening it is the same.
-    SetFaultHook([error](std::string_view point) {
-      return point == "file.datasync" ? error : 0;
-    });
-    EXPECT_NE(Domain::Open(path_, Quiet())
-                  .status()
-                  .message()
-                  .find(std::strerror(error)),
-              std::string_view::npos);
-    ClearFaultHook();
-    ASSERT_OK_AND_ASSIGN(const File locks,
-                         File::Open(path_ + "-lock", O_RDONLY));
-    RegionHeader header;
-    ASSERT_OK(locks.ReadAt(0, &header, sizeof(header)));
-    EXPECT_EQ(header.poison, uint32_t(error));
   }
 }
 

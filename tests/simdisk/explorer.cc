@@ -12,6 +12,7 @@
 #include "eve/eve.h"
 #include "tests/simdisk/content.h"
 #include "tests/simdisk/workload.h"
+#include "tests/testing/lock_file.h"
 #include "util/check.h"
 
 namespace eve::simdisk {
@@ -54,6 +55,10 @@ void WriteRegion(const RegionImage& image, const std::string& path) {
                     .ok(),
             "room in memory");
 }
+
+// After a power failure the file is known by its lock file. Of so many states
+// one has none, and so is read whole before it is believed.
+constexpr uint64_t kUnknownOneIn = 8;
 
 // Two durable roots are kept, in case the medium loses one.
 uint64_t PromisedOf(const CrashState& state, const Timeline& timeline) {
@@ -141,6 +146,9 @@ void Explorer::Lay(const CrashState& state, const Recorder& recorder,
   WriteState(state, path);
   if (state.has_region) WriteRegion(recorder.region(state.id.event), path);
   if (options_.tamper) options_.tamper(path);
+  if (!state.has_region && state.hash % kUnknownOneIn != 0) {
+    EVE_CHECK(testing::WriteLockFileOfOtherBoot(path), "a lock file");
+  }
 }
 
 bool Explorer::Judge(const CrashState& state, const Recorder& recorder,

@@ -1,5 +1,6 @@
-// Power loss, imitated: a copy of the file is another inode, so that the live
-// root is not adopted and the copy opens at what its commit slots say.
+// Power loss, imitated: a copy of the file with a lock file of another boot, so
+// that the live root is not adopted and the copy opens at what its commit slots
+// say.
 //
 // Threads:    others may go on writing while a copy is made.
 // Processes:  none.
@@ -22,6 +23,7 @@
 #include "engine/file/file.h"
 #include "engine/format/commit_slot.h"
 #include "gtest/gtest.h"
+#include "tests/testing/lock_file.h"
 #include "tests/testing/status_matchers.h"
 
 namespace eve::testing {
@@ -30,6 +32,7 @@ namespace eve::testing {
 inline std::string CopyAfterPowerLoss(const std::string& path,
                                       const std::string& to) {
   std::filesystem::copy_file(path, to);
+  EXPECT_TRUE(WriteLockFileOfOtherBoot(to));
   return to;
 }
 

@@ -1,0 +1,40 @@
+// Which file a lock file was written for.
+
+#include <cstring>
+
+#include "engine/checkpoint/boot_id.h"
+#include "engine/checkpoint/recovery.h"
+#include "util/status_macros.h"
+
+namespace eve {
+
+absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
+                                   const RecoveryContext& context) {
+  const RegionHeader& header = region.header();
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
+  uint8_t boot_id[16];
+  EVE_ASSIGN_OR_RETURN(const bool has_boot_id, ReadBootId(boot_id));
+  return has_boot_id && header.magic == kRegionMagic &&
+         header.abi_hash == SharedAbiHash() &&
+         header.data_device == identity.device &&
+         header.data_inode == identity.inode &&
+         std::memcmp(header.uuid, context.superblock->uuid,
+                     sizeof(header.uuid)) == 0 &&
+         std::memcmp(header.boot_id, boot_id, sizeof(boot_id)) == 0 &&
+         header.ready.load(std::memory_order_acquire) == 1;
+}
+
+// The device is not compared: its number may be another one in each boot. Nor
+// is the build: these fields are where they are in all of them.
+absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
+                                 const RecoveryContext& context,
+                                 const std::vector<CommitSlot>& slots) {
+  const RegionHeader& header = region.header();
+  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
+  return header.magic == kRegionMagic && header.data_inode == identity.inode &&
+         std::memcmp(header.uuid, context.superblock->uuid,
+                     sizeof(header.uuid)) == 0 &&
+         !slots.empty() && header.incarnation == slots.front().incarnation;
+}
+
+}  // namespace eve
