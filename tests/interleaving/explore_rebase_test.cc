@@ -35,8 +35,9 @@ class RebaseTest : public Explorer {
       numbers_[i].emplace(Ref<Numbers>(processes_[i], "n"));
       sorted_[i].emplace(Ref<Sorted>(processes_[i], "s"));
     }
-    PutAll(
-        1, [](int i) { return absl::StrCat("key", 1000 + i); }, kKeys);
+    const auto name = [](int i) { return absl::StrCat("key", 1000 + i); };
+    PutAll(*numbers_[1], 1, name, kKeys);
+    PutAll(*sorted_[1], 1, name, kKeys);
   }
 
   std::vector<Scheduler::Body> Bodies() override {
@@ -69,16 +70,14 @@ class RebaseTest : public Explorer {
     }
   }
 
-  template <class NameOf>
-  void PutAll(size_t process, NameOf name, int count) {
+  template <class C, class NameOf>
+  void PutAll(const C& collection, size_t process, NameOf name, int count) {
     const auto done = processes_[process]->Swap(
         [&](internal::TransactionImpl& run) -> absl::Status {
           Transaction txn(&run);
-          auto numbers = numbers_[process]->In(txn);
-          auto sorted = sorted_[process]->In(txn);
+          auto writer = collection.In(txn);
           for (int i = 0; i < count; ++i) {
-            absl::Status put = numbers.Put(name(i), round_);
-            if (put.ok()) put = sorted.Put(name(i), round_);
+            absl::Status put = writer.Put(name(i), round_);
             if (!put.ok()) return put;
           }
           return absl::OkStatus();
@@ -86,17 +85,20 @@ class RebaseTest : public Explorer {
         {});
     NoteUnless(done.status(), "a write");
   }
+  // Those of one writer are in other leaves of the tree than the other's; of
+  // the trie they may meet in one.
   static std::string Own(size_t writer, int i) {
-    return absl::StrCat("key",
-                        1100 + 200 * writer + 50 * static_cast<size_t>(i));
+    return absl::StrCat("key", (writer == 1 ? 1010 : 1540) + 50 * i);
   }
   // What can be rebased, what meets the other's in a leaf and is replayed, and
   // what has read and runs again.
   void Write(size_t process) {
-    PutAll(
-        process, [&](int i) { return Own(process, i); }, 2);
-    NoteUnless(numbers_[process]->Put("both", round_), "a put");
-    const auto sum = numbers_[process]->Update(
+    const Numbers& numbers = *numbers_[process];
+    const auto own = [&](int i) { return Own(process, i); };
+    PutAll(*sorted_[process], process, own, 2);
+    PutAll(numbers, process, own, 2);
+    NoteUnless(numbers.Put("both", round_), "a put");
+    const auto sum = numbers.Update(
         "sum", [](std::optional<int64_t> old) { return old.value_or(0) + 1; });
     NoteUnless(sum.status(), "an update");
   }
