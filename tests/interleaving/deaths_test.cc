@@ -17,6 +17,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/timed_waits.h"
 
 namespace eve {
 namespace {
@@ -270,9 +271,11 @@ TEST_F(DeathsTest, TurnOfTheDeadIsThrownAway) {
   ASSERT_EQ(taker.child().Wait(), -SIGKILL);
   SharedWord& turn = core().region.words().turn;
   ASSERT_NE(turn.load(), 0u);
+  const uint64_t waits = testing::TimedWaits();
   for (int i = 0; i < 10; ++i) ASSERT_OK(map.Put("n", "v"));
   EXPECT_EQ(turn.load(), 0u);
   EXPECT_EQ(ReadCounter(core().slots->own().waits), 1u);
+  EXPECT_EQ(testing::TimedWaits(), waits) << "it has looked, and not waited";
   EXPECT_CODE(map.Get("long").status(), absl::StatusCode::kNotFound);
   testing::ExpectCleanCheck(path_, domain_);
 }
@@ -283,8 +286,10 @@ TEST_F(DeathsTest, TurnOfTheStoppedIsWaitedForOnce) {
   TurnTaker taker(path_, SIGSTOP);
   taker.child().AwaitStopped();
   ASSERT_NE(core().region.words().turn.load(), 0u);
+  const uint64_t waits = testing::TimedWaits();
   for (int i = 0; i < 100; ++i) ASSERT_OK(map.Put("n", "v"));
   EXPECT_EQ(ReadCounter(core().slots->own().waits), 1u);
+  EXPECT_GT(testing::TimedWaits(), waits) << "waits are not counted";
   taker.child().Signal(SIGCONT);
   EXPECT_EQ(taker.child().Wait(), 0);
   EXPECT_EQ(map.Get("long").value(), "v");

@@ -1,0 +1,121 @@
+// Who opens a domain while another one is stopped in the middle of opening it
+// (include/eve/domain.h): ten seconds, and an error that names it. Nobody waits
+// here: the program has a monotonic clock of its own, which goes on by a second
+// at each look at a lock byte.
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::Quiet;
+using testing::TempDir;
+
+std::atomic<time_t> seconds_ahead{0};
+
+// Its looks at lock bytes, each of which takes a second.
+class Looks {
+ public:
+  Looks()
+      : hook_([this](std::string_view point) {
+          if (point == "file.lock") {
+            ++count_;
+            ++seconds_ahead;
+          }
+          return 0;
+        }) {}
+  int count() const { return count_; }
+
+ private:
+  std::atomic<int> count_{0};
+  const ScopedFaultHook hook_;
+};
+
+class StoppedOpenerTest : public ::testing::Test {
+ protected:
+  ChildProcess StopOneAt(const char* step) {
+    return ChildProcess([this, step] {
+      testing::SignalSelfAt(1, SIGSTOP, step);
+      return Domain::Open(path_, Quiet()).ok() ? 0 : 1;
+    });
+  }
+
+  TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+};
+
+TEST_F(StoppedOpenerTest, FirstOpenerIsWaitedForTenSecondsAndNamed) {
+  ASSERT_OK(Domain::Open(path_, Quiet()).status());
+  ChildProcess stopped = StopOneAt("open.init_exclusive");
+  stopped.AwaitStopped();
+  {
+    const Looks looks;
+    const absl::Status status = Domain::Open(path_, Quiet()).status();
+    EXPECT_CODE(status, absl::StatusCode::kDeadlineExceeded);
+    EXPECT_NE(std::string(status.message())
+                  .find(absl::StrCat("process ", stopped.pid())),
+              std::string::npos)
+        << status;
+    EXPECT_LE(looks.count(), 10);
+  }
+  // It has changed nothing, nor has it been harmed.
+  stopped.Signal(SIGCONT);
+  EXPECT_EQ(stopped.Wait(), 0);
+  EXPECT_OK(Domain::Open(path_, Quiet()).status());
+}
+
+TEST_F(StoppedOpenerTest, DeadFirstOpenerIsNotWaitedFor) {
+  ASSERT_OK(Domain::Open(path_, Quiet()).status());
+  ChildProcess stopped = StopOneAt("open.init_exclusive");
+  stopped.AwaitStopped();
+  stopped.Signal(SIGKILL);
+  EXPECT_EQ(stopped.Wait(), -SIGKILL);
+  const time_t before = seconds_ahead;
+  const Looks looks;
+  EXPECT_OK(Domain::Open(path_, Quiet()).status());
+  // The init byte twice, the slot, the region's; and of closing.
+  EXPECT_LT(seconds_ahead - before, 10);
+}
+
+// Who joins those that are attached shares the byte.
+TEST_F(StoppedOpenerTest, StoppedJoinerIsInNobodysWay) {
+  ASSERT_OK_AND_ASSIGN(const Domain domain, Domain::Open(path_, Quiet()));
+  ChildProcess stopped = StopOneAt("open.joining");
+  stopped.AwaitStopped();
+  ChildProcess other([&] {
+    const Looks looks;
+    if (!Domain::Open(path_, Quiet()).ok()) return 1;
+    return looks.count() < 10 ? 0 : 2;
+  });
+  EXPECT_EQ(other.Wait(), 0);
+  stopped.Signal(SIGCONT);
+  EXPECT_EQ(stopped.Wait(), 0);
+}
+
+}  // namespace
+}  // namespace eve
+
+extern "C" int clock_gettime(clockid_t clock, timespec* now) {
+  const long failed = ::syscall(SYS_clock_gettime, clock, now);
+  if (failed == 0 && clock == CLOCK_MONOTONIC) {
+    now->tv_sec += eve::seconds_ahead;
+  }
+  return static_cast<int>(failed);
+}
