@@ -174,6 +174,7 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   EVE_RETURN_IF_ERROR(CheckWritable());
   EVE_RETURN_IF_ERROR(slow_readers_.CheckPressure(core_.path));
   absl::StatusOr<Commit> done = SwapMakingRoom(fn, options);
+  if (core_.fork_guard.IsForkedChild()) return done;
   slow_readers_.CountCommit(core_.slots->own());
   if (!options_.background) slow_readers_.Deliver();
   return done;
@@ -199,6 +200,10 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   MoveRider rider(compactor_.get());
   absl::StatusOr<SwapResult> result =
       RunSwap(writer->transaction, fn, options, &rider, manners);
+  if (core_.fork_guard.IsForkedChild()) {
+    static_cast<void>(writer.release());  // the parent's claims and its pin
+    return result.status();
+  }
   if (refusal != nullptr && absl::IsResourceExhausted(result.status())) {
     *refusal = {writer->writer.TakeRefused(), writer->writer.purpose(),
                 writer->transaction.attempt_number()};

@@ -40,6 +40,8 @@ class Contender {
   Contender(const Contender&) = delete;
   Contender& operator=(const Contender&) = delete;
 
+  // In a forked child: the turn is the parent's.
+  void Abandon() { ticket_ = 0; }
   // Before each run of the closure. kAborted: give up; kDeadlineExceeded: it
   // has passed while another had the turn.
   absl::Status BeginRun();

@@ -69,8 +69,10 @@ void MapEditor::DropUnapplied() {
 }
 
 absl::Status MapEditor::ApplyPending() {
-  // Between two batches nobody holds a block to write to.
-  absl::Status status = transaction_->attempt().StopStagingIfLarge();
+  // A closure may have forked. Between two batches nobody holds a block to
+  // write to.
+  absl::Status status = transaction_->core().CheckUsable();
+  if (status.ok()) status = transaction_->attempt().StopStagingIfLarge();
   if (status.ok() && appender_ != nullptr) {
     status = appender_->Finish(root_);
     appender_.reset();

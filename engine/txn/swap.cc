@@ -53,6 +53,7 @@ class Boarding {
     has_failed_ = !status.ok();
     return status;
   }
+  void Abandon() { rider_ = nullptr; }
   void Alight(bool published) {
     if (rider_ != nullptr) rider_->Alight(published);
     rider_ = nullptr;
@@ -68,6 +69,7 @@ absl::StatusOr<bool> RunClosure(
     TransactionImpl& transaction,
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn, Boarding& boarding) {
   const absl::Status status = fn(transaction);
+  EVE_RETURN_IF_ERROR(transaction.core().CheckUsable());
   EVE_RETURN_IF_ERROR(transaction.status());
   if (!status.ok()) {
     // The closure's own, whatever the rider did: it must not run again for it.
@@ -186,6 +188,12 @@ absl::StatusOr<SwapResult> RunSwap(
     transaction.Begin(std::move(base), attempt);
     Boarding boarding(rider, transaction);
     absl::StatusOr<bool> changed = RunClosure(transaction, fn, boarding);
+    if (core.fork_guard.IsForkedChild()) {
+      // The closure has forked. What it was about to do is the parent's.
+      boarding.Abandon();
+      contender.Abandon();
+      return changed.status();
+    }
     const bool left_graveyard = transaction.leaves_graveyard();
     absl::StatusOr<Outcome> outcome = Outcome::kNothing;
     if (!changed.ok()) {
