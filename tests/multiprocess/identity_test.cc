@@ -318,8 +318,13 @@ TEST_F(IdentityTest, UnsupportedFileSystemsAreRefusedByName) {
     return Domain::Open(dir_.File("other.eve"), Quiet()).status();
   };
   const std::pair<uint32_t, const char*> kTypes[] = {
-      {0x6969, " NFS,"},    {0xFF534D42, " CIFS,"}, {0xFE534D42, " SMB2,"},
-      {0x01021997, " 9p,"}, {0x65735546, " FUSE "}, {0x00C36400, " Ceph,"},
+      {0x6969, " NFS,"},
+      {0xFF534D42, " CIFS,"},
+      {0xFE534D42, " SMB2,"},
+      {0x01021997, " 9p,"},
+      {0x65735546, " FUSE "},
+      {0x00C36400, " Ceph,"},
+      {0x12345678, " 0x12345678 "},  // which nobody has heard of
   };
   for (const auto& [type, name] : kTypes) {
     const absl::Status status = open(type);
@@ -328,7 +333,12 @@ TEST_F(IdentityTest, UnsupportedFileSystemsAreRefusedByName) {
         << status;
   }
   EXPECT_CODE(open(EIO), absl::StatusCode::kUnknown);
-  EXPECT_OK(open(0xEF53));  // ext4
+  const uint32_t kLocal[] = {
+      0xEF53 /* ext4 */,         0x58465342 /* XFS */,
+      0x01021994 /* tmpfs */,    0xF2F52010 /* F2FS */,
+      0x9123683E /* Btrfs */,    0x2FC12FC1 /* ZFS */,
+      0xCA451A4E /* bcachefs */, 0x794C7630 /* overlay: containers */};
+  for (const uint32_t type : kLocal) EXPECT_OK(open(type));
 }
 
 }  // namespace
