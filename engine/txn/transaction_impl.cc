@@ -146,6 +146,13 @@ absl::StatusOr<uint32_t> TransactionImpl::CreateCollection(
   NoteAdds();
   EVE_RETURN_IF_ERROR(status_);
   read_catalog_ = changed_names_ = true;
+  // Of a dropped collection it is not used again.
+  if (next_collection_ >= kSystemId) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        core_->path, ": has had ", kSystemId - kFirstCollectionId,
+        " collections, and has no number for another one; copy it by dump and "
+        "load"));
+  }
   record.entry.id = next_collection_++;
   ++collection_delta_;
   name_changes_.push_back({record.name, record.Encode()});

@@ -72,5 +72,22 @@ TEST_F(CourtesyLeaseTest, ASlotThatWasClaimedAgainHoldsNothing) {
   EXPECT_FALSE(again.lease.TryHold());
 }
 
+// The beat has 38 bits. After the last one the word of slot 0 may say that
+// nobody holds it, if its generation has come to an end as well: a turn is
+// given away.
+TEST_F(CourtesyLeaseTest, TheBeatMayBeginAnew) {
+  Process none(path_);  // slot 0
+  Process a(path_);
+  Process b(path_);
+  ASSERT_TRUE(a.lease.TryHold());
+  SharedWord& word = a.region.words().compactor;
+  word |= UINT64_MAX << 26;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(a.lease.TryHold());
+    ASSERT_NE(word.load(), 0u);
+    ASSERT_FALSE(b.lease.TryHold());
+  }
+}
+
 }  // namespace
 }  // namespace eve

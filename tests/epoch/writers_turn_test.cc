@@ -6,6 +6,7 @@
 #include <string_view>
 #include <thread>
 
+#include "engine/epoch/ticket.h"
 #include "gtest/gtest.h"
 #include "tests/epoch/attached_process.h"
 #include "tests/testing/status_matchers.h"
@@ -174,6 +175,20 @@ TEST_F(WritersTurnTest, NobodyLeavesOffForLongerThanOthersWait) {
   // Another ticket is another matter.
   ASSERT_NE(a.turn.Take(first, kLongRun), first);
   EXPECT_TRUE(b.turn.ShouldLeaveOff());
+}
+
+// The numbers of tickets have 22 bits, of which none is 0. Who waits sleeps on
+// the low half, which two in a row must not share.
+TEST_F(WritersTurnTest, NumbersOfTicketsMayBeginAnew) {
+  Process a(path_);
+  uint32_t before = 0;
+  for (uint64_t serial = kTicketNumbers - 3; serial < kTicketNumbers + 3;
+       ++serial) {
+    const uint64_t ticket = MakeTicket(*a.slots, serial, kNanosPerMilli);
+    EXPECT_NE(ticket & kTicketNumbers, 0u);
+    EXPECT_NE(static_cast<uint32_t>(ticket), before);
+    before = static_cast<uint32_t>(ticket);
+  }
 }
 
 // A wait goes on for who follows.

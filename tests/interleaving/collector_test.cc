@@ -39,7 +39,7 @@ class CollectorTest : public ::testing::Test {
 
   // Large enough for segments of its own, which are dead once it is replaced.
   static std::string Run(char fill) { return std::string(3 << 20, fill); }
-  void ExpectRefilledSegmentIsNotFreed();
+  void ExpectRefilledSegmentIsNotFreed(uint64_t tags_left = 0);
   // Whatever is free is written over.
   void UseFreeSegments(Strings& map) {
     for (int i = 0; i < 4; ++i) {
@@ -122,11 +122,18 @@ TEST_F(CollectorTest, CheckpointsSpareTheSlotsOfTheTwoNewestRoots) {
 // P5: state words are read before the root. A collector that was stopped in
 // between and read them after would judge the new life of a segment, which
 // another one had freed, by the row of its former life.
-void CollectorTest::ExpectRefilledSegmentIsNotFreed() {
+void CollectorTest::ExpectRefilledSegmentIsNotFreed(uint64_t tags_left) {
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK(map.Put("k", Run('a')));
   ASSERT_OK(map.Put("k", "small"));
+  if (tags_left > 0) {
+    const SharedRegion& region = impl->core().region;
+    for (uint32_t i = 0; i < region.capacity(); ++i) {
+      region.segment_state(i) |= SegmentWord{UINT64_MAX}.tag() << 30;
+      region.segment_state(i) -= tags_left << 30;
+    }
+  }
   HeldThread stopped([&] { EXPECT_OK(domain_.Reclaim()); },
                      HeldThread::AtAfter("collect.taken_over", "pin.exact"));
   ASSERT_TRUE(stopped.AwaitHeld());
@@ -141,6 +148,13 @@ void CollectorTest::ExpectRefilledSegmentIsNotFreed() {
 
 TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
   ExpectRefilledSegmentIsNotFreed();
+}
+
+// Nor while the tags begin anew: at each of the transitions.
+TEST_F(CollectorTest, SegmentRefilledWhileItsTagsEndIsNotFreed) {
+  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/1);
+  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/2);
+  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/3);
 }
 
 // The same where freeing takes three steps instead of one.
