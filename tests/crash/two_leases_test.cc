@@ -1,6 +1,6 @@
-// Two who hold the byte of one commit slot: a planted bug, and what it costs.
-// The program has an fcntl(2) of its own, which may say that such a byte was
-// free.
+// Two who hold the byte of one commit slot, or of one process slot: planted
+// bugs, and what they cost. The program has an fcntl(2) of its own, which may
+// say that such a byte was free.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -29,18 +29,25 @@ using testing::Quiet;
 using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
 
-bool is_lying = false;
+// Of these bytes it says that they were free.
+struct Lie {
+  uint64_t first = 0;
+  uint64_t count = 0;
+};
+constexpr Lie kCommitSlots = {kCommitSlotLockBase, kCommitSlotCount};
+constexpr Lie kProcessSlots = {kProcessLockBase, kProcessesMax};
+Lie lie;
 
-bool IsForASlot(int command, const void* argument) {
+bool IsLiedAbout(int command, const void* argument) {
   if (command != F_OFD_SETLK) return false;
   const auto* lock = static_cast<const struct flock*>(argument);
-  const auto first = static_cast<off_t>(kCommitSlotLockBase);
+  const auto first = static_cast<off_t>(lie.first);
   return lock->l_type == F_WRLCK && lock->l_start >= first &&
-         lock->l_start < first + static_cast<off_t>(kCommitSlotCount);
+         lock->l_start < first + static_cast<off_t>(lie.count);
 }
 
 int Fcntl(int fd, int command, void* argument) {
-  if (is_lying && IsForASlot(command, argument)) return 0;
+  if (IsLiedAbout(command, argument)) return 0;
   return static_cast<int>(::syscall(SYS_fcntl, fd, command, argument));
 }
 
@@ -64,10 +71,10 @@ int64_t NumberThatSurvives(bool lies) {
     ::_exit(other->Sync().ok() ? 0 : 3);
   });
   first.AwaitStopped();
-  is_lying = lies;
+  if (lies) lie = kCommitSlots;
   EXPECT_OK(map.Put("n", 3));
   EXPECT_OK(domain.Sync());
-  is_lying = false;
+  lie = {};
   first.Signal(SIGCONT);
   EXPECT_EQ(first.Wait(), 0);
   const std::string copy =
@@ -83,6 +90,49 @@ TEST(TwoLeasesTest, EachHasASlotOfHisOwn) {
 
 TEST(TwoLeasesTest, PlantedSecondLeaseIsFound) {
   EXPECT_EQ(NumberThatSurvives(/*lies=*/true), 2);
+}
+
+// What the value of a held snapshot is after another process has come, has
+// replaced it and freed what nobody needs any more, and has written on.
+std::string ValueThatIsHeld(bool lies) {
+  TempDir dir;
+  const std::string path = dir.File("d.eve");
+  using Strings = Map<std::string, std::string>;
+  // A run of segments each, which are free once it is replaced.
+  const auto run = [](char fill) { return std::string(3 << 20, fill); };
+  ChildProcess first([&] {
+    auto own = Domain::Open(path, Quiet());
+    if (!own.ok()) return 1;
+    auto map = own->Collection<Strings>("m");
+    if (!map.ok() || !map->Put("k", run('a')).ok()) return 2;
+    auto held = own->Now();
+    if (!held.ok()) return 3;
+    ChildProcess other([&] {
+      if (lies) lie = kProcessSlots;
+      auto domain = Domain::Open(path, Quiet());
+      lie = {};
+      if (!domain.ok()) return 1;
+      auto in_other = domain->Collection<Strings>("m");
+      if (!in_other.ok() || !in_other->Put("k", run('b')).ok()) return 2;
+      if (!domain->Reclaim().ok()) return 3;
+      return in_other->Put("more", run('c')).ok() ? 0 : 4;
+    });
+    if (other.Wait() != 0) return 4;
+    // By what was its segments: they belong to another value, or it is whole.
+    const auto found = map->At(*held).Find("k");
+    const bool is_whole = found.has_value() && *found == Bytes(run('a'));
+    ::_exit(is_whole ? 'a' : 'x');
+  });
+  return std::string(1, static_cast<char>(first.Wait()));
+}
+
+TEST(TwoLeasesTest, EachProcessHasASlotOfItsOwn) {
+  EXPECT_EQ(ValueThatIsHeld(/*lies=*/false), "a");
+}
+
+// Who takes the slot of the living sweeps its pins.
+TEST(TwoLeasesTest, PlantedSlotOfTheLivingIsFound) {
+  EXPECT_EQ(ValueThatIsHeld(/*lies=*/true), "x");
 }
 
 }  // namespace
