@@ -27,6 +27,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/timed_waits.h"
 #include "util/failpoint.h"
 #include "util/futex.h"
 
@@ -198,7 +199,9 @@ TEST_F(GroupCommitTest, ADeadFlusherIsReplaced) {
     SetStepHook([&](std::string_view passed) {
       dead += passed == "flusher.dead" ? 1 : 0;
     });
+    const uint64_t waits = testing::TimedWaits();
     ASSERT_OK_AND_ASSIGN(const Commit done, Put("n", n + 1));
+    EXPECT_EQ(testing::TimedWaits(), waits);
     ClearStepHook();
     EXPECT_EQ(dead, HadTicketAt(step) ? 1 : 0);
     EXPECT_EQ(domain_.durable_version(), done.version);
