@@ -23,6 +23,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/timed_waits.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -136,6 +137,7 @@ absl::Status RunScenario(const std::string& path, Progress& progress) {
 // What a survivor or a later opener finds; then it compacts, too.
 void ExpectWholeAndClean(const std::string& path, Domain& domain,
                          const Progress& progress) {
+  const uint64_t waits = testing::TimedWaits();
   ASSERT_OK_AND_ASSIGN(const Maps maps, OpenAll(domain));
   {
     ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
@@ -157,6 +159,7 @@ void ExpectWholeAndClean(const std::string& path, Domain& domain,
   ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
   EXPECT_EQ(stats.segments_claimed, 0u) << "a claim of the dead is a leak";
   testing::ExpectCleanCheck(path, domain);
+  EXPECT_EQ(testing::TimedWaits(), waits) << "it has waited";
 }
 
 // A scenario that empties nothing would prove nothing.

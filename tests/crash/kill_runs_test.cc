@@ -22,6 +22,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/timed_waits.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -163,6 +164,7 @@ void ExpectScratch(const Strings::Reader& scratch, int64_t stage) {
 
 void ExpectUsableAndClean(const std::string& path, Domain& domain,
                           Progress& progress) {
+  const uint64_t waits = testing::TimedWaits();
   ASSERT_OK_AND_ASSIGN(const Maps maps, OpenAll(domain));
   {
     ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
@@ -183,6 +185,7 @@ void ExpectUsableAndClean(const std::string& path, Domain& domain,
   EXPECT_LE(stats.segments_claimed, 4u);
   EXPECT_EQ(stats.processes, 1u);
   testing::ExpectCleanCheck(path, domain);
+  EXPECT_EQ(testing::TimedWaits(), waits) << "it has waited";
 }
 
 std::set<uint64_t> ChooseStepsOf(const std::string& path, Progress& progress) {
