@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,8 @@ class CollectorTest : public ::testing::Test {
 
   // Large enough for segments of its own, which are dead once it is replaced.
   static std::string Run(char fill) { return std::string(3 << 20, fill); }
-  void ExpectRefilledSegmentIsNotFreed(uint64_t tags_left = 0);
+  void ExpectRefilledSegmentIsNotFreed(
+      std::optional<uint64_t> tags_left = std::nullopt);
   // Whatever is free is written over.
   void UseFreeSegments(Strings& map) {
     for (int i = 0; i < 4; ++i) {
@@ -122,16 +124,17 @@ TEST_F(CollectorTest, CheckpointsSpareTheSlotsOfTheTwoNewestRoots) {
 // P5: state words are read before the root. A collector that was stopped in
 // between and read them after would judge the new life of a segment, which
 // another one had freed, by the row of its former life.
-void CollectorTest::ExpectRefilledSegmentIsNotFreed(uint64_t tags_left) {
+void CollectorTest::ExpectRefilledSegmentIsNotFreed(
+    std::optional<uint64_t> tags_left) {
   ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK(map.Put("k", Run('a')));
   ASSERT_OK(map.Put("k", "small"));
-  if (tags_left > 0) {
+  if (tags_left.has_value()) {
     const SharedRegion& region = impl->core().region;
     for (uint32_t i = 0; i < region.capacity(); ++i) {
       region.segment_state(i) |= SegmentWord{UINT64_MAX}.tag() << 30;
-      region.segment_state(i) -= tags_left << 30;
+      region.segment_state(i) -= *tags_left << 30;
     }
   }
   HeldThread stopped([&] { EXPECT_OK(domain_.Reclaim()); },
@@ -152,9 +155,10 @@ TEST_F(CollectorTest, SegmentRefilledBehindAStoppedCollectorIsNotFreed) {
 
 // Nor while the tags begin anew: at each of the transitions.
 TEST_F(CollectorTest, SegmentRefilledWhileItsTagsEndIsNotFreed) {
-  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/1);
-  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/2);
-  ExpectRefilledSegmentIsNotFreed(/*tags_left=*/3);
+  for (const uint64_t left : {0, 1, 2, 3}) {
+    SCOPED_TRACE(left);
+    ExpectRefilledSegmentIsNotFreed(left);
+  }
 }
 
 // The same where freeing takes three steps instead of one.
