@@ -3,7 +3,8 @@
 // Threads:    every word is a lock-free atomic.
 // Processes:  the same bytes in all of them. Rebuilt by the first opener;
 //             deleting the file while nobody is attached costs nothing but the
-//             commits after the last checkpoint.
+//             commits after the last checkpoint, and that the next opener reads
+//             the whole domain.
 // Owns:       nothing.
 // Lifetime:   one region from the first opener to the next first opener.
 // Errors:     none.
