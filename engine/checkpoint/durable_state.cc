@@ -109,7 +109,7 @@ absl::Status PoisonDomain(const Core& core, const absl::Status& cause) {
       absl::StrCat(core.path,
                    ": flush failed, the domain takes no more "
                    "checkpoints until all processes have reopened it: ",
-                   std::string(cause.message())));
+                   WithoutAdvice(cause)));
 }
 
 }  // namespace eve

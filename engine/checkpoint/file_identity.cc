@@ -25,7 +25,9 @@ absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
 }
 
 // The device is not compared: its number may be another one in each boot. Nor
-// is the build: these fields are where they are in all of them.
+// is the build: these fields are where they are in all of them. An opener that
+// died between its slot and its lock file has left a slot that is one ahead; a
+// file that was put back is behind.
 absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
                                  const RecoveryContext& context,
                                  const std::vector<CommitSlot>& slots) {
@@ -34,7 +36,9 @@ absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
   return header.magic == kRegionMagic && header.data_inode == identity.inode &&
          std::memcmp(header.uuid, context.superblock->uuid,
                      sizeof(header.uuid)) == 0 &&
-         !slots.empty() && header.incarnation == slots.front().incarnation;
+         !slots.empty() &&
+         (slots.front().incarnation == header.incarnation ||
+          slots.front().incarnation == header.incarnation + 1);
 }
 
 }  // namespace eve

@@ -61,9 +61,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     EVE_ASSIGN_OR_RETURN(context.is_known,
                          IsKnownFile(*region, context, slots));
   }
-  if (region.ok() && IsPoisoned(*region)) {
+  if (belongs && IsPoisoned(*region)) {
     preview.region = Region::kPoisoned;
-    if (belongs) DropUnacknowledged(*region, slots);
+    DropUnacknowledged(*region, slots);
   }
   const absl::StatusOr<RootCandidate> durable =
       ChooseDurableRoot(context, slots, preview.damaged_slots,

@@ -57,6 +57,8 @@ uint64_t NanosAfter(absl::Duration timeout) {
 // `is_stopped` says so, whatever it is.
 absl::StatusOr<uint64_t> AwaitNews(Core& core, uint64_t version, uint64_t until,
                                    const std::atomic<bool>* is_stopped) {
+  // A callback may have forked.
+  EVE_RETURN_IF_ERROR(core.CheckUsable());
   EVE_ASSIGN_OR_RETURN(uint64_t newest, NewestVersion(core));
   // Who has cells may write the region.
   const bool can_arm = core.cells != nullptr;

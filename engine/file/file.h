@@ -131,6 +131,9 @@ absl::Status SyncNewName(const File& file, const std::string& path);
 // errno as a Status: "<what>: <strerror>". ENOSPC, EDQUOT and EFBIG are
 // kResourceExhausted with advice.
 absl::Status ErrnoStatus(int error, const std::string& what);
+// What such a status says but the advice, which after a failed flush comes too
+// late.
+std::string WithoutAdvice(const absl::Status& status);
 // The errno of a failed write or flush of a File; else `otherwise`.
 int ErrnoOf(const absl::Status& status, int otherwise);
 

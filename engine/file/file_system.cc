@@ -21,14 +21,13 @@ struct Known {
 // Those of one machine. A file of an overlay is the overlay's, whatever lies
 // below; domains on media that are only read are among them.
 constexpr Known kLocal[] = {
-    {0xEF53, "ext4"},      {0x58465342, "XFS"},      {0x01021994, "tmpfs"},
-    {0x858458F6, "ramfs"}, {0xF2F52010, "F2FS"},     {0x9123683E, "Btrfs"},
-    {0x2FC12FC1, "ZFS"},   {0xCA451A4E, "bcachefs"}, {0x794C7630, "overlay"},
-    {0x3153464A, "JFS"},   {0x52654973, "ReiserFS"}, {0x3434, "NILFS"},
-    {0x7366746E, "NTFS"},  {0x5346544E, "NTFS"},     {0x2011BAB0, "exFAT"},
-    {0x4D44, "FAT"},       {0x482B, "HFS+"},         {0xF15F, "eCryptfs"},
-    {0x15013346, "UDF"},   {0x9660, "ISO 9660"},     {0x73717368, "SquashFS"},
-    {0xE0F5E1E2, "EROFS"},
+    {0xEF53, "ext4"},         {0x58465342, "XFS"},      {0x01021994, "tmpfs"},
+    {0x858458F6, "ramfs"},    {0xF2F52010, "F2FS"},     {0x9123683E, "Btrfs"},
+    {0x2FC12FC1, "ZFS"},      {0xCA451A4E, "bcachefs"}, {0x794C7630, "overlay"},
+    {0x3153464A, "JFS"},      {0x52654973, "ReiserFS"}, {0x3434, "NILFS"},
+    {0x7366746E, "NTFS"},     {0x5346544E, "NTFS"},     {0x482B, "HFS+"},
+    {0xF15F, "eCryptfs"},     {0x15013346, "UDF"},      {0x9660, "ISO 9660"},
+    {0x73717368, "SquashFS"}, {0xE0F5E1E2, "EROFS"},
 };
 constexpr Known kRefused[] = {
     {0x6969, "NFS"},

@@ -33,6 +33,8 @@ int AboveStandardStreams(int fd) {
 }
 
 constexpr char kErrnoPayload[] = "eve/errno";
+constexpr char kFullAdvice[] =
+    "; free some disk space and try again, nothing was lost";
 
 absl::Status WithErrno(absl::Status status, int error) {
   status.SetPayload(kErrnoPayload, absl::Cord(absl::StrCat(error)));
@@ -55,9 +57,8 @@ absl::Status ErrnoStatus(int error, const std::string& what) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
-      return absl::ResourceExhaustedError(absl::StrCat(
-          what, ": ", std::strerror(error),
-          "; free some disk space and try again, nothing was lost"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat(what, ": ", std::strerror(error), kFullAdvice));
     case EFBIG:
       return absl::ResourceExhaustedError(
           absl::StrCat(what, ": ", std::strerror(error),
@@ -73,6 +74,11 @@ absl::Status ErrnoStatus(int error, const std::string& what) {
     default:
       return absl::ErrnoToStatus(error, what);
   }
+}
+
+std::string WithoutAdvice(const absl::Status& status) {
+  const std::string said(status.message());
+  return said.substr(0, said.find(kFullAdvice));
 }
 
 int ErrnoOf(const absl::Status& status, int otherwise) {

@@ -23,7 +23,7 @@ constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
 // Free segments and open ones that a busy domain has besides: so many however
 // small it is, and of middling ones, where they count, a part of what lives.
 constexpr uint64_t kOpenBytesMin = 8 * kSegmentBytes;
-constexpr uint64_t kOpenBytesMax = 20 * kSegmentBytes;
+constexpr uint64_t kOpenBytesMax = 26 * kSegmentBytes;
 // So much is left free at least, and so large a part of what is used.
 constexpr uint64_t kFreeBytesMin = 8 * kSegmentBytes;
 constexpr uint64_t kFreeShare = 24;
@@ -59,7 +59,7 @@ size_t VictimsFor(const SpaceUse& use, size_t others) {
 double PressureOf(uint64_t live, uint64_t movable, uint64_t free) {
   if (movable <= live + kSlackBytes) return 0;
   // With what writers will open next: in a small domain that counts.
-  const uint64_t open = std::clamp(live * 3 / 8, kOpenBytesMin, kOpenBytesMax);
+  const uint64_t open = std::clamp(live / 2, kOpenBytesMin, kOpenBytesMax);
   const double share =
       static_cast<double>(live) / static_cast<double>(movable + open);
   // The file is as large as it has been: to leave more of it free than the next

@@ -145,7 +145,9 @@ absl::Status MapEditor::StartAppending() {
 
 absl::Status MapEditor::AddBehind(Bytes key, Bytes value) {
   ++writes_;
-  absl::Status status = appender_->Add(key, value);
+  // It writes leaves now and then: not in a child that the closure has forked.
+  absl::Status status = transaction_->core().CheckUsable();
+  if (status.ok()) status = appender_->Add(key, value);
   if (status.ok() && appender_->unlinked_bytes() >= kPendingBytesMax) {
     status = transaction_->attempt().StopStagingIfLarge();
     if (status.ok()) status = appender_->Link(root_);

@@ -116,6 +116,7 @@ absl::StatusOr<Savepoint> TransactionImpl::Save() {
 }
 
 absl::Status TransactionImpl::RollBackTo(const Savepoint& savepoint) {
+  EVE_RETURN_IF_ERROR(core_->CheckUsable());
   if (savepoint.index_ >= savepoints_.size() ||
       savepoints_[savepoint.index_].serial != savepoint.serial_) {
     return absl::InvalidArgumentError(

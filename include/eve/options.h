@@ -110,7 +110,7 @@ struct CompactOptions {
   // Segments with a smaller share of live bytes than this are emptied.
   double share = 0.95;
   // Called now and then from the calling thread; false stops with kCancelled.
-  // Must not call Compact() itself.
+  // Must not call Compact() itself, nor return in a child that it has forked.
   std::function<bool(const CompactProgress&)> progress;
 };
 

@@ -149,6 +149,26 @@ TEST_F(CopiedFileTest, OneWordOfTheLockFileIsEnough) {
   }
 }
 
+// As an opener leaves it that dies between its slot and its lock file. Two
+// openings behind it is another's.
+TEST_F(CopiedFileTest, ALockFileOneOpeningBehindIsOfTheFile) {
+  const std::string copy = DamagedCopy();
+  for (const uint64_t behind : {uint64_t{1}, uint64_t{2}}) {
+    ASSERT_TRUE(testing::WriteLockFileOfOtherBoot(copy));
+    ASSERT_OK_AND_ASSIGN(const File lock, File::Open(copy + "-lock", O_RDWR));
+    constexpr uint64_t kAt = offsetof(RegionHeader, incarnation);
+    uint64_t incarnation;
+    ASSERT_OK(lock.ReadAt(kAt, &incarnation, sizeof(incarnation)));
+    incarnation -= behind;
+    ASSERT_OK(lock.WriteAt(kAt, &incarnation, sizeof(incarnation)));
+    if (behind == 1) {
+      EXPECT_EQ(ValueIn(copy, ReadOnly()), "rot" + kNew.substr(3));
+    } else {
+      ExpectRefused(copy);
+    }
+  }
+}
+
 // Put back where it was copied from, over the same inode: the lock file is of
 // this boot, too, but knows of a later opening.
 TEST_F(CopiedFileTest, OneThatWasPutBackIsReadWhole) {

@@ -1,6 +1,6 @@
-// A process that dies at any step of what only ordered maps have: runs of
-// sorted records that go to packed leaves, and ranges that are erased by whole
-// subtrees, under a held snapshot (I6, I7, P14).
+// A process that dies at a sample of the steps of what only ordered maps have:
+// runs of sorted records that go to packed leaves, and ranges that are erased
+// by whole subtrees, under a held snapshot (I6, I7, P14).
 //
 // Method: as kill_runs_test. Each stage is one commit that also writes its
 // number, and what the map holds follows from that.
@@ -185,7 +185,9 @@ TEST(KillAppendTest, DeathWithNobodyElseAttached) {
       SignalSelfAt(kill_at, SIGKILL);
       return ExitCode(RunScenario(path, *progress));
     });
-    ASSERT_EQ(child.Wait(), -SIGKILL);
+    // Not all runs have as many steps as the one that was counted.
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
     ExpectWholeAndClean(path, domain, *progress);
     ASSERT_OK(domain.Close());

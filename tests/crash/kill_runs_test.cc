@@ -210,7 +210,9 @@ TEST(KillRunsTest, DeathWithNobodyElseAttached) {
       SignalSelfAt(kill_at, SIGKILL);
       return ExitCode(RunScenario(path, *progress));
     });
-    ASSERT_EQ(child.Wait(), -SIGKILL);
+    // Not all runs have as many steps as the one that was counted.
+    const int ended = child.Wait();
+    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
     ExpectUsableAndClean(path, domain, *progress);
     ASSERT_OK(domain.Close());

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
@@ -27,15 +28,20 @@ using Numbers = Map<std::string, int64_t>;
 // Everybody is told what it was: a full disk asks for something else than one
 // that is broken.
 TEST(PoisonTest, APoisonNamesTheErrorOfTheFlush) {
+  constexpr std::pair<std::string_view, int> kFailures[] = {
+      {"file.datasync", EIO},    {"file.datasync", ENOSPC},
+      {"file.datasync", EDQUOT}, {"file.write", ENOSPC},  // of the slot
+      {"file.write", EIO},
+  };
   const testing::TempDir dir;
   const std::string path = dir.File("d.eve");
-  for (const int error : {EIO, ENOSPC, EDQUOT}) {
-    SCOPED_TRACE(error);
+  for (const auto& [call, error] : kFailures) {
+    SCOPED_TRACE(std::string(call) + " " + std::to_string(error));
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
     ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, Quiet()));
     ASSERT_OK(domain.Collection<Numbers>("m")->Put("n", error));
-    SetFaultHook([error](std::string_view point) {
-      return point == "file.datasync" ? error : 0;
+    SetFaultHook([call = call, error = error](std::string_view point) {
+      return point == call ? error : 0;
     });
     const absl::Status met = domain.Sync();
     ClearFaultHook();
@@ -52,7 +58,7 @@ TEST(PoisonTest, APoisonNamesTheErrorOfTheFlush) {
     impl.reset();
     EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
     // In opening it is the same.
-    SetFaultHook([error](std::string_view point) {
+    SetFaultHook([error = error](std::string_view point) {
       return point == "file.datasync" ? error : 0;
     });
     EXPECT_NE(Domain::Open(path, Quiet())

@@ -35,6 +35,7 @@ using testing::ChildProcess;
 using testing::Quiet;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
+using Sorted = OrderedMap<std::string, std::string>;
 
 bool IsRefused(const absl::Status& status) {
   return status.code() == absl::StatusCode::kFailedPrecondition &&
@@ -124,7 +125,8 @@ TEST_F(ForkTest, ChildThatClosesAllLeavesTheParentItsSlot) {
     held.reset();
     map_.reset();
     impl_.reset();
-    return IsRefused(domain_.Close()) || domain_.Close().ok() ? 0 : 4;
+    const absl::Status closed = domain_.Close();
+    return closed.ok() || IsRefused(closed) ? 0 : 4;
   });
   EXPECT_EQ(child.Wait(), 0);
   EXPECT_EQ(domain_.Stats().value().oldest_pin, version);
@@ -183,6 +185,58 @@ TEST_F(ForkTest, ForkInsideAClosureIsTheParentsSwap) {
     EXPECT_EQ(domain_.Stats().value().pins, 0u);
     ExpectUnharmed();
   }
+}
+
+// Its runs of segments and its packed leaves are the parent's, too.
+TEST_F(ForkTest, ForkInsideAClosureThatAppendsOrRollsBack) {
+  ASSERT_OK_AND_ASSIGN(const Sorted sorted,
+                       domain_.Collection<Sorted>("sorted"));
+  for (const bool rolls_back : {false, true}) {
+    pid_t child = -1;
+    bool is_refused = false;
+    const absl::StatusOr<Commit> done =
+        domain_.Swap([&](Transaction& txn) -> absl::Status {
+          auto writer = sorted.In(txn);
+          const absl::StatusOr<Savepoint> before = txn.Savepoint();
+          absl::Status status = writer.Append(rolls_back ? "c" : "a", "v");
+          if (status.ok()) {
+            status = map_->In(txn).Put("run", std::string(3 << 20, 'r'));
+          }
+          child = ::fork();
+          if (child != 0) return status;
+          if (rolls_back) {
+            is_refused = IsRefused(txn.RollBackTo(*before));
+          } else {
+            is_refused = IsRefused(writer.Append("b", std::string(3000, 'v')));
+          }
+          return absl::OkStatus();
+        });
+    if (child == 0) ::_exit(is_refused && IsRefused(done.status()) ? 0 : 1);
+    EXPECT_OK(done.status());
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    ExpectUnharmed();
+  }
+  EXPECT_EQ(sorted.Get("a").value(), "v");
+}
+
+// In the child the callback's thread ends, and with it the child.
+TEST_F(ForkTest, ForkInsideACallbackEndsTheWatchOfTheChild) {
+  std::atomic<bool> has_forked{false};
+  std::atomic<int> ended{-1};
+  ASSERT_OK_AND_ASSIGN(const Watch watch, domain_.OnChange([&](uint64_t) {
+    if (has_forked.exchange(true)) return;
+    const pid_t child = ::fork();
+    if (child == 0) return;
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    ended = status;
+  }));
+  ASSERT_OK(map_->Put("seen", "by the callback"));
+  while (ended == -1) std::this_thread::yield();
+  EXPECT_EQ(ended, 0);
+  ExpectUnharmed();
 }
 
 // Whatever its threads are about when it forks.
