@@ -475,7 +475,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   EVE_RETURN_IF_ERROR(
       WriteIdentity(context, region, result.incarnation, chosen.record));
   // So that the file is known after a power failure; else it is read whole.
-  region.file().Datasync().IgnoreError();
+  region.file().TryDatasync();
   return result;
 }
 

@@ -156,6 +156,8 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
     EVE_ASSIGN_OR_RETURN(const VerifyReport report,
                          VerifyDomain(core.file, options));
     if (report.ok()) return absl::OkStatus();
+    // It may be whole: nothing was found wrong with what was not read.
+    EVE_RETURN_IF_ERROR(report.unreadable);
     const VerifyError& first = report.errors.front();
     return absl::DataLossError(absl::StrCat(
         core.path, ": not all is there that its newest root reaches. If it is ",

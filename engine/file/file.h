@@ -75,6 +75,9 @@ class File {
   absl::Status Truncate(uint64_t size) const;
   // fdatasync. A failure is final: the kernel forgets which pages it lost.
   absl::Status Datasync() const;
+  // The same of what is better on the disk and need not be: if it fails, that
+  // is no flush that somebody was promised.
+  void TryDatasync() const;
   // The same three by `call`, which makes them in another way (write_back.h)
   // and gives an errno.
   absl::Status WriteAt(uint64_t offset, const void* data, uint64_t size,

@@ -279,6 +279,12 @@ absl::Status File::Datasync() const {
   return Datasync([&] { return ::fdatasync(fd_) == 0 ? 0 : errno; });
 }
 
+void File::TryDatasync() const {
+  const auto sync = [&] { return ::fdatasync(fd_) == 0 ? 0 : errno; };
+  Observed({FileOp::kDatasync, fd_, path_}, EVE_FAULT("file.try_datasync"),
+           sync);
+}
+
 absl::Status File::Datasync(absl::FunctionRef<int()> call) const {
   const int error = Observed({FileOp::kDatasync, fd_, path_},
                              EVE_FAULT("file.datasync"), call);

@@ -59,8 +59,7 @@ bool LoadedBlock::IsZero(uint64_t from, uint64_t end) const {
 bool BlockReader::ReadAt(uint64_t byte, void* data, uint64_t size) {
   const absl::Status status = file_->ReadAt(byte, data, size);
   if (status.ok()) return true;
-  log_->Add(byte, "the file cannot be read here", absl::StrCat(size, " bytes"),
-            std::string(status.message()));
+  log_->AddUnread(byte, "the file cannot be read here", size, status);
   return false;
 }
 

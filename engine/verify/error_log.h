@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/format/offset.h"
 #include "engine/verify/report.h"
@@ -34,6 +35,12 @@ class ErrorLog {
   void Add(Offset offset, std::string what, std::string expected,
            std::string found) {
     Add(offset.bytes(), std::move(what), std::move(expected), std::move(found));
+  }
+  // That `size` bytes could not be read, for the reason that `read` gives.
+  void AddUnread(uint64_t byte, const char* what, uint64_t size,
+                 const absl::Status& read) {
+    Add(byte, what, absl::StrCat(size, " bytes"), std::string(read.message()));
+    if (!absl::IsOutOfRange(read)) report_->unreadable.Update(read);
   }
   // Adds an error unless the two are equal. Returns whether they are.
   bool Equal(Offset offset, const char* what, uint64_t expected,

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+
 namespace eve {
 
 // One thing that is not as it must be.
@@ -81,6 +83,9 @@ struct VerifyReport {
 
   std::vector<VerifyError> errors;
   uint64_t error_count = 0;
+  // Of the first read that failed, if one did: what it was to read may be
+  // whole. That the file ends too early is an error and not this.
+  absl::Status unreadable;
   // Not damage of the verified root: torn slots, older roots that are gone.
   std::vector<VerifyError> warnings;
 

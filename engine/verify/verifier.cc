@@ -45,8 +45,8 @@ void CheckRestOfFirstPage(const File& file, ErrorLog& log) {
   const absl::Status read =
       file.ReadAt(sizeof(Superblock), rest.data(), rest.size());
   if (!read.ok()) {
-    log.Add(sizeof(Superblock), "the file cannot be read here",
-            absl::StrCat(rest.size(), " bytes"), std::string(read.message()));
+    log.AddUnread(sizeof(Superblock), "the file cannot be read here",
+                  rest.size(), read);
     return;
   }
   for (size_t i = 0; i < rest.size(); ++i) {
@@ -75,9 +75,8 @@ std::vector<CommitSlot> ReadSlots(const File& file,
       }
     }
     if (!read.ok()) {
-      log.Add(CommitSlotPosition(i), "commit slot cannot be read",
-              absl::StrCat(sizeof(slot), " bytes"),
-              std::string(read.message()));
+      log.AddUnread(CommitSlotPosition(i), "commit slot cannot be read",
+                    sizeof(slot), read);
       seen.state = SlotState::kInvalid;
     } else if (IsValidCommitSlot(slot, i, superblock.uuid)) {
       seen.state = SlotState::kValid;

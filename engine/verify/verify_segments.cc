@@ -97,9 +97,8 @@ class SegmentChecker {
     const absl::Status read =
         reader_.file().ReadAt(from, buffer_.data(), buffer_.size());
     if (!read.ok()) {
-      log_.Add(from, "the file cannot be read here",
-               absl::StrCat(buffer_.size(), " bytes"),
-               std::string(read.message()));
+      log_.AddUnread(from, "the file cannot be read here", buffer_.size(),
+                     read);
       return;
     }
     uint64_t sum = 0;
