@@ -223,6 +223,9 @@ TEST_F(ForkTest, ForkInsideAClosureThatAppendsOrRollsBack) {
 
 // In the child the callback's thread ends, and with it the child.
 TEST_F(ForkTest, ForkInsideACallbackEndsTheWatchOfTheChild) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "what the child still has when it ends is leaked, to it";
+#endif
   std::atomic<bool> has_forked{false};
   std::atomic<int> ended{-1};
   ASSERT_OK_AND_ASSIGN(const Watch watch, domain_.OnChange([&](uint64_t) {
