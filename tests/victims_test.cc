@@ -222,6 +222,13 @@ TEST(PressureTest, ThereIsAnEndToIt) {
   EXPECT_EQ(PressureOf(kManyBytes / 5, kManyBytes, kManyBytes), 2);
 }
 
+// What is open and free besides is a larger part of a domain of 100 MB.
+TEST(PressureTest, MiddlingDomainsAreKeptAsTightAsLargeOnes) {
+  constexpr uint64_t kLive = 50 * kSegmentBytes;
+  EXPECT_GE(PressureOf(kLive, kLive * 9 / 4, kManyBytes), 0.5);
+  EXPECT_EQ(PressureOf(20 * kLive, 20 * kLive * 9 / 4, kManyBytes), 0);
+}
+
 TEST(PressureTest, DenseAndTinyDomainsAreLeftAlone) {
   EXPECT_EQ(PressureOf(kManyBytes * 2 / 3, kManyBytes, 0), 0);
   EXPECT_EQ(PressureOf(0, 8 * kSegmentBytes, 0), 0);

@@ -112,8 +112,9 @@ absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
 
 // Whether the lock file says, whichever boot it is of, that this file was
 // opened under its name, and last so: it names its inode, its domain and the
-// incarnation of its newest slot. Else it may be a copy that was taken while
-// others wrote, of which blocks may be younger than the slots.
+// incarnation of its newest slot, or the one before (an opener died). Else it
+// may be a copy that was taken while others wrote, of which blocks may be
+// younger than the slots.
 absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
                                  const RecoveryContext& context,
                                  const std::vector<CommitSlot>& slots);

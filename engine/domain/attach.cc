@@ -160,8 +160,9 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
     EVE_RETURN_IF_ERROR(report.unreadable);
     const VerifyError& first = report.errors.front();
     return absl::DataLossError(absl::StrCat(
-        core.path, ": not all is there that its newest root reaches. If it is ",
-        "a copy it was taken while others wrote: make one with 'eve copy'. ",
+        core.path, ": not all is there that its newest whole root reaches. If ",
+        "it is a copy it was taken while others wrote: make one with 'eve "
+        "copy'. ",
         "Else it is damaged: 'eve dump --rescue' saves what is left. ",
         report.error_count, " errors, the first at offset ", first.offset, ": ",
         first.what, ", expected ", first.expected, ", found ", first.found));

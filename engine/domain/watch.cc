@@ -32,6 +32,8 @@ namespace {
 constexpr uint64_t kUnarmedLookNanos = 10 * kNanosPerMilli;
 
 absl::StatusOr<uint64_t> NewestVersion(Core& core) {
+  // A callback may have forked.
+  EVE_RETURN_IF_ERROR(core.CheckUsable());
   SnapshotImpl snapshot(nullptr, &core);
   EVE_RETURN_IF_ERROR(snapshot.Take());
   return snapshot.record().version;
@@ -57,8 +59,6 @@ uint64_t NanosAfter(absl::Duration timeout) {
 // `is_stopped` says so, whatever it is.
 absl::StatusOr<uint64_t> AwaitNews(Core& core, uint64_t version, uint64_t until,
                                    const std::atomic<bool>* is_stopped) {
-  // A callback may have forked.
-  EVE_RETURN_IF_ERROR(core.CheckUsable());
   EVE_ASSIGN_OR_RETURN(uint64_t newest, NewestVersion(core));
   // Who has cells may write the region.
   const bool can_arm = core.cells != nullptr;
@@ -74,7 +74,6 @@ absl::StatusOr<uint64_t> AwaitNews(Core& core, uint64_t version, uint64_t until,
     const bool was_woken =
         watch.Sleep(armed, std::min(until - now, can_arm ? RootWatch::kLookNanos
                                                          : kUnarmedLookNanos));
-    EVE_RETURN_IF_ERROR(core.CheckUsable());
     EVE_ASSIGN_OR_RETURN(newest, NewestVersion(core));
     // Nobody has said so: see RootWatch::kLookNanos.
     if (newest > version && !was_woken) EVE_STEP("watch.late");

@@ -78,12 +78,11 @@ class File {
   // The same of what is better on the disk and need not be: if it fails, that
   // is no flush that somebody was promised.
   void TryDatasync() const;
-  // The same three by `call`, which makes them in another way (write_back.h)
-  // and gives an errno.
-  absl::Status WriteAt(uint64_t offset, const void* data, uint64_t size,
-                       absl::FunctionRef<int()> call) const;
+  // The same by `call`, which makes it in another way (write_back.h) and gives
+  // an errno.
   absl::Status Datasync(absl::FunctionRef<int()> call) const;
-  // Begins to write [offset, offset + size), or a part of it, to the device.
+  // Begins to write [offset, offset + size), or a part of it, to the device, by
+  // `call` as well.
   absl::Status StartWriteBack(uint64_t offset, uint64_t size,
                               absl::FunctionRef<int()> call) const;
   absl::Status Sync() const;

@@ -193,7 +193,7 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
 
 absl::Status File::WriteAt(uint64_t offset, const void* data,
                            uint64_t size) const {
-  return WriteAt(offset, data, size, [&] {
+  const auto write = [&] {
     const char* from = static_cast<const char*>(data);
     uint64_t done = 0;
     while (done < size) {
@@ -204,13 +204,9 @@ absl::Status File::WriteAt(uint64_t offset, const void* data,
       done += static_cast<uint64_t>(n);
     }
     return 0;
-  });
-}
-
-absl::Status File::WriteAt(uint64_t offset, const void*, uint64_t size,
-                           absl::FunctionRef<int()> call) const {
+  };
   const int error = Observed({FileOp::kWrite, fd_, path_, offset, size},
-                             EVE_FAULT("file.write"), call);
+                             EVE_FAULT("file.write"), write);
   if (error != 0) return WithErrno(Error(error, "write", offset, size), error);
   return absl::OkStatus();
 }

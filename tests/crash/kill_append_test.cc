@@ -5,9 +5,6 @@
 // Method: as kill_runs_test. Each stage is one commit that also writes its
 // number, and what the map holds follows from that.
 
-#include <signal.h>
-
-#include <algorithm>
 #include <atomic>
 #include <set>
 #include <string>
@@ -26,11 +23,8 @@
 namespace eve {
 namespace {
 
-using testing::ChildProcess;
-using testing::ExitCode;
 using testing::Quiet;
 using testing::SharedValue;
-using testing::SignalSelfAt;
 using testing::TempDir;
 using Sorted = OrderedMap<int64_t, std::string>;
 using Numbers = Map<std::string, int64_t>;
@@ -175,53 +169,14 @@ std::set<uint64_t> ChooseStepsElsewhere() {
       {"segment.claimed", "commit.after_cas", "fold.after_cas"});
 }
 
+const testing::Deaths<Progress> kDeaths{RunScenario, ExpectWholeAndClean};
+
 TEST(KillAppendTest, DeathWithNobodyElseAttached) {
-  for (const uint64_t kill_at : ChooseStepsElsewhere()) {
-    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
-    TempDir dir;
-    const std::string path = dir.File("d.eve");
-    SharedValue<Progress> progress;
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    // Not all runs have as many steps as the one that was counted.
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-    ExpectWholeAndClean(path, domain, *progress);
-    ASSERT_OK(domain.Close());
-    if (HasFailure()) return;
-  }
+  kDeaths.DieAlone(ChooseStepsElsewhere());
 }
 
 TEST(KillAppendTest, DeathBesideASurvivor) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  SharedValue<Progress> progress;
-  ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
-  const std::set<uint64_t> chosen = ChooseStepsElsewhere();
-  uint64_t deaths = 0;
-  uint64_t segments = 0;
-  for (const uint64_t kill_at : chosen) {
-    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    ExpectWholeAndClean(path, survivor, *progress);
-    if (HasFailure()) return;
-    // The content is the same in every round: what the dead had claimed is
-    // used again.
-    ASSERT_OK_AND_ASSIGN(const DomainStats stats, survivor.Stats());
-    if (++deaths <= chosen.size() / 2) {
-      segments = std::max(segments, stats.segments);
-    } else {
-      EXPECT_LE(stats.segments, segments + 8);
-    }
-  }
+  kDeaths.DieBesideASurvivor(ChooseStepsElsewhere());
 }
 
 }  // namespace

@@ -172,25 +172,10 @@ std::set<uint64_t> ChooseStepsElsewhere() {
        "fold.after_cas"});
 }
 
+const testing::Deaths<Progress> kDeaths{RunScenario, ExpectWholeAndClean};
+
 TEST(KillCompactTest, DeathWithNobodyElseAttached) {
-  for (const uint64_t kill_at : ChooseStepsElsewhere()) {
-    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
-    TempDir dir;
-    const std::string path = dir.File("d.eve");
-    SharedValue<Progress> progress;
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    // A domain draws its hash seed, so it may take a few steps less than the
-    // one that was counted.
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-    ExpectWholeAndClean(path, domain, *progress);
-    ASSERT_OK(domain.Close());
-    if (HasFailure()) return;
-  }
+  kDeaths.DieAlone(ChooseStepsElsewhere());
 }
 
 TEST(KillCompactTest, DeathBesideASurvivor) {
@@ -200,12 +185,7 @@ TEST(KillCompactTest, DeathBesideASurvivor) {
     const std::string path = dir.File("d.eve");
     SharedValue<Progress> progress;
     ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
+    ASSERT_NO_FATAL_FAILURE(kDeaths.DieAt(kill_at, path, *progress));
     ExpectWholeAndClean(path, survivor, *progress);
     if (HasFailure()) return;
   }

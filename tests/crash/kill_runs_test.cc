@@ -6,9 +6,6 @@
 // also writes its number, so that the number tells the whole content. Of the
 // many steps a sample is taken, with the first and the last of each name.
 
-#include <signal.h>
-
-#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -28,10 +25,7 @@
 namespace eve {
 namespace {
 
-using testing::ChildProcess;
-using testing::ExitCode;
 using testing::SharedValue;
-using testing::SignalSelfAt;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 using Numbers = Map<std::string, int64_t>;
@@ -188,65 +182,22 @@ void ExpectUsableAndClean(const std::string& path, Domain& domain,
   EXPECT_EQ(testing::TimedWaits(), waits) << "it has waited";
 }
 
-std::set<uint64_t> ChooseStepsOf(const std::string& path, Progress& progress) {
-  return testing::ChooseSteps(kSampled,
-                              [&] { return RunScenario(path, progress); },
-                              {"commit.after_cas", "fold.after_cas"});
+std::set<uint64_t> ChooseStepsElsewhere() {
+  TempDir dir;
+  SharedValue<Progress> progress;
+  return testing::ChooseSteps(
+      kSampled, [&] { return RunScenario(dir.File("d.eve"), *progress); },
+      {"commit.after_cas", "fold.after_cas"});
 }
 
+const testing::Deaths<Progress> kDeaths{RunScenario, ExpectUsableAndClean};
+
 TEST(KillRunsTest, DeathWithNobodyElseAttached) {
-  std::set<uint64_t> chosen;
-  {
-    TempDir dir;
-    SharedValue<Progress> progress;
-    chosen = ChooseStepsOf(dir.File("d.eve"), *progress);
-  }
-  for (const uint64_t kill_at : chosen) {
-    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
-    TempDir dir;
-    const std::string path = dir.File("d.eve");
-    SharedValue<Progress> progress;
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    // Not all runs have as many steps as the one that was counted.
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-    ExpectUsableAndClean(path, domain, *progress);
-    ASSERT_OK(domain.Close());
-    if (HasFailure()) return;
-  }
+  kDeaths.DieAlone(ChooseStepsElsewhere());
 }
 
 TEST(KillRunsTest, DeathBesideASurvivor) {
-  TempDir dir;
-  const std::string path = dir.File("d.eve");
-  SharedValue<Progress> progress;
-  const std::set<uint64_t> chosen = ChooseStepsOf(path, *progress);
-  ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Quiet()));
-  uint64_t deaths = 0;
-  uint64_t segments = 0;
-  for (const uint64_t kill_at : chosen) {
-    SCOPED_TRACE("killed at step " + std::to_string(kill_at));
-    ChildProcess child([&] {
-      SignalSelfAt(kill_at, SIGKILL);
-      return ExitCode(RunScenario(path, *progress));
-    });
-    const int ended = child.Wait();
-    ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
-    ExpectUsableAndClean(path, survivor, *progress);
-    if (HasFailure()) return;
-    // The content is the same in every round: what the dead had claimed is
-    // used again.
-    ASSERT_OK_AND_ASSIGN(const DomainStats stats, survivor.Stats());
-    if (++deaths <= chosen.size() / 2) {
-      segments = std::max(segments, stats.segments);
-    } else {
-      EXPECT_LE(stats.segments, segments + 8);
-    }
-  }
+  kDeaths.DieBesideASurvivor(ChooseStepsElsewhere());
 }
 
 }  // namespace

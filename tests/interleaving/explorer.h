@@ -67,6 +67,11 @@ class Explorer : public ::testing::Test {
   // Before and after each run, with nobody else at work.
   virtual void Prepare() {}
   virtual void Judge() {}
+  // Asked after the run without preemption: at which of its points one is
+  // tried.
+  virtual std::function<bool(uint64_t point)> WhereToPreempt() {
+    return [](uint64_t) { return true; };
+  }
 
   Instance Attach() {
     auto instance = std::make_shared<internal::DomainImpl>(Quiet());
@@ -83,7 +88,10 @@ class Explorer : public ::testing::Test {
     return ref.value();
   }
 
-  void Note(const std::string& wrong) { wrong_ = wrong; }
+  // The first is what is told.
+  void Note(const std::string& wrong) {
+    if (wrong_.empty()) wrong_ = wrong;
+  }
   bool NoteUnless(const absl::Status& status, const char* what) {
     if (!status.ok()) {
       Note(absl::StrCat(what, ": ", std::string(status.message())));
@@ -116,7 +124,9 @@ class Explorer : public ::testing::Test {
     points_ = RunOnce(Schedule{});
     EXPECT_GT(points_, 30u);
     if (!wrong_.empty()) return false;
+    const std::function<bool(uint64_t)> may_preempt = WhereToPreempt();
     for (uint64_t point = 0; point < points_; point += stride) {
+      if (!may_preempt(point)) continue;
       for (int other = 0; other + 1 < static_cast<int>(bodies_); ++other) {
         if (!Try({{point, other}})) return false;
       }

@@ -12,13 +12,10 @@
 // takes part.
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <iostream>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,16 +28,14 @@
 #include "engine/file/file_lock.h"
 #include "engine/format/commit_record.h"
 #include "engine/format/commit_slot.h"
-#include "engine/reclaim/poison.h"
 #include "engine/verify/verifier.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/interleaving/explorer.h"
 #include "tests/testing/flushed_image.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/scheduler.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
-#include "util/random.h"
 
 namespace eve {
 namespace {
@@ -48,7 +43,6 @@ namespace {
 using internal::DomainImpl;
 using testing::Quiet;
 using testing::Scheduler;
-using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 using Numbers = Map<std::string, int64_t>;
 
@@ -58,17 +52,6 @@ constexpr size_t kBigBytes = 600 << 10;
 
 // In every so many runs the whole disk is kept and opened, else its slots.
 constexpr int kRunsAnOpening = 8;
-
-// At which points who is preempted, and for which of the others.
-using Schedule = std::map<uint64_t, int>;
-
-std::string ToString(const Schedule& schedule) {
-  std::string text;
-  for (const auto& [point, other] : schedule) {
-    absl::StrAppend(&text, " ", point, ">", other);
-  }
-  return text.empty() ? " no preemption" : text;
-}
 
 DomainOptions With(Durability durability) {
   DomainOptions options = Quiet();
@@ -86,11 +69,10 @@ struct Process {
   uint64_t beat = 0;          // that it sleeps on
 };
 
-class ExplorerDurableTest : public ::testing::Test {
+class ExplorerDurableTest : public testing::Explorer {
  protected:
   void SetUp() override {
-    SetPoisonFreedSegments(true);
-    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_NO_FATAL_FAILURE(Explorer::SetUp());
     ASSERT_OK_AND_ASSIGN(Numbers counts, domain_.Collection<Numbers>("n"));
     ASSERT_OK_AND_ASSIGN(Strings texts, domain_.Collection<Strings>("t"));
     ASSERT_OK(texts.Put("big", std::string(kBigBytes, 'a')));
@@ -109,7 +91,7 @@ class ExplorerDurableTest : public ::testing::Test {
   }
   void TearDown() override {
     ClearFaultHook();
-    SetPoisonFreedSegments(false);
+    Explorer::TearDown();
   }
   // Whether the first and the second commit synchronously; else they call
   // Sync().
@@ -120,25 +102,15 @@ class ExplorerDurableTest : public ::testing::Test {
       process.impl = std::make_shared<DomainImpl>(
           With(process.is_synchronous ? Durability::kSync : Durability::kNone));
       ASSERT_OK(process.impl->Start(path_));
-      process.counts.emplace(Open<Numbers>(process, "n"));
-      process.texts.emplace(Open<Strings>(process, "t"));
+      process.counts.emplace(Ref<Numbers>(process.impl, "n"));
+      process.texts.emplace(Ref<Strings>(process.impl, "t"));
     }
+    // The first runs make room: the next take the same steps.
+    for (int i = 0; i < 3; ++i) RunOnce(Schedule{});
   }
 
-  template <class C>
-  static internal::CollectionRef Open(const Process& process,
-                                      const char* name) {
-    const absl::StatusOr<internal::CollectionRef> ref =
-        process.impl->OpenCollection(name, C::kKind, C::KeyTypeName(),
-                                     C::ValueTypeName());
-    EXPECT_OK(ref);
-    return ref.value();
-  }
   Process& Of(int body) { return processes_[static_cast<size_t>(body)]; }
   RegionWords& words() { return processes_[0].impl->core().region.words(); }
-  void Note(const std::string& wrong) {
-    if (wrong_.empty()) wrong_ = wrong;
-  }
 
   // What a body does, and what it may believe of it afterwards.
   void Promise(int body) {
@@ -252,30 +224,29 @@ class ExplorerDurableTest : public ::testing::Test {
     return found;
   }
 
-  // Returns how many points there were.
-  uint64_t RunOnce(const Scheduler::Choose& choose) {
-    ++round_;
-    ++runs_;
+  std::vector<Scheduler::Body> Bodies() override {
+    return {[this] { Promise(0); }, [this] { Promise(1); },
+            [this] { WriteAndReclaim(Of(2)); }};
+  }
+  bool IsWholeRun() const { return round_ % kRunsAnOpening == 0; }
+  void Prepare() override {
     steps_.clear();
-    const bool is_whole = runs_ % kRunsAnOpening == 0;
-    disk_.set_bytes_max(is_whole ? testing::FlushedImage::kBytesMax
-                                 : kFirstBlockOffset);
-    const uint64_t points =
-        scheduler_.Run({[this] { Promise(0); }, [this] { Promise(1); },
-                        [this] { WriteAndReclaim(Of(2)); }},
-                       choose);
+    disk_.set_bytes_max(IsWholeRun() ? testing::FlushedImage::kBytesMax
+                                     : kFirstBlockOffset);
+  }
+  void Judge() override {
     for (const SharedWord& word : words().pending) {
       if (word.load() != 0) Note("a slot stays announced");
     }
     if (words().flusher.load() != 0) Note("the ticket is not given back");
-    if (is_whole) OpenWhatIsOnTheDisk();
-    return points;
+    if (IsWholeRun()) OpenWhatIsOnTheDisk();
   }
-  uint64_t RunOnce(const Schedule& schedule) {
-    return RunOnce([&schedule](uint64_t point) {
-      const auto found = schedule.find(point);
-      return found == schedule.end() ? Scheduler::kStay : found->second;
-    });
+  // Those of a pin are explorer_test's.
+  std::function<bool(uint64_t)> WhereToPreempt() override {
+    EXPECT_GT(points_, 60u);
+    return [steps = steps_](uint64_t point) {
+      return !steps[point].starts_with("pin.");
+    };
   }
   void OpenWhatIsOnTheDisk() {
     const std::string copy = dir_.File("copy.eve");
@@ -301,45 +272,6 @@ class ExplorerDurableTest : public ::testing::Test {
     std::filesystem::remove(copy + "-lock");
   }
 
-  // False, and says how to repeat it, if something is wrong.
-  bool Try(const Schedule& schedule) {
-    RunOnce(schedule);
-    if (wrong_.empty()) return true;
-    found_ = ToString(schedule);
-    return false;
-  }
-  // All schedules with one preemption but in a pin, and `pairs` with two, until
-  // something is wrong.
-  bool Explore(uint64_t pairs) {
-    // The first runs make room: the next take the same steps.
-    for (int i = 0; i < 3; ++i) RunOnce(Schedule{});
-    const uint64_t points = RunOnce(Schedule{});
-    EXPECT_GT(points, 60u);
-    if (!wrong_.empty()) return false;
-    const std::vector<std::string> steps = steps_;
-    for (uint64_t point = 0; point < points; ++point) {
-      // Those of a pin are explorer_test's.
-      if (steps[point].starts_with("pin.")) continue;
-      for (int other = 0; other < 2; ++other) {
-        if (!Try({{point, other}})) return false;
-      }
-    }
-    Random random(20261129);
-    for (uint64_t i = 0; i < pairs; ++i) {
-      const uint64_t first = random.Uniform(points);
-      if (!Try({{first, static_cast<int>(random.Uniform(2))},
-                {first + 1 + random.Uniform(points - first),
-                 static_cast<int>(random.Uniform(2))}})) {
-        return false;
-      }
-    }
-    std::cout << points << " points, " << runs_ << " schedules, " << poisoned_
-              << " segments written over" << std::endl;
-    return true;
-  }
-  std::string Found() const {
-    return absl::StrCat(wrong_, " in run ", runs_, ":", found_);
-  }
   // Of the first, when its slot is announced.
   void DropPins(int body, std::string_view step) {
     if (body != 0 || step != "checkpoint.announced") return;
@@ -355,22 +287,14 @@ class ExplorerDurableTest : public ::testing::Test {
     });
   }
 
-  TempDir dir_{::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : nullptr};
-  const std::string path_ = dir_.File("d.eve");
   testing::FlushedImage disk_{path_};
-  Domain domain_;
   File file_;
   std::array<Process, 3> processes_;
-  Scheduler scheduler_;
   Scheduler::Observe before_;  // of a test
   Scheduler::Observe after_;
   std::vector<std::string> steps_;  // of a run
   uint64_t durable_ = 0;
-  int64_t round_ = 0;
-  int runs_ = 0;
   int poisoned_ = 0;
-  std::string wrong_;
-  std::string found_;
 };
 
 TEST_F(ExplorerDurableTest, TwoCheckpoints) {
@@ -392,14 +316,7 @@ TEST_F(ExplorerDurableTest, TwoFlushersThatDoNotWaitForEachOther) {
 // A synchronous commit and a checkpoint.
 TEST_F(ExplorerDurableTest, RandomSchedulesBySeed) {
   Start(true, false);
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
-    Random random(seed);
-    RunOnce([&random](uint64_t) {
-      return random.OneIn(4) ? static_cast<int>(random.Uniform(2))
-                             : Scheduler::kStay;
-    });
-    ASSERT_EQ(wrong_, "") << "seed " << seed;
-  }
+  EXPECT_TRUE(ExploreRandomly(/*seeds=*/100)) << Found();
 }
 
 // The pins of the first are ignored from when it has announced its slot, as
@@ -429,8 +346,7 @@ TEST_F(ExplorerDurableTest, FindsACollectorThatIgnoresAnnouncements) {
     }
     hidden.reset();
   };
-  EXPECT_FALSE(Explore(/*pairs=*/0));
-  std::cout << Found() << std::endl;
+  ExpectFound(Explore(/*pairs=*/0));
 }
 
 // Another: the byte of a slot excludes nobody, so that two take the same before
@@ -444,8 +360,7 @@ TEST_F(ExplorerDurableTest, FindsTwoInOneSlot) {
       UnlockByte(locks, kCommitSlotLockBase + i);
     }
   };
-  EXPECT_FALSE(Explore(/*pairs=*/0));
-  std::cout << Found() << std::endl;
+  ExpectFound(Explore(/*pairs=*/0));
 }
 
 // Another: a version counts as durable once its slot is written.
@@ -458,8 +373,7 @@ TEST_F(ExplorerDurableTest, FindsAnAcknowledgementBeforeTheFlush) {
       if (version != 0) words().durable[i] = version;
     }
   };
-  EXPECT_FALSE(Explore(/*pairs=*/0));
-  std::cout << Found() << std::endl;
+  ExpectFound(Explore(/*pairs=*/0));
 }
 
 }  // namespace
