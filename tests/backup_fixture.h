@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -35,6 +36,8 @@ class BackupTest : public ::testing::TestWithParam<bool> {
   using Pairs = MultiMap<std::string, int64_t>;
 
  protected:
+  // Where packed streams are packed.
+  void SetUp() override { ::setenv("TMPDIR", dir_.path().c_str(), 1); }
   void TearDown() override {
     ClearStepHook();
     ClearFaultHook();

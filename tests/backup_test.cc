@@ -6,16 +6,19 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_slot.h"
+#include "engine/format/constants.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/backup_fixture.h"
@@ -255,31 +258,24 @@ TEST_P(BackupTest, DamageIsFound) {
   ExpectNothingLeft();
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, BackupTest, ::testing::Bool(),
-                         testing::NameOfWay);
-
-class PlainBackupTest : public BackupTest {};
-
-TEST_P(PlainBackupTest, AStreamIsTheSameDomain) {
+TEST_P(BackupTest, AStreamHasEverythingAndOpens) {
   ASSERT_NO_FATAL_FAILURE(Fill());
   ASSERT_OK_AND_ASSIGN(const File file,
                        File::Open(to_, O_CREAT | O_EXCL | O_RDWR));
-  ASSERT_OK_AND_ASSIGN(const BackupResult result, domain_.BackupTo(file.fd()));
+  ASSERT_OK_AND_ASSIGN(const BackupResult result,
+                       domain_.BackupTo(file.fd(), Options()));
+  EXPECT_EQ(NamesLeft(), std::vector<std::string>{"copy.eve"});
   EXPECT_EQ(file.Size().value(), result.file_bytes);
   ASSERT_OK_AND_ASSIGN(Domain copy, Domain::Open(to_, Quiet()));
   ASSERT_NO_FATAL_FAILURE(ExpectSame(domain_, copy));
   testing::ExpectCleanCheck(to_, copy);
-  BackupOptions packed;
-  packed.compact = true;
-  EXPECT_CODE(domain_.BackupTo(file.fd(), packed),
-              absl::StatusCode::kInvalidArgument);
 }
 
-TEST_P(PlainBackupTest, AStreamThatEndsEarlyDoesNotOpen) {
+TEST_P(BackupTest, AStreamThatEndsEarlyDoesNotOpen) {
   ASSERT_NO_FATAL_FAILURE(Fill());
   ASSERT_OK_AND_ASSIGN(const File file,
                        File::Open(to_, O_CREAT | O_EXCL | O_RDWR));
-  ASSERT_OK(domain_.BackupTo(file.fd()));
+  ASSERT_OK(domain_.BackupTo(file.fd(), Options()));
   ASSERT_OK_AND_ASSIGN(const uint64_t size, file.Size());
   for (const uint64_t part :
        {size - 1, size / 2, kFirstBlockOffset, uint64_t{}}) {
@@ -288,18 +284,23 @@ TEST_P(PlainBackupTest, AStreamThatEndsEarlyDoesNotOpen) {
   }
 }
 
-TEST_P(PlainBackupTest, NobodyReadsTheStreamAnyMore) {
+TEST_P(BackupTest, NobodyReadsTheStreamAnyMore) {
   ASSERT_NO_FATAL_FAILURE(Fill());
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   ::close(ends[0]);
   const auto before = ::signal(SIGPIPE, SIG_IGN);
-  const absl::Status status = domain_.BackupTo(ends[1]).status();
+  const absl::Status status = domain_.BackupTo(ends[1], Options()).status();
   ::signal(SIGPIPE, before);
   ::close(ends[1]);
   EXPECT_NE(status.message().find("writing the copy"), std::string::npos)
       << status;
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, BackupTest, ::testing::Bool(),
+                         testing::NameOfWay);
+
+class PlainBackupTest : public BackupTest {};
 
 // Put in the source's place, byte by byte: its lock file has a newer root, and
 // says that a flush has failed, but that is not of the copy.
@@ -330,6 +331,81 @@ TEST_P(PlainBackupTest, RestoredInPlaceItIsNotTakenForTheSource) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, PlainBackupTest, ::testing::Values(false));
+
+class PackedBackupTest : public BackupTest {
+ protected:
+  // The status of a packed stream, and how much of it came.
+  std::pair<absl::Status, uint64_t> Stream(BackupOptions options) {
+    const absl::StatusOr<File> file = File::CreateMemory("stream");
+    EXPECT_OK(file);
+    if (!file.ok()) return {file.status(), 0};
+    absl::Status status = domain_.BackupTo(file->fd(), options).status();
+    const absl::StatusOr<uint64_t> size = file->Size();
+    EXPECT_OK(size);
+    return {status, size.value_or(0)};
+  }
+};
+
+// What is wrong in the file that it is packed in reaches nobody.
+TEST_P(PackedBackupTest, AStreamBeginsWhenAllOfItIsVerified) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  SetStepHook([this](std::string_view step) {
+    if (step != "backup.written") return;
+    const absl::StatusOr<File> file = OpenUnnamed();
+    EXPECT_OK(file);
+    if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
+  });
+  const auto [status, bytes] = Stream(Options());
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_EQ(bytes, 0u);
+  ExpectNothingLeft();
+}
+
+TEST_P(PackedBackupTest, AStreamIsPackedInAFileWithoutAName) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  // Nor has it one where files need one to be made.
+  bool is_written = false;
+  for (const bool has_unnamed : {true, false}) {
+    SetStepHook([&](std::string_view step) {
+      if (step != "backup.written") return;
+      is_written = true;
+      ExpectNothingLeft();
+    });
+    SetFaultHook([&](std::string_view point) {
+      return !has_unnamed && point == "file.create_unnamed" ? EOPNOTSUPP : 0;
+    });
+    const auto [status, bytes] = Stream(Options());
+    ASSERT_OK(status);
+    EXPECT_GT(bytes, 0u);
+    EXPECT_TRUE(std::exchange(is_written, false));
+    ExpectNothingLeft();
+  }
+  ::setenv("TMPDIR", dir_.File("no-folder").c_str(), 1);
+  const auto [status, bytes] = Stream(Options());
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_NE(status.message().find("no-folder"), std::string::npos) << status;
+  EXPECT_EQ(bytes, 0u);
+}
+
+TEST_P(PackedBackupTest, AStreamIsStoppedWhileItIsSent) {
+  ASSERT_NO_FATAL_FAILURE(Fill());
+  BackupOptions options = Options();
+  bool was_verified = false;
+  options.progress = [&](const BackupProgress& now) {
+    if (!was_verified) {
+      was_verified = now.is_verifying;
+      return true;
+    }
+    EXPECT_GT(now.done, 0u);
+    EXPECT_LT(now.done, now.total);
+    return false;
+  };
+  const auto [status, bytes] = Stream(options);
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
+  EXPECT_EQ(bytes, kSegmentBytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, PackedBackupTest, ::testing::Values(true));
 
 }  // namespace
 }  // namespace eve

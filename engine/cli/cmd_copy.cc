@@ -49,10 +49,6 @@ absl::StatusOr<CopyRequest> RequestOf(const CommandLine& line) {
   request.is_quiet = IsQuiet(line);
   EVE_ASSIGN_OR_RETURN(request.progress, ProgressArgument(line));
   if (!request.is_stream()) return request;
-  if (request.options.compact) {
-    return absl::InvalidArgumentError(
-        "--compact needs a file to pack into; name one");
-  }
   if (request.has_json) {
     return absl::InvalidArgumentError(
         "--json prints to stdout, which gets the copy");
@@ -159,8 +155,9 @@ const Verb& CopyVerb() {
           "has been verified: interrupted, there\nis none. With '-' the copy "
           "goes to stdout: what is read is verified; check what\narrives. "
           "--compact writes a new domain with the same collections, as small "
-          "as they\nallow, whose versions begin anew; the plain copy is the "
-          "same domain: do not let\nboth be written under one name.",
+          "as they\nallow, whose versions begin anew (to stdout by way of a "
+          "file in $TMPDIR or /tmp); the\nplain copy is the same domain: do "
+          "not let both be written under one name.",
       .words_min = 2,
       .words_max = 2,
       .options = {kCompactOption, kForceOption, kProgressOption, kQuietOption,

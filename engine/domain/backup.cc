@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -203,6 +204,16 @@ class TemporaryCopy {
 
   const File& file() const { return file_; }
 
+  // Of a file that is to have no name at all. It lives as long as this.
+  absl::Status DropName() {
+    if (name_.empty()) return absl::OkStatus();
+    int error = EVE_FAULT("backup.unlink");
+    if (error == 0 && ::unlink(name_.c_str()) != 0) error = errno;
+    if (error != 0) return ErrnoStatus(error, absl::StrCat("unlink ", name_));
+    name_.clear();
+    return absl::OkStatus();
+  }
+
   absl::Status TakeName(bool overwrite) {
     EVE_STEP("backup.before_rename");
     int error = EVE_FAULT("backup.rename");
@@ -344,6 +355,41 @@ absl::StatusOr<BackupResult> WriteChecked(const SnapshotImpl& snapshot,
   return result;
 }
 
+// What a domain is packed into that has no file of its own.
+std::string ScratchPath() {
+  const char* folder = ::secure_getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/tmp";
+  return absl::StrCat(folder, "/eve-packed");
+}
+
+// All of it is in the file before the first byte goes out: to pack is to write
+// here and there.
+absl::StatusOr<BackupResult> StreamPacked(const SnapshotImpl& snapshot,
+                                          StreamSink& sink,
+                                          const BackupOptions& options) {
+  TemporaryCopy scratch(ScratchPath());
+  EVE_RETURN_IF_ERROR(scratch.Create());
+  EVE_RETURN_IF_ERROR(scratch.DropName());
+  const File& file = scratch.file();
+  EVE_ASSIGN_OR_RETURN(const BackupResult result,
+                       WriteChecked(snapshot, file, options));
+  EVE_RETURN_IF_ERROR(ReportProgress(
+      options,
+      BackupProgress{true, result.written_bytes, result.written_bytes}));
+  EVE_RETURN_IF_ERROR(VerifyCopy(file, result.version, /*compact=*/true));
+  std::vector<char> buffer(kSegmentBytes);
+  for (uint64_t at = 0; at < result.file_bytes;) {
+    const uint64_t size =
+        std::min<uint64_t>(buffer.size(), result.file_bytes - at);
+    EVE_RETURN_IF_ERROR(file.ReadAt(at, buffer.data(), size));
+    EVE_RETURN_IF_ERROR(sink.Write(at, buffer.data(), size));
+    at += size;
+    EVE_RETURN_IF_ERROR(
+        ReportProgress(options, BackupProgress{false, at, result.file_bytes}));
+  }
+  return result;
+}
+
 }  // namespace
 
 absl::Status ReportProgress(const BackupOptions& options,
@@ -377,11 +423,8 @@ absl::StatusOr<BackupResult> BackupToStream(const SnapshotImpl& snapshot,
                                             int descriptor,
                                             const BackupOptions& options) {
   EVE_RETURN_IF_ERROR(snapshot.core().CheckUsable());
-  if (options.compact) {
-    return absl::InvalidArgumentError(
-        "BackupOptions::compact: packing needs a file; name one");
-  }
   StreamSink sink(descriptor);
+  if (options.compact) return StreamPacked(snapshot, sink, options);
   return PlainCopy(snapshot, &sink, options).Run();
 }
 

@@ -12,11 +12,12 @@
 // Owns:       the file, which has no name until it is whole: one that is killed
 //             leaves nothing. Only where the file system has no unnamed files,
 //             and for a moment when a file is replaced, is there a name, PATH
-//             .copy- and eight hexadecimal digits, that is left then.
+//             .copy- and eight hexadecimal digits, that is left then. A packed
+//             copy to a stream is such a file in $TMPDIR (/tmp), for the call.
 // Lifetime:   the snapshot outlives the call.
 // Errors:     see Domain::Backup.
 // Cost:       reads what is live once (twice to pack), writes it, and reads the
-//             copy twice from the device.
+//             copy twice from the device (not of a plain stream).
 #ifndef EVE_ENGINE_DOMAIN_BACKUP_H_
 #define EVE_ENGINE_DOMAIN_BACKUP_H_
 

@@ -158,7 +158,9 @@ class Domain {
                                       const BackupOptions& options = {}) const;
   // The same bytes to a pipe or socket, without gaps: holes are zeroes. What is
   // read is verified on the way; that all has arrived is for the other end to
-  // see (eve check). Not with options.compact.
+  // see (eve check). With options.compact it is packed in a file without a name
+  // first, in the folder $TMPDIR or /tmp, which needs the room for it; it goes
+  // out when all of it has been verified, of a failure before that nothing.
   absl::StatusOr<BackupResult> BackupTo(
       int descriptor, const BackupOptions& options = {}) const;
 

@@ -117,7 +117,8 @@ struct CompactOptions {
 // How far Domain::Backup() has come.
 struct BackupProgress {
   bool is_verifying = false;  // all is written, and read again
-  uint64_t done = 0;          // bytes of the source; packing, records
+  // Bytes of the source; packing, records; a packed stream, then bytes sent.
+  uint64_t done = 0;
   uint64_t total = 0;
 };
 

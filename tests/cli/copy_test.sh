@@ -24,7 +24,7 @@ runs 2 "$eve" copy a b c
 for option in --progress=now --nonsense; do
   runs 2 "$eve" copy $option no.eve to.eve
 done
-runs 2 "$eve" copy --compact no.eve -
+runs 4 "$eve" copy --compact no.eve -
 runs 2 "$eve" copy --json no.eve -
 
 "$sparse" whole.eve || fail "sparse_domain"
@@ -69,10 +69,29 @@ grep -q "^whole.eve: version $version, .* verified" stderr ||
   fail "no word about the stream: $(<stderr)"
 [[ $(content to.eve) == "$wanted" ]] || fail "another content, through a pipe"
 runs 0 "$eve" check to.eve
-# Nobody reads on.
-"$eve" copy -q whole.eve - 2>stderr | head -c 100000 >out
-[[ ! -s stderr ]] || fail "a closed pipe: $(<stderr)"
 rm to.eve
+# Packed, by way of a file in TMPDIR that has no name.
+mkdir scratch
+runs 0 bash -c 'TMPDIR=scratch "$0" copy --compact whole.eve - | cat >to.eve
+  exit ${PIPESTATUS[0]}' "$eve"
+grep -q "^whole.eve: version $version, .* verified" stderr ||
+  fail "no word about the packed stream: $(<stderr)"
+[[ $(content to.eve) == "$wanted" ]] || fail "another content, packed, by a pipe"
+(($(stat -c %s to.eve) * 3 < $(stat -c %s whole.eve))) || fail "it is not packed"
+runs 0 "$eve" check to.eve
+# What was cut off does not open.
+truncate -s -1 to.eve
+runs 3 "$eve" check to.eve
+rm -f to.eve to.eve-lock
+rmdir scratch || fail "left in TMPDIR: $(ls scratch)"
+TMPDIR=scratch runs 4 "$eve" copy --compact whole.eve -
+grep -q 'scratch' stderr || fail "no TMPDIR: $(<stderr)"
+[[ ! -s out ]] || fail "a stream without TMPDIR"
+# Nobody reads on.
+for how in --quiet --compact; do
+  "$eve" copy -q $how whole.eve - 2>stderr | head -c 100000 >out
+  [[ ! -s stderr ]] || fail "a closed pipe, $how: $(<stderr)"
+done
 
 # Somebody has the destination open.
 "$eve" put -q to.eve fruit apple red
@@ -95,6 +114,9 @@ for signal in 2 15; do
     runs $((128 + signal)) "$interrupted" $signal "$eve" copy $how whole.eve to.eve
     grep -q 'stopped; there is no copy' stderr || fail "no word: $(<stderr)"
     only
+    runs $((128 + signal)) "$interrupted" $signal "$eve" copy $how whole.eve -
+    grep -q 'stopped; there is no copy' stderr || fail "no word: $(<stderr)"
+    only
   done
 done
 
@@ -108,6 +130,8 @@ for how in --quiet --compact; do
   only bad.eve
 done
 runs 3 "$eve" copy bad.eve -
+runs 3 "$eve" copy --compact bad.eve -
+[[ ! -s out ]] || fail "a packed stream of what is damaged"
 rm bad.eve
 
 # A full disk: nothing is left of it, and it says so.

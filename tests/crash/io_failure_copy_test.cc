@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -134,6 +135,37 @@ class IoFailureCopyTest : public testing::IoFailureTest {
     ExpectSourceSurvives(image);
   }
 
+  void FailEachOfAStream(const BackupOptions& options) {
+    ASSERT_NO_FATAL_FAILURE(Fill());
+    FlushedImage image(path_);
+    for (int nth = 1;; ++nth) {
+      SCOPED_TRACE(absl::StrCat("call ", nth));
+      absl::StatusOr<File> file = File::Open(to_, O_CREAT | O_EXCL | O_RDWR);
+      ASSERT_OK(file);
+      FailingCall failing(nth, GetParam(), testing::IsOfACopy);
+      const absl::Status status =
+          domain_.BackupTo(file->fd(), options).status();
+      failing.Stop();
+      ExpectSays(status);
+      // Of a stream that has ended early not even the length is right.
+      const bool opens = Domain::Open(to_, Quiet()).ok();
+      EXPECT_EQ(opens, status.ok()) << status;
+      if (opens) {
+        ASSERT_NO_FATAL_FAILURE(ExpectWholeCopy());
+      }
+      std::filesystem::remove(to_ + "-lock");
+      std::filesystem::remove(to_);
+      ASSERT_NO_FATAL_FAILURE(ExpectSourceWorks(nth));
+      ASSERT_FALSE(HasFailure()) << status;
+      if (failing.calls() < nth) {
+        ASSERT_OK(status);
+        EXPECT_GT(nth, 5);
+        break;
+      }
+    }
+    ExpectSourceSurvives(image);
+  }
+
   void ExpectSourceSurvives(const FlushedImage& image) {
     ASSERT_NO_FATAL_FAILURE(ExpectSurvivesPowerLoss(dir_, path_, image));
     map_ = Strings(internal::CollectionRef{});
@@ -169,33 +201,14 @@ TEST_P(IoFailureCopyTest, AFileThatHasAnotherNameAtFirstIsNotLeftBehind) {
 }
 
 TEST_P(IoFailureCopyTest, AStreamIsWholeOrDoesNotOpen) {
-  ASSERT_NO_FATAL_FAILURE(Fill());
-  FlushedImage image(path_);
-  for (int nth = 1;; ++nth) {
-    SCOPED_TRACE(absl::StrCat("call ", nth));
-    absl::StatusOr<File> file = File::Open(to_, O_CREAT | O_EXCL | O_RDWR);
-    ASSERT_OK(file);
-    FailingCall failing(nth, GetParam(), testing::IsOfACopy);
-    const absl::Status status = domain_.BackupTo(file->fd()).status();
-    failing.Stop();
-    ExpectSays(status);
-    // Of a stream that has ended early not even the length is right.
-    const bool opens = Domain::Open(to_, Quiet()).ok();
-    EXPECT_EQ(opens, status.ok()) << status;
-    if (opens) {
-      ASSERT_NO_FATAL_FAILURE(ExpectWholeCopy());
-    }
-    std::filesystem::remove(to_ + "-lock");
-    std::filesystem::remove(to_);
-    ASSERT_NO_FATAL_FAILURE(ExpectSourceWorks(nth));
-    ASSERT_FALSE(HasFailure()) << status;
-    if (failing.calls() < nth) {
-      ASSERT_OK(status);
-      EXPECT_GT(nth, 5);
-      break;
-    }
-  }
-  ExpectSourceSurvives(image);
+  FailEachOfAStream({});
+}
+
+TEST_P(IoFailureCopyTest, APackedStreamIsWholeOrDoesNotOpen) {
+  ::setenv("TMPDIR", dir_.path().c_str(), 1);
+  BackupOptions options;
+  options.compact = true;
+  FailEachOfAStream(options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Errors, IoFailureCopyTest, testing::AllFailures(),
