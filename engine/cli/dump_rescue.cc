@@ -32,6 +32,11 @@ class RescueDump : public RescueSink {
     at_.map_bytes = map_bytes;
   }
 
+  void Note(std::string_view what) override {
+    if (request_.is_quiet) return;
+    std::fprintf(stderr, "eve: %.*s\n", static_cast<int>(what.size()),
+                 what.data());
+  }
   absl::Status Start(const std::vector<RescueSection>& sections) override {
     at_.total = sections.size();
     at_.index = 0;

@@ -3,22 +3,13 @@
 #include <cstring>
 
 #include "engine/format/checksum_avx2.h"
+#include "engine/format/checksum_mix.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace eve {
 namespace {
-
-// Two odd constants of splitmix64 (Steele, Lea, Flood 2014).
-constexpr uint64_t kMixA = 0x9E37'79B9'7F4A'7C15;
-constexpr uint64_t kMixB = 0xBF58'476D'1CE4'E5B9;
-
-uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * kMixB;
-  x = (x ^ (x >> 27)) * 0x94D0'49BB'1331'11EB;
-  return x ^ (x >> 31);
-}
 
 // Below this the loop that differs is not reached.
 constexpr size_t kLongBytes = 256;

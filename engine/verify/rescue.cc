@@ -18,6 +18,7 @@
 #include "engine/format/commit_slot.h"
 #include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
+#include "engine/verify/rescue_identity.h"
 #include "engine/verify/rescue_scan.h"
 #include "engine/verify/rescue_walk.h"
 #include "engine/verify/verify_chain.h"
@@ -86,7 +87,13 @@ class Rescue {
   absl::StatusOr<RescueReport> Run() {
     context_.file = &file_;
     EVE_ASSIGN_OR_RETURN(context_.file_bytes, file_.Size());
-    EVE_RETURN_IF_ERROR(Identify());
+    EVE_ASSIGN_OR_RETURN(const verify::RescueIdentity identity,
+                         verify::Identify(file_, context_.file_bytes, sink_));
+    report_.identity = identity.source;
+    context_.salt = identity.salt;
+    context_.hash_seed = identity.hash_seed;
+    context_.hash_mask = identity.hash_mask;
+    uuid_ = identity.uuid;
     ReadSlots();
     ChooseRoot();
     ReadCatalog();
@@ -107,52 +114,12 @@ class Rescue {
   }
 
  private:
-  // What salts the checksums: without it nothing can be told right from wrong.
-  absl::Status Identify() {
-    Superblock superblock;
-    if (file_.ReadAt(0, &superblock, sizeof(superblock)).ok() &&
-        ValidateSuperblock(superblock, file_.path().c_str()).ok()) {
-      report_.identity = "the superblock";
-      context_.hash_seed = superblock.hash_seed;
-      context_.hash_mask = superblock.hash_mask;
-      SetUuid(superblock.uuid);
-      return absl::OkStatus();
-    }
-    auto slot = std::make_unique<CommitSlot>();
-    for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
-      if (file_.ReadAt(CommitSlotPosition(i), slot.get(), sizeof(*slot)).ok() &&
-          IsValidCommitSlot(*slot, i, slot->uuid)) {
-        report_.identity = absl::StrCat("commit slot ", i);
-        SetUuid(slot->uuid);
-        return absl::OkStatus();
-      }
-    }
-    const absl::StatusOr<File> lock =
-        File::Open(file_.path() + "-lock", O_RDONLY);
-    uint8_t head[sizeof(uint64_t) * 9];
-    static_assert(offsetof(RegionHeader, uuid) + 16 <= sizeof(head));
-    if (lock.ok() && lock->ReadAt(0, head, sizeof(head)).ok() &&
-        std::memcmp(head, &kRegionMagic, sizeof(kRegionMagic)) == 0) {
-      report_.identity = "the lock file";
-      SetUuid(head + offsetof(RegionHeader, uuid));
-      return absl::OkStatus();
-    }
-    return absl::DataLossError(absl::StrCat(
-        file_.path(),
-        ": superblock, commit slots and lock file are all damaged or of no "
-        "domain, so nothing says which blocks are right"));
-  }
-
-  void SetUuid(const uint8_t* uuid) {
-    std::memcpy(uuid_, uuid, sizeof(uuid_));
-    context_.salt = ChecksumSalt(uuid_);
-  }
-
   void ReadSlots() {
+    if (!uuid_.has_value()) return;  // else one would have told it
     for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
       CommitSlot slot;
       if (file_.ReadAt(CommitSlotPosition(i), &slot, sizeof(slot)).ok() &&
-          IsValidCommitSlot(slot, i, uuid_)) {
+          IsValidCommitSlot(slot, i, uuid_->data())) {
         slots_.push_back(slot);
       }
     }
@@ -460,7 +427,7 @@ class Rescue {
   RescueSink& sink_;
   RescueContext context_{};
   RescueReport report_;
-  uint8_t uuid_[16] = {};
+  std::optional<verify::Uuid> uuid_;
   std::vector<CommitSlot> slots_;
   CommitRecord record_{};
   Offset record_offset_;

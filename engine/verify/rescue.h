@@ -17,7 +17,8 @@
 //             verifies. Else what is lost is in the report, and told to the
 //             sink. Errors of the sink end the call.
 // Cost:       reads all live blocks twice; if something is lost, the file too.
-//             The largest value lies in memory.
+//             The largest value lies in memory. Without superblock, slots and
+//             lock file, the search of salt_search.h before that.
 #ifndef EVE_ENGINE_VERIFY_RESCUE_H_
 #define EVE_ENGINE_VERIFY_RESCUE_H_
 
@@ -45,6 +46,8 @@ struct RescueSection {
 class RescueSink {
  public:
   virtual ~RescueSink() = default;
+  // Something takes long, or is to be known meanwhile.
+  virtual void Note(std::string_view what) { (void)what; }
   // Before the first record of any section: how many sections follow.
   virtual absl::Status Start(const std::vector<RescueSection>& sections) = 0;
   virtual absl::Status Begin(const RescueSection& section) = 0;
@@ -60,7 +63,7 @@ struct RescueLoss {
 struct RescueReport {
   static constexpr size_t kLossesKept = 100;
 
-  std::string identity;            // where the uuid is from
+  std::string identity;            // what tells which checksums are right
   std::string root;                // where the root is from
   uint64_t version = 0;            // 0: there was none
   bool is_newest = false;          // the root of the newest slot that is whole

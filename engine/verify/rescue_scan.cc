@@ -15,16 +15,8 @@ bool ScanSegment(const RescueContext& context, uint32_t segment,
                  uint32_t end_units, uint32_t* past,
                  absl::FunctionRef<bool(const WholeBlock&)> found) {
   // Headers are looked for in what was read at once; a block is read by itself.
-  std::string bytes(kSegmentBytes, '\0');
-  const uint64_t base = SegmentOffset(segment).bytes();
-  const uint64_t size = std::min(kSegmentBytes, context.file_bytes - base);
-  for (uint64_t at = 0; at < size; at += kPageBytes) {
-    const uint64_t part = std::min(kPageBytes, size - at);
-    // A page that cannot be read is zeroes, and so no block.
-    if (!context.file->ReadAt(base + at, bytes.data() + at, part).ok()) {
-      std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(at), part, '\0');
-    }
-  }
+  const std::string bytes =
+      ReadSegment(*context.file, context.file_bytes, segment);
   WholeBlock block;
   std::string why;
   for (uint32_t unit = SegmentStartUnits(segment); unit < end_units;) {
@@ -48,6 +40,21 @@ bool ScanSegment(const RescueContext& context, uint32_t segment,
 }
 
 }  // namespace
+
+std::string ReadSegment(const File& file, uint64_t file_bytes,
+                        uint32_t segment) {
+  std::string bytes(kSegmentBytes, '\0');
+  const uint64_t base = SegmentOffset(segment).bytes();
+  const uint64_t size = std::min(kSegmentBytes, file_bytes - base);
+  for (uint64_t at = 0; at < size; at += kPageBytes) {
+    const uint64_t part = std::min(kPageBytes, size - at);
+    // A page that cannot be read is zeroes, and so no block.
+    if (!file.ReadAt(base + at, bytes.data() + at, part).ok()) {
+      std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(at), part, '\0');
+    }
+  }
+  return bytes;
+}
 
 void ScanBlocks(const RescueContext& context,
                 const std::vector<AccountingRow>& rows,

@@ -10,13 +10,20 @@
 #define EVE_ENGINE_VERIFY_RESCUE_SCAN_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "engine/file/file.h"
 #include "engine/format/accounting_row.h"
 #include "engine/verify/rescue_walk.h"
 
 namespace eve::verify {
+
+// All bytes of a segment; zeroes where they cannot be read, or where the file
+// has ended.
+std::string ReadSegment(const File& file, uint64_t file_bytes,
+                        uint32_t segment);
 
 // Calls `found` for each, in the order in which their segments began to be
 // filled, as far as `rows` say; empty: nothing is known of that. A segment that

@@ -32,8 +32,9 @@ LoadedBlock AsLoaded(const WholeBlock& block) {
   return loaded;
 }
 
-// Whether a block of the type makes sense in such a size.
-bool IsSizeOf(const BlockHeader& header) {
+}  // namespace
+
+bool LooksLikeABlock(const BlockHeader& header) {
   switch (static_cast<BlockType>(header.type)) {
     case BlockType::kTrieNode:
       return header.bytes() == sizeof(TrieNode);
@@ -43,12 +44,11 @@ bool IsSizeOf(const BlockHeader& header) {
     case BlockType::kInvalid:
       return false;
     default:
-      return header.bytes() > sizeof(BlockHeader) &&
+      return header.type <= kBlockTypeMax &&
+             header.bytes() > sizeof(BlockHeader) &&
              header.bytes() <= kRunThresholdBytes + kPageBytes;
   }
 }
-
-}  // namespace
 
 std::optional<uint64_t> RescueContext::HashOf(std::string_view key) const {
   if (!hash_seed.has_value()) return std::nullopt;
@@ -73,8 +73,7 @@ bool RescueContext::LoadAny(Offset offset, WholeBlock& block,
   }
   const BlockHeader& header = block.header;
   const uint64_t end = offset.units_in_segment() + uint64_t{header.size_units};
-  if (header.type == 0 || header.type > kBlockTypeMax || !IsSizeOf(header) ||
-      header.size_units > limit - offset.units ||
+  if (!LooksLikeABlock(header) || header.size_units > limit - offset.units ||
       (end > kSegmentUnits && offset.units_in_segment() != 0)) {
     *why = "its header is none";
     return false;

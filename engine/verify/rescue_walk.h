@@ -42,6 +42,9 @@ struct WholeBlock {
   std::string bytes;
 };
 
+// Whether there is such a type, and its blocks can have such a size.
+bool LooksLikeABlock(const BlockHeader& header);
+
 struct RescueContext {
   const File* file;
   uint64_t file_bytes;

@@ -374,6 +374,25 @@ TEST_F(RescueTest, TheHeadOfTheFileMayBeGone) {
   EXPECT_FALSE(report.is_newest);
 }
 
+// Nothing says any more which domain it was, but for what is left of its
+// blocks.
+TEST_F(RescueTest, AllOfTheHeadMayBeGoneAndATenthOfTheBlocks) {
+  std::string image = image_;
+  std::fill_n(image.begin(), kFirstBlockOffset, '\0');
+  for (const Block& block : blocks_) {
+    if (random_.OneIn(10)) Damage(image, block);
+  }
+  RescueReport report;
+  const Saved saved = RescueImage(image, &report);
+  EXPECT_NE(report.identity.find("blocks agree"), std::string::npos)
+      << report.identity;
+  EXPECT_FALSE(report.is_whole());
+  EXPECT_GT(report.lost_blocks, 0u);
+  ExpectRight(saved);
+  ExpectAllThere(saved, "map", "map (found)");
+  ExpectAllThere(saved, "tree", "tree (found)");
+}
+
 TEST_F(RescueTest, WithoutARootAllIsFound) {
   std::string image = image_;
   for (const Block& block : blocks_) {
