@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_slot.h"
+#include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
 #include "util/check.h"
 #include "util/random.h"
@@ -40,6 +42,28 @@ uint64_t HashAt(uint64_t page, uint64_t content) {
 const char* BytesOf(const PageRef& page) {
   static const Page kZeroes{};
   return page == nullptr ? kZeroes.data() : page->data();
+}
+
+// What recovery reads of a lock file of this boot. Its counters and clocks are
+// left out: of what differs in those alone all states would be opened again.
+uint64_t HashOfRegion(const RegionImage& region) {
+  uint64_t hash = 1;
+  const auto add = [&](uint64_t at, uint64_t size) {
+    uint64_t word = 0;
+    if (at + size > region.size()) return;
+    std::memcpy(&word, region.data() + at, size);
+    hash = HashAt(at, hash ^ word) | 1;  // 0 would be no page
+  };
+  add(offsetof(RegionHeader, incarnation), sizeof(uint64_t));
+  add(offsetof(RegionHeader, ready), sizeof(uint32_t));
+  add(offsetof(RegionHeader, poison), sizeof(uint32_t));
+  add(kRegionWordsOffset + offsetof(RegionWords, root), sizeof(uint64_t));
+  for (uint64_t i = 0; i < kCommitSlotCount; ++i) {
+    const uint64_t word = kRegionWordsOffset + i * sizeof(uint64_t);
+    add(word + offsetof(RegionWords, pending), sizeof(uint64_t));
+    add(word + offsetof(RegionWords, durable), sizeof(uint64_t));
+  }
+  return hash;
 }
 
 // What the medium may do to one page. The hash is of another state then.
@@ -71,9 +95,10 @@ bool HasBetween(const InFlight& p) { return p.high - p.low >= 2; }
 class Chooser {
  public:
   Chooser(const DiskHistory& history, const CrashPoint& point, StateId id,
-          uint64_t seed)
+          uint64_t seed, const RegionImage& region)
       : history_(history),
         point_(point),
+        region_(region),
         id_(id),
         random_(seed ^ (uint64_t{id.event} << 32) ^
                 (uint64_t{static_cast<uint8_t>(id.family)} << 24) ^ id.index) {}
@@ -107,6 +132,7 @@ class Chooser {
 
   const DiskHistory& history_;
   const CrashPoint& point_;
+  const RegionImage& region_;
   const StateId id_;
   Random random_;
   uint64_t threshold_ = 0;  // of the families that have one
@@ -265,7 +291,8 @@ CrashState Chooser::Make() {
                   [](const InFlight& p) { return IsSlotPage(p.page); });
   state.size = ChooseSize();
   state.pages.resize((state.size + kPageBytes - 1) / kPageBytes);
-  state.hash = HashAt(1, state.size) + (state.has_region ? 1 : 0);
+  state.hash =
+      HashAt(1, state.size) + (state.has_region ? HashOfRegion(region_) : 0);
   const uint64_t pages = std::min(state.pages.size(), point_.settled.size());
   size_t next = 0;
   for (uint64_t i = 0; i < pages; ++i) {
@@ -343,8 +370,8 @@ std::vector<StateId> ListStates(const CrashPoint& point,
 }
 
 CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
-                     StateId id, uint64_t seed) {
-  return Chooser(history, point, id, seed).Make();
+                     StateId id, uint64_t seed, const RegionImage& region) {
+  return Chooser(history, point, id, seed, region).Make();
 }
 
 void WriteState(const CrashState& state, const std::string& path) {

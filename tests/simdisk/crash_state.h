@@ -55,7 +55,9 @@ struct CrashState {
   StateId id;
   std::vector<PageRef> pages;  // all of the file
   uint64_t size = 0;
-  uint64_t hash = 0;  // of pages and size
+  // Of pages and size, and of what recovery reads of the lock file, if that is
+  // there: two states of one hash are one.
+  uint64_t hash = 0;
   bool has_region = false;
   bool is_rotten = false;
   bool has_torn_slot = false;  // or may have
@@ -66,9 +68,13 @@ struct CrashState {
 std::vector<StateId> ListStates(const CrashPoint& point,
                                 uint64_t exhaustive_max, bool has_region);
 
-// The same id and seed give the same state.
+// The first bytes of a lock file: header, words, states of a few segments.
+using RegionImage = std::vector<char>;
+
+// The same id and seed give the same state. `region`: what the lock file was
+// then, for the families that have one.
 CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
-                     StateId id, uint64_t seed);
+                     StateId id, uint64_t seed, const RegionImage& region);
 
 // Writes it to a new file, which is another inode than the domain was.
 void WriteState(const CrashState& state, const std::string& path);

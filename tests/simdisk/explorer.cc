@@ -120,7 +120,8 @@ bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
   for (const StateId id : Choose(recorder, timeline, depth)) {
     if (point.event != id.event) point = recorder.history().At(id.event);
     const CrashState state =
-        MakeState(recorder.history(), point, id, options_.seed);
+        MakeState(recorder.history(), point, id, options_.seed,
+                  recorder.region(id.event));
     const std::string name = absl::StrCat(prefix, id.ToString());
     CopyText(name, report_->at, sizeof(report_->at));
     const size_t epoch = timeline.EpochAt(id.event);

@@ -26,6 +26,7 @@
 #include "engine/file/file.h"
 #include "engine/file/file_observer.h"
 #include "engine/file/mapping.h"
+#include "tests/simdisk/crash_state.h"
 #include "tests/simdisk/disk_history.h"
 #include "util/failpoint.h"
 #include "util/random.h"
@@ -47,9 +48,6 @@ enum class FlushFate {
   kForgetsFreshPages,   // not those that had no space before
   kFailedAndRetriedOk,  // fails; the caller retries and believes the second
 };
-
-// The first bytes of the lock file: header, words, states of a few segments.
-using RegionImage = std::vector<char>;
 
 class Recorder : public FileObserver {
  public:
