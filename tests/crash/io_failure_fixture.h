@@ -127,6 +127,12 @@ class History {
     next.values[key] = DigestOf(value);
     states_.push_back(std::move(next));
   }
+  void Erase(const std::string& key, uint64_t version = UINT64_MAX) {
+    State next = states_.back();
+    next.version = version;
+    next.values.erase(key);
+    states_.push_back(std::move(next));
+  }
   // The newest state up to that version survives from now on.
   void Acknowledge(uint64_t version = UINT64_MAX) {
     size_t newest = 0;
@@ -196,6 +202,22 @@ class IoFailureTest : public ::testing::TestWithParam<Failure> {
     return done.status();
   }
 
+  absl::Status Erase(Domain& domain, const Strings& map, const std::string& key,
+                     Durability durability) {
+    SwapOptions options;
+    options.durability = durability;
+    const absl::StatusOr<Commit> done = domain.Swap(
+        [&](Transaction& transaction) {
+          return map.In(transaction).Erase(key).status();
+        },
+        options);
+    if (Says(done.status()) || absl::IsUnavailable(done.status())) {
+      history_.Erase(key, done.ok() ? done->version : UINT64_MAX);
+    }
+    if (done.ok() && durability == Durability::kSync) history_.Acknowledge();
+    return done.status();
+  }
+
   struct Attempt {
     std::function<void()> prepare = [] {};
     // Fails the N-th call, and gives the number of calls.
@@ -221,19 +243,25 @@ class IoFailureTest : public ::testing::TestWithParam<Failure> {
   // which it gives, or with the first failure.
   int ForEachCall(const Attempt& attempt) {
     for (int nth = FirstCall();; nth = attempt.next(nth)) {
-      SCOPED_TRACE(absl::StrCat("call ", nth));
-      const TempDir dir(Base());
-      path_ = dir.File("d.eve");
-      history_ = History();
-      FlushedImage image(path_);
-      attempt.prepare();
-      if (HasFailure()) return nth;
-      const int calls = attempt.run(nth);
-      if (!HasFailure()) ExpectSurvivesPowerLoss(dir, path_, image);
-      if (!HasFailure()) attempt.finish();
-      if (!HasFailure()) ExpectThere(path_);
+      const int calls = TryCall(attempt, nth);
       if (HasFailure() || calls < nth) return nth;
     }
+  }
+
+  // For one N. Gives how many calls there were.
+  int TryCall(const Attempt& attempt, int nth) {
+    SCOPED_TRACE(absl::StrCat("call ", nth));
+    const TempDir dir(Base());
+    path_ = dir.File("d.eve");
+    history_ = History();
+    FlushedImage image(path_);
+    attempt.prepare();
+    if (HasFailure()) return nth;
+    const int calls = attempt.run(nth);
+    if (!HasFailure()) ExpectSurvivesPowerLoss(dir, path_, image);
+    if (!HasFailure()) attempt.finish();
+    if (!HasFailure()) ExpectThere(path_);
+    return calls;
   }
 
   // Opens, has what was acknowledged, is whole, and works.
