@@ -125,7 +125,8 @@ absl::Status Checkpointer::WriteCheckpoint(uint32_t slot,
   std::vector<ByteRange> ranges;
   {
     std::lock_guard lock(ranges_mutex_);
-    ranges = ranges_.Collect(core_->view, core_->salt, root, durable_version());
+    ranges = ranges_.Collect(core_->FileView(), core_->salt, root,
+                             durable_version());
   }
   const FlushFigure figure(*core_, slot, BytesOf(ranges));
   pending.store(version, std::memory_order_seq_cst);

@@ -55,7 +55,7 @@ absl::Status DirtyExtents::ReadRecords(const PinnedRoot& root, uint64_t after) {
   Offset at = root.offset();
   for (uint64_t version = root.version(); version > after; --version) {
     EVE_ASSIGN_OR_RETURN(const ChainRecord record,
-                         ReadRecord(core_->view, at, core_->salt));
+                         ReadRecord(core_->FileView(), at, core_->salt));
     if (record.record->version != version) {
       return absl::DataLossError("not the predecessor's version");
     }
@@ -74,11 +74,12 @@ absl::Status DirtyExtents::UpdateRows(const PinnedRoot& root) {
   if (from < root.record().folded_version ||
       records_.front().record->version > from + 1) {
     EVE_ASSIGN_OR_RETURN(
-        rows, ReadExactRows(core_->view, root.offset(), core_->salt));
+        rows, ReadExactRows(core_->FileView(), root.offset(), core_->salt));
   } else {
     for (const ChainRecord& record : records_) {
       if (record.record->version <= from) continue;
-      EVE_RETURN_IF_ERROR(ApplyRecord(core_->view, record, core_->salt, rows));
+      EVE_RETURN_IF_ERROR(
+          ApplyRecord(core_->FileView(), record, core_->salt, rows));
     }
   }
   rows_ = std::move(rows);
@@ -91,7 +92,7 @@ absl::Status DirtyExtents::CollectFrom(uint64_t durable,
   for (const ChainRecord& record : records_) {
     if (record.record->version <= durable) continue;
     EVE_ASSIGN_OR_RETURN(const RecordDeltas deltas,
-                         ReadDeltas(core_->view, record, core_->salt));
+                         ReadDeltas(core_->FileView(), record, core_->salt));
     for (const auto& part : {deltas.spilled, deltas.data, deltas.catalog}) {
       for (const Delta& delta : part) {
         if (delta.kind == static_cast<uint32_t>(DeltaKind::kRetire)) continue;

@@ -44,8 +44,9 @@ absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_.root, core_.cells.get(), core_.view));
-  EVE_ASSIGN_OR_RETURN(const std::vector<CatalogRecord> records,
-                       ListCatalog(core_.view, root.record().catalog_root));
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<CatalogRecord> records,
+      ListCatalog(core_.FileView(), root.record().catalog_root));
   bool any = false;
   for (const CatalogRecord& record : records) {
     if (!record.IsGraveyard()) continue;
@@ -57,7 +58,7 @@ absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {
           // Another process may have taken the slice meanwhile.
           EVE_ASSIGN_OR_RETURN(
               const std::optional<Bytes> bytes,
-              FindCatalogBytes(core_.view, core_.hasher,
+              FindCatalogBytes(core_.FileView(), core_.hasher,
                                transaction.base().record().catalog_root,
                                record.name));
           if (!bytes.has_value()) return absl::OkStatus();

@@ -54,7 +54,7 @@ class PlainCopy {
     // is below its fill is written by nobody any more.
     EVE_ASSIGN_OR_RETURN(
         rows_,
-        ReadExactRows(core_.view, snapshot_.record_offset(), core_.salt));
+        ReadExactRows(core_.FileView(), snapshot_.record_offset(), core_.salt));
     Measure();
     EVE_RETURN_IF_ERROR(CopyHead());
     for (uint32_t segment = 0; segment < rows_.size(); ++segment) {
@@ -156,7 +156,7 @@ class PlainCopy {
       EVE_RETURN_IF_ERROR(Pass(SegmentOffset(part).bytes(), size));
     }
     // In one piece in the view, and it has just been read.
-    const auto* header = core_.view.As<BlockHeader>(begin);
+    const auto* header = core_.FileView().As<BlockHeader>(begin);
     const uint64_t room = (end - segment) * kSegmentUnits;
     if (header->size_units <= kSegmentUnits || header->size_units > room) {
       return DamagedSegment(core_, segment, begin.bytes());

@@ -280,7 +280,7 @@ absl::StatusOr<std::shared_ptr<const SnapshotImpl>> DomainImpl::Now() {
 absl::StatusOr<std::optional<CollectionRef>> DomainImpl::FindCollection(
     const CommitRecord& root, const CatalogRecord& wanted) {
   EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
-                       FindCatalogBytes(core_.view, core_.hasher,
+                       FindCatalogBytes(core_.FileView(), core_.hasher,
                                         root.catalog_root, wanted.name));
   if (!bytes.has_value()) return std::nullopt;
   EVE_ASSIGN_OR_RETURN(const CatalogRecord found,

@@ -53,9 +53,9 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   absl::StatusOr<PinnedRoot> root =
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
   using Rows = absl::StatusOr<std::vector<AccountingRow>>;
-  Rows rows = root.ok()
-                  ? ReadExactRows(core_->view, root->offset(), core_->salt)
-                  : Rows(root.status());
+  Rows rows =
+      root.ok() ? ReadExactRows(core_->FileView(), root->offset(), core_->salt)
+                : Rows(root.status());
   // On an error they stay claimed, for the next pass to release.
   if (!rows.ok()) return rows.status();
   const uint64_t version = root->version();
@@ -109,7 +109,7 @@ std::optional<uint32_t> CommittedFill(Core& core, uint32_t segment) {
       PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view);
   if (!root.ok()) return std::nullopt;
   absl::StatusOr<std::vector<AccountingRow>> rows =
-      ReadExactRows(core.view, root->offset(), core.salt);
+      ReadExactRows(core.FileView(), root->offset(), core.salt);
   if (!rows.ok() || segment >= rows->size()) return std::nullopt;
   const AccountingRow& row = (*rows)[segment];
   // Without live bytes it may be a former life, or about to be freed; behind a
@@ -122,8 +122,9 @@ absl::StatusOr<std::vector<uint32_t>> FindHalfFull(Core& core) {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
-  EVE_ASSIGN_OR_RETURN(const std::vector<AccountingRow> rows,
-                       ReadExactRows(core.view, root.offset(), core.salt));
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<AccountingRow> rows,
+      ReadExactRows(core.FileView(), root.offset(), core.salt));
   std::vector<std::pair<uint32_t, uint32_t>> found;  // fill, segment
   const uint32_t end = static_cast<uint32_t>(
       std::min<uint64_t>(rows.size(), core.table->capacity()));

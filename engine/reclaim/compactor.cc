@@ -159,7 +159,7 @@ absl::StatusOr<size_t> Compactor::TakeThese(
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view);
   using Rows = absl::StatusOr<std::vector<AccountingRow>>;
   const Rows rows =
-      root.ok() ? ReadExactRows(core_->view, root->offset(), core_->salt)
+      root.ok() ? ReadExactRows(core_->FileView(), root->offset(), core_->salt)
                 : Rows(root.status());
   for (const Victim& victim : claimed) {
     if (!rows.ok() || victim.segment >= rows->size() ||
@@ -221,7 +221,7 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
         }
         EVE_ASSIGN_OR_RETURN(
             const std::string name,
-            evacuation_.names().NameOf(core_->view, run.base().record(),
+            evacuation_.names().NameOf(core_->FileView(), run.base().record(),
                                        slice.collection));
         // Dropped: a graveyard's blocks are retired where they lie.
         if (name.empty()) return absl::OkStatus();

@@ -107,7 +107,7 @@ bool Evacuation::NextVictim(Which which) {
 }
 
 void Evacuation::WalkSome(size_t blocks_max) {
-  const BlockView& view = core_->view;
+  const BlockView view = core_->FileView();
   const uint64_t base = SegmentOffset(walk_.segment).units;
   for (size_t n = 0; n < blocks_max && walk_.at_units < walk_.fill_units; ++n) {
     const Offset offset{base + walk_.at_units};
@@ -138,16 +138,17 @@ void Evacuation::WalkSome(size_t blocks_max) {
 absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
                                     std::vector<MoveTarget>& targets) {
   if (id == kCatalogId) {
-    KeepLiveInHamt(core_->view, root.catalog_root, targets);
+    KeepLiveInHamt(core_->FileView(), root.catalog_root, targets);
     return absl::OkStatus();
   }
   EVE_ASSIGN_OR_RETURN(const std::string name,
-                       names_.NameOf(core_->view, root, id));
+                       names_.NameOf(core_->FileView(), root, id));
   // A graveyard's blocks have no name: they are retired where they lie.
   std::optional<Bytes> bytes;
   if (!name.empty()) {
-    EVE_ASSIGN_OR_RETURN(bytes, FindCatalogBytes(core_->view, core_->hasher,
-                                                 root.catalog_root, name));
+    EVE_ASSIGN_OR_RETURN(bytes,
+                         FindCatalogBytes(core_->FileView(), core_->hasher,
+                                          root.catalog_root, name));
   }
   if (!bytes.has_value()) {
     targets.clear();
@@ -156,9 +157,9 @@ absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
   EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
                        DecodeCatalogRecord(name, *bytes));
   if (StructureOf(record.entry.kind) == Structure::kTree) {
-    KeepLiveInTree(core_->view, record.entry.root, targets);
+    KeepLiveInTree(core_->FileView(), record.entry.root, targets);
   } else {
-    KeepLiveInHamt(core_->view, record.entry.root, targets);
+    KeepLiveInHamt(core_->FileView(), record.entry.root, targets);
   }
   return absl::OkStatus();
 }

@@ -146,11 +146,12 @@ struct FoldedBase {
 absl::StatusOr<FoldedBase> BuildFold(Core& core, Attempt& attempt,
                                      const PinnedRoot& base,
                                      const std::vector<ChainRecord>& chain) {
-  EVE_ASSIGN_OR_RETURN(const std::vector<AccountingRow> before,
-                       ReadFoldedRows(core.view, base.record(), core.salt));
+  EVE_ASSIGN_OR_RETURN(
+      const std::vector<AccountingRow> before,
+      ReadFoldedRows(core.FileView(), base.record(), core.salt));
   std::vector<AccountingRow> after = before;
   for (const ChainRecord& record : chain) {
-    EVE_RETURN_IF_ERROR(ApplyRecord(core.view, record, core.salt, after));
+    EVE_RETURN_IF_ERROR(ApplyRecord(core.FileView(), record, core.salt, after));
   }
   VectorEditor editor(attempt, before, after);
   FoldedBase folded;
@@ -159,8 +160,9 @@ absl::StatusOr<FoldedBase> BuildFold(Core& core, Attempt& attempt,
   for (const ChainRecord& record : chain) {
     attempt.Retire(record.offset, record.record->header.bytes());
     if (record.record->spill.is_null()) continue;
-    attempt.Retire(record.record->spill,
-                   core.view.As<BlockHeader>(record.record->spill)->bytes());
+    attempt.Retire(
+        record.record->spill,
+        core.FileView().As<BlockHeader>(record.record->spill)->bytes());
   }
   folded.rows = static_cast<uint32_t>(after.size());
   folded.version = base.version();
@@ -218,8 +220,9 @@ absl::StatusOr<bool> Fold(Core& core, Attempt& attempt, uint64_t at_least) {
   const uint64_t unfolded = base.version() - base.record().folded_version;
   if (unfolded < at_least + folds) return false;
   EVE_ASSIGN_OR_RETURN(const std::vector<ChainRecord> chain,
-                       ReadChain(core.view, base.offset(), core.salt));
+                       ReadChain(core.FileView(), base.offset(), core.salt));
   attempt.writer().SetPurpose(ClaimPurpose::kMakeRoom);
+  attempt.LookUpTo(core.FileView().limit_units);
   absl::StatusOr<FoldedBase> folded = BuildFold(core, attempt, base, chain);
   absl::StatusOr<bool> published =
       folded.ok() ? PublishFold(core, attempt, *folded, base)

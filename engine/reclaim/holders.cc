@@ -149,7 +149,7 @@ absl::StatusOr<Survey> TakeSurvey(
     survey.record = snapshot.record();
     EVE_ASSIGN_OR_RETURN(
         survey.rows,
-        ReadExactRows(core.view, snapshot.record_offset(), core.salt));
+        ReadExactRows(core.FileView(), snapshot.record_offset(), core.salt));
   }  // so that the pins below are those of others
   EVE_ASSIGN_OR_RETURN(
       survey.has_unpinned_reader,

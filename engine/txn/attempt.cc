@@ -86,6 +86,8 @@ absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
                        writer_->Allocate(static_cast<int>(stream), bytes));
   wrote_ = true;
   const uint64_t units = UnitsForBytes(bytes);
+  // The file has grown for it.
+  if (offset.units + units > view_.limit_units) LookUpTo(offset.units + units);
   const bool is_run = units * kUnitBytes > kRunThresholdBytes;
   char* const data = Data(offset, is_run);
   if (is_staging_) {

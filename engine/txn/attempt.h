@@ -70,6 +70,12 @@ class Attempt : public AmendableStore {
  public:
   // `view` spans all that this process has mapped.
   Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt);
+  // How much of it may be looked at: Core::FileView(), whenever another root is
+  // gone into. What is allocated later comes to that by itself.
+  void LookUpTo(uint64_t limit_units) {
+    mapped_view_.limit_units = limit_units;
+    view_.limit_units = limit_units;
+  }
 
   // Where blocks are built: a private, writable view of `file`. Null: there is
   // none, and blocks are stored where they stay.
@@ -160,7 +166,7 @@ class Attempt : public AmendableStore {
 
   SegmentWriter* writer_;
   const uint64_t salt_;
-  const BlockView mapped_view_;
+  BlockView mapped_view_;  // all of the file, as others see it
   Staging staging_;
   bool is_staging_ = false;  // and view_ is that of staging_
   uint64_t staged_bytes_ = 0;

@@ -9,6 +9,7 @@
 #ifndef EVE_ENGINE_TXN_CORE_H_
 #define EVE_ENGINE_TXN_CORE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,7 +42,7 @@ struct Core {
   Mapping read_mapping;
   Mapping write_mapping;
   Mapping staging_mapping;  // see Attempt::Staging; may be missing
-  BlockView view;           // all that is mapped
+  BlockView view;           // all that is mapped; see FileView()
   SharedRegion region;
   ForkGuard fork_guard;
 
@@ -60,6 +61,16 @@ struct Core {
   // may be higher if the file was cut since.
   uint64_t FileSegments() const {
     return frozen_root.is_null() ? region.capacity() : frozen_segments;
+  }
+
+  // What may be looked at: all that the file has room for. Whoever follows an
+  // offset from the file goes by it, because behind the end of the file is what
+  // ends the process (SIGBUS), and a damaged offset may lead there. To be asked
+  // for after the root was pinned: others let the file grow before they publish
+  // what is there.
+  BlockView FileView() const {
+    return BlockView{
+        view.base, std::min(view.limit_units, FileSegments() * kSegmentUnits)};
   }
 
   absl::Status CheckUsable() const {

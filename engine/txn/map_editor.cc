@@ -251,7 +251,7 @@ absl::StatusOr<MapView> MapEditor::View() {
   const Core& core = transaction_->core();
   MapView view;
   view.base = transaction_->attempt().view().base;
-  view.limit_units = core.view.limit_units;
+  view.limit_units = core.FileView().limit_units;
   view.seed = core.hasher.seed;
   view.mask = core.hasher.mask;
   view.root = root_.slot.word;

@@ -25,8 +25,9 @@ absl::Status SnapshotImpl::Take() {
   // An unpinned reader: nobody frees anything while it is attached (P25).
   record_offset_ =
       core_->frozen_root.is_null() ? core_->root->Load() : core_->frozen_root;
-  EVE_ASSIGN_OR_RETURN(const ChainRecord read,
-                       ReadRecord(core_->view, record_offset_, core_->salt));
+  EVE_ASSIGN_OR_RETURN(
+      const ChainRecord read,
+      ReadRecord(core_->FileView(), record_offset_, core_->salt));
   record_ = read.record;
   if (uint64_t{record_->segment_count} * kSegmentUnits >
       core_->view.limit_units) {
@@ -72,7 +73,7 @@ absl::StatusOr<std::vector<CollectionView>> ListCollections(
     const SnapshotImpl& snapshot) {
   EVE_ASSIGN_OR_RETURN(
       const std::vector<CatalogRecord> records,
-      ListCatalog(snapshot.core().view, snapshot.record().catalog_root));
+      ListCatalog(snapshot.core().FileView(), snapshot.record().catalog_root));
   std::vector<CollectionView> collections;
   for (const CatalogRecord& record : records) {
     if (record.IsGraveyard()) continue;
@@ -93,12 +94,12 @@ absl::StatusOr<std::vector<CollectionView>> ListCollections(
 MapView ViewAt(const Core& core, const CommitRecord& record,
                const CollectionRef& ref, const SnapshotImpl* snapshot) {
   MapView view = ViewOfVersion(core, record, snapshot);
-  const absl::StatusOr<std::optional<Bytes>> bytes =
-      FindCatalogBytes(core.view, core.hasher, record.catalog_root, ref.name);
+  const absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
+      core.FileView(), core.hasher, record.catalog_root, ref.name);
   const bool is_verified =
       !core.verify_reads ||
-      HamtVerifyPath(core.view, core.hasher, record.catalog_root, ref.name,
-                     core.salt);
+      HamtVerifyPath(core.FileView(), core.hasher, record.catalog_root,
+                     ref.name, core.salt);
   if (!bytes.ok() || !is_verified) {
     if (snapshot != nullptr) snapshot->MarkDamaged();
     return view;

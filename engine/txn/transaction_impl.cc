@@ -45,6 +45,7 @@ TransactionImpl::TransactionImpl(Core* core, SegmentWriter* writer)
 
 void TransactionImpl::Begin(PinnedRoot base, int attempt) {
   base_ = std::move(base);
+  attempt_.LookUpTo(core_->FileView().limit_units);
   attempt_number_ = attempt;
   status_ = absl::OkStatus();
   next_collection_ = base_.record().next_collection;
@@ -76,7 +77,7 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
     }
   }
   absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
-      core_->view, core_->hasher, base_.record().catalog_root, name);
+      core_->FileView(), core_->hasher, base_.record().catalog_root, name);
   if (!bytes.ok()) {
     status_.Update(bytes.status());
     return nullptr;
@@ -163,7 +164,7 @@ absl::StatusOr<uint32_t> TransactionImpl::CreateCollection(
 absl::Status TransactionImpl::DropCollection(const std::string& name) {
   read_catalog_ = true;
   EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
-                       FindCatalogBytes(core_->view, core_->hasher,
+                       FindCatalogBytes(core_->FileView(), core_->hasher,
                                         base_.record().catalog_root, name));
   if (!bytes.has_value()) {
     return absl::NotFoundError(absl::StrCat("no collection '", name, "'"));
@@ -248,7 +249,7 @@ absl::Status TransactionImpl::MoveIn(const std::string& name, uint32_t id,
                                      absl::Span<const MoveTarget> targets,
                                      MoveResult* moved) {
   EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
-                       FindCatalogBytes(core_->view, core_->hasher,
+                       FindCatalogBytes(core_->FileView(), core_->hasher,
                                         base_.record().catalog_root, name));
   if (!bytes.has_value()) return absl::OkStatus();
   EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
@@ -273,6 +274,7 @@ EditContext TransactionImpl::CatalogContext() {
 
 absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
   const CommitRecord& before = newest.record();
+  attempt_.LookUpTo(core_->FileView().limit_units);
   MapRoot catalog{before.catalog_root, 0};
   catalog_ops_.clear();
   for (const CatalogChange& change : changes_) {
@@ -316,7 +318,7 @@ absl::StatusOr<bool> TransactionImpl::ConflictsWith(
   for (const auto& editor : editors_) {
     EVE_ASSIGN_OR_RETURN(
         const std::optional<Bytes> bytes,
-        FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+        FindCatalogBytes(core_->FileView(), core_->hasher, newest.catalog_root,
                          editor->record_.name));
     // Whole entries, not roots (P3).
     if (!bytes.has_value() || *bytes != Bytes(editor->base_bytes_)) {
@@ -333,7 +335,7 @@ absl::StatusOr<bool> TransactionImpl::CanReplayOn(
   for (const auto& editor : editors_) {
     EVE_ASSIGN_OR_RETURN(
         const std::optional<Bytes> bytes,
-        FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+        FindCatalogBytes(core_->FileView(), core_->hasher, newest.catalog_root,
                          editor->record_.name));
     if (!bytes.has_value()) return false;
     if (!editor->HasOnlyPuts()) {
@@ -370,7 +372,7 @@ absl::StatusOr<bool> TransactionImpl::RebaseEditor(MapEditor& editor,
                                                    const CommitRecord& newest) {
   EVE_ASSIGN_OR_RETURN(
       const std::optional<Bytes> bytes,
-      FindCatalogBytes(core_->view, core_->hasher, newest.catalog_root,
+      FindCatalogBytes(core_->FileView(), core_->hasher, newest.catalog_root,
                        editor.record_.name));
   if (!bytes.has_value()) return false;
   if (*bytes == Bytes(editor.base_bytes_)) return true;
@@ -395,6 +397,7 @@ absl::StatusOr<bool> TransactionImpl::RebaseEditor(MapEditor& editor,
 absl::StatusOr<bool> TransactionImpl::RebaseOn(PinnedRoot& newest) {
   if (!SeesSameNames(newest.record())) return false;
   attempt_.BeginAmending();
+  attempt_.LookUpTo(core_->FileView().limit_units);
   for (const auto& editor : editors_) {
     EVE_ASSIGN_OR_RETURN(const bool rebased,
                          RebaseEditor(*editor, newest.record()));
@@ -408,13 +411,14 @@ absl::StatusOr<bool> TransactionImpl::RebaseOn(PinnedRoot& newest) {
 
 absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
   attempt_.RewindAll();
+  attempt_.LookUpTo(core_->FileView().limit_units);
   side_moves_ = SideMoves{};
   std::swap(base_, newest);
   for (const auto& editor : editors_) {
     if (!editor->HasOnlyPuts()) continue;
     EVE_ASSIGN_OR_RETURN(
         const std::optional<Bytes> bytes,
-        FindCatalogBytes(core_->view, core_->hasher,
+        FindCatalogBytes(core_->FileView(), core_->hasher,
                          base_.record().catalog_root, editor->record_.name));
     EVE_CHECK(bytes.has_value(), "CanReplayOn() has found it");
     EVE_ASSIGN_OR_RETURN(CatalogRecord record,

@@ -171,7 +171,8 @@ class TransactionImpl {
   // The same for the catalog itself, when the run is stamped.
   void MoveCatalog(absl::Span<const MoveTarget> targets) {
     catalog_moves_.assign(targets.begin(), targets.end());
-    KeepLiveInHamt(core_->view, base_.record().catalog_root, catalog_moves_);
+    KeepLiveInHamt(core_->FileView(), base_.record().catalog_root,
+                   catalog_moves_);
   }
   // Completes the data. Returns whether there is anything to commit.
   // REQUIRES: Flush().

@@ -1,4 +1,5 @@
-// mutator [--seconds=N | --runs=N] [--seed=S] [--run=R]: hostile files.
+// mutator [--seconds=N | --runs=N] [--seed=S] [--run=R] [--known=1]: hostile
+// files.
 //
 // Each run changes some bytes of a small domain, in its superblock, its slots
 // and its blocks, and makes their checksums fit again. The file, of which no
@@ -6,8 +7,9 @@
 // read and read, and opened to write, written to and closed. All of that may
 // fail, by a status; nobody may crash or go on for ever. What opens was read
 // whole before (docs/durability.md), so it is the verifier that must see what
-// would crash the engine. A seed and a run give the same file each time:
-// --run=R repeats one.
+// would crash the engine. With --known=1 there is a lock file that knows it, so
+// it is opened at once, and the engine itself must see it. A seed and a run
+// give the same file each time: --run=R repeats one.
 
 #include <fcntl.h>
 #include <unistd.h>
