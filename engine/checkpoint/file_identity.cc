@@ -28,17 +28,30 @@ absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
 // is the build: these fields are where they are in all of them. An opener that
 // died between its slot and its lock file has left a slot that is one ahead; a
 // file that was put back is behind.
-absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
-                                 const RecoveryContext& context,
-                                 const std::vector<CommitSlot>& slots) {
-  const RegionHeader& header = region.header();
+absl::StatusOr<std::string> WhyUnknown(const SharedRegion* region,
+                                       const RecoveryContext& context,
+                                       const std::vector<CommitSlot>& slots) {
+  if (region == nullptr || region->header().magic != kRegionMagic) {
+    return "there is no lock file";
+  }
+  const RegionHeader& header = region->header();
   EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
-  return header.magic == kRegionMagic && header.data_inode == identity.inode &&
-         std::memcmp(header.uuid, context.superblock->uuid,
-                     sizeof(header.uuid)) == 0 &&
-         !slots.empty() &&
-         (slots.front().incarnation == header.incarnation ||
-          slots.front().incarnation == header.incarnation + 1);
+  if (header.data_inode != identity.inode) {
+    return absl::StrCat("its lock file is of another file (inode ",
+                        header.data_inode, ", this one has ", identity.inode,
+                        ")");
+  }
+  if (std::memcmp(header.uuid, context.superblock->uuid, sizeof(header.uuid)) !=
+      0) {
+    return "its lock file is of another domain";
+  }
+  const uint64_t newest = slots.empty() ? 0 : slots.front().incarnation;
+  if (newest == header.incarnation || newest == header.incarnation + 1) {
+    return "";
+  }
+  return absl::StrCat("its lock file is of another opening (incarnation ",
+                      header.incarnation, ", the newest slot has ", newest,
+                      "), as where another state was put back over it");
 }
 
 }  // namespace eve

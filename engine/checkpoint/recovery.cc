@@ -232,8 +232,15 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     absl::StatusOr<RootCandidate> candidate = JudgeSlot(context, slot);
     if (candidate.ok()) {
       candidate->note = reasons;
-      candidate->needs_verification =
-          is_rot || rejected > 1 || !context.is_known;
+      candidate->why_verify =
+          is_rot ? "a slot whose root had been on disk before it has lost that"
+          : rejected > 1
+              ? "of two slots or more something is missing, so it may be of "
+                "both newest durable versions"
+          : context.why_unknown.empty()
+              ? ""
+              : context.why_unknown +
+                    ", so it may be a copy that was taken while others wrote";
       return candidate;
     }
     // No power failure takes a part of the file away that was flushed with its
@@ -432,7 +439,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
                      " commit slots fail their checksums (offsets ",
                      kCommitSlotsOffset, " to ", kFirstBlockOffset, ")"));
   }
-  EVE_ASSIGN_OR_RETURN(context.is_known, IsKnownFile(region, context, slots));
+  EVE_ASSIGN_OR_RETURN(context.why_unknown,
+                       WhyUnknown(&region, context, slots));
   if (context.sync_name) EVE_RETURN_IF_ERROR(context.sync_name());
   Recovered result;
   result.incarnation = NextIncarnation(slots, belongs ? &region : nullptr);
@@ -452,7 +460,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
     result.adopted_live = live->version > chosen.version;
     chosen = *std::move(live);
   }
-  if (!chosen.is_live && chosen.needs_verification && context.verify_fallback) {
+  if (!chosen.is_live && !chosen.why_verify.empty() &&
+      context.verify_fallback) {
     // Segments that only the rejected root protected may have been reused
     // since: what is older than the two newest slots is read whole (P24). So is
     // what may be a copy: the version before may be any, an empty one even.

@@ -45,8 +45,8 @@ struct RecoveryContext {
   // root that is not the newest slot's, or is of a file that is not known. May
   // be empty.
   std::function<absl::Status(Offset record)> verify_fallback;
-  // See IsKnownFile().
-  bool is_known = true;
+  // See WhyUnknown(). Empty: it is known.
+  std::string why_unknown;
   // Makes the file's name durable: who gave it that may have died or failed
   // before he did so. May be empty.
   std::function<absl::Status()> sync_name;
@@ -60,9 +60,10 @@ struct RootCandidate {
   bool is_live = false;              // from the region, not from a slot
   uint32_t slot = kCommitSlotCount;  // that names it, if one does
   std::string note;                  // why newer slots were rejected
-  // Older than what the reuse rule kept, as far as one can tell (P24), or of a
-  // file that is not known.
-  bool needs_verification = false;
+  // Why all that it reaches is to be read first: it is older than what the
+  // reuse rule kept, as far as one can tell (P24), or of a file that is not
+  // known. Empty: it need not be.
+  std::string why_verify;
 };
 
 // The valid slots, newest (incarnation, version) first; of one version, those
@@ -110,14 +111,15 @@ void DropUnacknowledged(const SharedRegion& region,
 absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
                                    const RecoveryContext& context);
 
-// Whether the lock file says, whichever boot it is of, that this file was
+// Empty if the lock file says, whichever boot it is of, that this file was
 // opened under its name, and last so: it names its inode, its domain and the
 // incarnation of its newest slot, or the one before (an opener died). Else it
 // may be a copy that was taken while others wrote, of which blocks may be
-// younger than the slots.
-absl::StatusOr<bool> IsKnownFile(const SharedRegion& region,
-                                 const RecoveryContext& context,
-                                 const std::vector<CommitSlot>& slots);
+// younger than the slots; then it says what is not so. `region`: null if there
+// is no lock file.
+absl::StatusOr<std::string> WhyUnknown(const SharedRegion* region,
+                                       const RecoveryContext& context,
+                                       const std::vector<CommitSlot>& slots);
 
 struct Recovered {
   Offset root;

@@ -69,7 +69,8 @@ void PrintJson(const RecoveryPreview& preview) {
       .Add("attached", preview.attached)
       .Add("region", NameOf(preview.region))
       .Add("opens", preview.chosen_version.has_value())
-      .Add("whole_check", preview.needs_whole_check)
+      .Add("whole_check", !preview.why_whole_check.empty())
+      .Add("whole_check_reason", std::string_view(preview.why_whole_check))
       .AddJson("damaged_slots", damaged.ToString())
       .AddJson("slots", slots.ToString());
   if (preview.chosen_version) all.Add("version", *preview.chosen_version);
@@ -97,13 +98,15 @@ void PrintText(const RecoveryPreview& preview) {
   if (!preview.chosen_version) {
     absl::StrAppend(&text, "no root: the domain would not open\n");
   } else {
-    absl::StrAppend(
-        &text, "chosen: version ", *preview.chosen_version,
-        preview.chosen_slot ? absl::StrCat(" of slot ", *preview.chosen_slot)
-                            : " of the lock file",
-        preview.needs_whole_check ? ", after a check of all that it reaches"
-                                  : "",
-        "\n");
+    absl::StrAppend(&text, "chosen: version ", *preview.chosen_version,
+                    preview.chosen_slot
+                        ? absl::StrCat(" of slot ", *preview.chosen_slot)
+                        : " of the lock file",
+                    preview.why_whole_check.empty()
+                        ? ""
+                        : ", after a check of all that it reaches: " +
+                              preview.why_whole_check,
+                    "\n");
   }
   Print(text);
 }

@@ -226,12 +226,12 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   // A slot whose flush failed, or that nobody lived to flush, is in the cache
   // only, and this opener may not write what would change that.
   bool belongs = false;
-  context.is_known = false;
   if (has_region) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(core.region, context));
-    EVE_ASSIGN_OR_RETURN(context.is_known,
-                         IsKnownFile(core.region, context, slots));
   }
+  EVE_ASSIGN_OR_RETURN(
+      context.why_unknown,
+      WhyUnknown(has_region ? &core.region : nullptr, context, slots));
   if (belongs) DropUnacknowledged(core.region, slots);
   EVE_ASSIGN_OR_RETURN(
       const RootCandidate durable,
@@ -245,7 +245,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   }
   core.recovery_note =
       absl::StrCat("durable version ", durable.version, durable.note);
-  if (durable.needs_verification) {
+  if (!durable.why_verify.empty()) {
     EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
   }
   core.frozen_root = durable.record;

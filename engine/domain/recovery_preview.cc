@@ -55,12 +55,12 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
                              JudgeSlot(context, slot).status()});
   }
   bool belongs = false;
-  context.is_known = false;
   if (region.ok()) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(*region, context));
-    EVE_ASSIGN_OR_RETURN(context.is_known,
-                         IsKnownFile(*region, context, slots));
   }
+  EVE_ASSIGN_OR_RETURN(
+      context.why_unknown,
+      WhyUnknown(region.ok() ? &*region : nullptr, context, slots));
   if (belongs && IsPoisoned(*region)) {
     preview.region = Region::kPoisoned;
     DropUnacknowledged(*region, slots);
@@ -71,7 +71,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   if (!durable.ok()) return preview;
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;
-  preview.needs_whole_check = durable->needs_verification;
+  preview.why_whole_check = durable->why_verify;
   if (!belongs || preview.region == Region::kPoisoned) return preview;
   const std::optional<RootCandidate> live =
       TryAdoptLiveRoot(context, *region, slots.front(), *durable);
@@ -79,7 +79,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   if (live.has_value() && live->version > durable->version) {
     preview.chosen_version = live->version;
     preview.chosen_slot.reset();
-    preview.needs_whole_check = false;
+    preview.why_whole_check.clear();
   }
   return preview;
 }

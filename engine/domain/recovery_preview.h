@@ -44,7 +44,8 @@ struct RecoveryPreview {
   Region region = Region::kNone;
   std::optional<uint64_t> chosen_version;  // nothing: it would not open
   std::optional<uint32_t> chosen_slot;     // nothing: the lock file's root
-  bool needs_whole_check = false;  // everything is read before it is taken
+  // Why everything is read before it is taken; empty: it is not.
+  std::string why_whole_check;
 };
 
 absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path);

@@ -51,7 +51,21 @@ live=$(sed 's/.*"slots":\[.*\],"version":\([0-9]*\).*/\1/' out)
 # A copy has slots only.
 dry copy.eve 0
 says '"region":"none"' "of a copy"
-says '"whole_check":true' "of a copy"
+says '"whole_check":true,"whole_check_reason":"there is no lock file,' "of a copy"
+runs 0 "$eve" recover --dry-run copy.eve
+says 'after a check of all that it reaches: there is no lock file, so it may be a copy' \
+  "of a copy, in words"
+# The lock file of another file, and of another opening of this one.
+cp shop.eve-lock copy.eve-lock
+dry copy.eve 0
+says '"whole_check_reason":"its lock file is of another file (inode ' "another's lock file"
+rm copy.eve-lock
+cp copy.eve turned.eve
+cp copy.eve older.eve
+for ((i = 0; i < 3; ++i)); do runs 0 "$eve" put turned.eve fruit pear "$i"; done
+cat older.eve >turned.eve
+dry turned.eve 0
+says '"whole_check_reason":"its lock file is of another opening (incarnation ' "put back"
 durable=$(sed 's/.*"slots":\[.*\],"version":\([0-9]*\).*/\1/' out)
 ((durable >= closed && durable < live)) || fail "version $durable of the copy"
 runs 0 "$eve" recover copy.eve
@@ -64,7 +78,7 @@ runs 0 "$eve" get shop.eve held k
 # A slot that was never used is damaged: nobody can tell, and one is no reason.
 printf 'XXXXXXXX' | dd of=copy.eve bs=4096 seek=31 conv=notrunc status=none
 dry copy.eve 0
-says '"whole_check":false,"damaged_slots":[[]15]' "a damaged slot"
+says '"whole_check":false,"whole_check_reason":"","damaged_slots":[[]15]' "a damaged slot"
 runs 0 "$eve" recover --dry-run copy.eve
 says 'slot 15: fails its checksum' "a damaged slot"
 # It is a warning, and who opened the domain in spite of it is told.
@@ -82,7 +96,7 @@ rm copy.eve-lock
 printf 'XXXXXXXX' | dd of=copy.eve bs=1 seek=$((offset + 16)) conv=notrunc \
   status=none
 dry copy.eve 0
-says '"whole_check":true' "a damaged record"
+says '"whole_check":true,"whole_check_reason":"a slot whose root ' "a damaged record"
 says '"intact":false' "a damaged record"
 chosen=$(sed 's/.*"slots":\[.*\],"version":\([0-9]*\).*/\1/' out)
 runs 0 "$eve" recover copy.eve
