@@ -89,7 +89,11 @@ void PrintText(const DomainStats& stats,
   if (stats.has_unpinned_reader) {
     Print("a reader that may not write the lock file holds back all reuse\n");
   }
-  std::printf("%-19s %s\n", "io_engine", stats.io_engine.c_str());
+  // Else it would read as if all flushes went that way.
+  std::printf("%-19s %s%s\n", "io_engine", stats.io_engine.c_str(),
+              stats.io_engine == "io_uring"
+                  ? " (checkpoints; commits of one flush make plain calls)"
+                  : "");
   if (!stats.recovery.empty()) {
     std::printf("%-19s %s\n", "opened", stats.recovery.c_str());
   }
@@ -136,7 +140,9 @@ const Verb& StatVerb() {
           "domain open. flushes are under way, flush_ns for how long the "
           "oldest is, flush_bytes\nwhat it has to write, dirty_bytes what of "
           "the file is in memory only, if the kernel\ncan tell. io_engine is "
-          "that of the last checkpoint: io_uring, plain calls, or none\nyet.",
+          "that of the last checkpoint: io_uring, plain calls, or none\nyet; "
+          "synchronous commits that take one flush make plain calls in any "
+          "case.",
       .words_min = 1,
       .words_max = 1,
       .options = {kJsonOption},

@@ -91,7 +91,12 @@ watch shop.eve fruit --limit 2
 "$eve" put --durability=checkpoint shop.eve fruit fig green || fail put
 found=$("$eve" stat --json shop.eve)
 [[ $found =~ '"io_engine":"'(io_uring|plain)'"' ]] || fail "stat: $found"
-[[ $("$eve" stat shop.eve) =~ io_engine\ +${BASH_REMATCH[1]} ]] || fail "stat"
+engine=${BASH_REMATCH[1]}
+[[ $("$eve" stat shop.eve) =~ io_engine\ +$engine ]] || fail "stat"
+# A ring is of checkpoints only.
+[[ $engine == plain ]] ||
+  "$eve" stat shop.eve | grep -q '^io_engine .*io_uring (checkpoints; .* plain calls)$' ||
+  fail "what makes plain calls: $("$eve" stat shop.eve | grep io_engine)"
 shown 1
 "$eve" put shop.eve fruit fig black || fail put
 ended 0
