@@ -12,6 +12,7 @@
 #include "engine/checkpoint/durable_state.h"
 #include "engine/epoch/attached.h"
 #include "engine/epoch/process_slots.h"
+#include "engine/file/page_cache.h"
 #include "engine/format/checksum.h"
 #include "engine/root/accounting.h"
 #include "engine/root/root_slot.h"
@@ -416,19 +417,26 @@ uint64_t NextIncarnation(const std::vector<CommitSlot>& slots,
   return std::max(newest, region->header().incarnation) + 1;
 }
 
+// The page cache is not the disk (P22). After a failed flush it is not even
+// what the disk will have, and without a region of this file and boot nobody
+// knows whether one has failed: a slot and what it lists may be in the cache
+// and never reach the disk.
+absl::Status FlushCache(const RecoveryContext& context,
+                        const SharedRegion& region, bool belongs,
+                        bool is_poisoned) {
+  if (is_poisoned || !belongs) context.file->DropCache();
+  EVE_RETURN_IF_ERROR(Flush(context, region));
+  return belongs ? absl::OkStatus() : DropAndCheckCache(*context.file);
+}
+
 }  // namespace
 
 absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
                                             const SharedRegion& region) {
-  // The page cache is not the disk (P22). After a failed flush it is not even
-  // what the disk will have.
   EVE_ASSIGN_OR_RETURN(const bool belongs, RegionBelongs(region, context));
   const bool is_poisoned =
       region.header().poison.load(std::memory_order_acquire) != 0;
-  // Without a region of this file and boot nobody knows whether one has failed:
-  // a slot and what it lists may be in the cache and never reach the disk.
-  if (is_poisoned || !belongs) context.file->DropCache();
-  EVE_RETURN_IF_ERROR(Flush(context, region));
+  EVE_RETURN_IF_ERROR(FlushCache(context, region, belongs, is_poisoned));
   std::vector<uint32_t> damaged;
   EVE_ASSIGN_OR_RETURN(
       std::vector<CommitSlot> slots,

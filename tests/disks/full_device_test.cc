@@ -3,12 +3,15 @@
 // that it lies on is full.
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
 #include "engine/file/file.h"
+#include "engine/file/file_lock.h"
+#include "engine/format/shared_layout.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/disks/loop_disk.h"
@@ -16,6 +19,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
+#include "util/check.h"
 
 namespace eve::disks {
 namespace {
@@ -120,6 +124,68 @@ TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
     ASSERT_OK(domain.Sync());
     ASSERT_OK(domain.Close());
   }
+}
+
+// Has the file mapped and has looked at all of it, as a reader may who has no
+// slot: the page cache cannot be dropped.
+class OneWhoLooks {
+ public:
+  explicit OneWhoLooks(const std::string& path)
+      : file_(File::Open(path, O_RDONLY).value()), size_(file_.Size().value()) {
+    EVE_CHECK(
+        TryLockByte(file_, kUnpinnedReadersLockByte, LockKind::kShared).value(),
+        "nobody cuts the file");
+    view_ = static_cast<const char*>(
+        ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.fd(), 0));
+    EVE_CHECK(view_ != MAP_FAILED, "a mapping");
+    for (size_t at = 0; at < size_; at += 4096) sum_ = sum_ + view_[at];
+  }
+  ~OneWhoLooks() { ::munmap(const_cast<char*>(view_), size_); }
+
+ private:
+  const File file_;
+  const size_t size_;
+  const char* view_ = nullptr;
+  int sum_ = 0;
+};
+
+// A flush has failed, and what says so is gone. What has been lost is in the
+// cache, as whole as ever.
+TEST(FullDeviceTest, WithoutItsLockFileWhatWasLostIsNotBelieved) {
+  LoopDisk disk;
+  const std::string why =
+      disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+  if (!why.empty()) GTEST_SKIP() << why;
+  const std::string path = disk.path() + "/d.eve";
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    ASSERT_OK(map.Put("n", "1"));
+    ASSERT_OK(domain.Sync());
+    ASSERT_NO_FATAL_FAILURE(FillUp(disk.BesideImage("ballast")));
+    ASSERT_OK(WriteMuch(domain, map));
+    EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+    std::filesystem::remove(disk.BesideImage("ballast"));
+  }
+  {
+    const OneWhoLooks reader(path);
+    std::filesystem::remove(path + "-lock");
+    const absl::Status refused = Domain::Open(path, Quiet()).status();
+    EXPECT_CODE(refused, absl::StatusCode::kFailedPrecondition);
+    EXPECT_NE(refused.message().find("a flush has failed"), std::string::npos)
+        << refused;
+  }
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    EXPECT_EQ(Written(domain), 1);
+    testing::ExpectCleanCheck(path, domain);
+    ASSERT_OK(domain.Close());
+  }
+  // All of it is on the disk: he who looks is in nobody's way.
+  const OneWhoLooks reader(path);
+  std::filesystem::remove(path + "-lock");
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  EXPECT_EQ(Written(domain), 1);
 }
 
 }  // namespace

@@ -1,0 +1,167 @@
+#include "engine/file/page_cache.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "engine/file/file_lock.h"
+#include "engine/format/constants.h"
+#include "engine/format/shared_layout.h"
+#include "util/align.h"
+#include "util/failpoint.h"
+#include "util/status_macros.h"
+
+namespace eve {
+namespace {
+
+// How much is looked at at once.
+constexpr uint64_t kWindowBytes = kSegmentBytes;
+constexpr uint64_t kWindowPages = kWindowBytes / kPageBytes;
+
+struct Freer {
+  void operator()(char* bytes) const { std::free(bytes); }
+};
+using Buffer = std::unique_ptr<char, Freer>;
+
+// As direct reads want it.
+Buffer NewBuffer() {
+  return Buffer(
+      static_cast<char*>(std::aligned_alloc(kPageBytes, kWindowBytes)));
+}
+
+bool IsInMemory(const File& file) {
+  struct statfs info;
+  return ::fstatfs(file.fd(), &info) == 0 &&
+         (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+}
+
+// Whether the kernel has any of it in the page cache. Before Linux 6.5 it does
+// not say so, and to ask for each page of each file that is opened would take
+// too long; readers without a slot are known by their byte.
+bool MayBeCached(const File& file) {
+  constexpr long kCachestat = 451;  // no header of Debian 12 has it
+  struct {
+    uint64_t offset = 0;
+    uint64_t size = 0;  // all of it
+  } range;
+  struct {
+    uint64_t cached, dirty, under_way, evicted, recently_evicted;
+  } pages{};
+  if (EVE_FAULT("file.cachestat") == 0 &&
+      ::syscall(kCachestat, file.fd(), &range, &pages, 0) == 0) {
+    return pages.cached > 0;
+  }
+  return IsRangeLockedByOther(file, kUnpinnedReadersLockByte, 1).value_or(true);
+}
+
+class CacheCheck {
+ public:
+  explicit CacheCheck(const File& file) : file_(file) {}
+  ~CacheCheck() {
+    if (direct_ >= 0) ::close(direct_);
+  }
+  CacheCheck(const CacheCheck&) = delete;
+  CacheCheck& operator=(const CacheCheck&) = delete;
+
+  bool Open() {
+    const std::string link = absl::StrCat("/proc/self/fd/", file_.fd());
+    direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+    return direct_ >= 0 && cached_ != nullptr && device_ != nullptr;
+  }
+
+  absl::StatusOr<bool> CheckWindow(uint64_t offset, uint64_t size) {
+    void* const view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.fd(),
+                              static_cast<off_t>(offset));
+    if (view == MAP_FAILED) return true;
+    const absl::Cleanup unmap = [=] { ::munmap(view, size); };
+    const uint64_t pages = (size + kPageBytes - 1) / kPageBytes;
+    if (::mincore(view, size, resident_.data()) != 0) return true;
+    for (uint64_t page = 0; page < pages;) {
+      uint64_t end = page;
+      while (end < pages && (resident_[end] & 1) != 0) ++end;
+      if (end == page) {
+        ++page;
+        continue;
+      }
+      const uint64_t from = page * kPageBytes;
+      EVE_ASSIGN_OR_RETURN(
+          const bool is_same,
+          IsSame(offset + from, std::min(end * kPageBytes, size) - from));
+      if (!is_same) return false;
+      page = end;
+    }
+    return true;
+  }
+
+ private:
+  absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size) {
+    EVE_RETURN_IF_ERROR(file_.ReadAt(offset, cached_.get(), size));
+    int error = EVE_FAULT("file.read_device");
+    for (uint64_t done = 0; done < size && error == 0;) {
+      const ssize_t n = ::pread(direct_, device_.get() + done,
+                                AlignUp(size, kPageBytes) - done,
+                                static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      // Some file systems say only now that they have no such reads.
+      if (n < 0 && errno == EINVAL) return true;
+      if (n < 0) error = errno;
+      if (n == 0) return true;  // it has been cut
+      if (n > 0) done += static_cast<uint64_t>(n);
+    }
+    if (error != 0) {
+      return ErrnoStatus(
+          error, absl::StrCat(file_.path(), ": read of ", size,
+                              " bytes at offset ", offset, " of the device"));
+    }
+    return std::memcmp(cached_.get(), device_.get(), size) == 0;
+  }
+
+  const File& file_;
+  int direct_ = -1;
+  const Buffer cached_ = NewBuffer();
+  const Buffer device_ = NewBuffer();
+  std::vector<unsigned char> resident_ =
+      std::vector<unsigned char>(kWindowPages);
+};
+
+}  // namespace
+
+absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes) {
+  if (IsInMemory(file) || !MayBeCached(file)) return true;
+  CacheCheck check(file);
+  if (!check.Open()) return true;
+  for (uint64_t offset = 0; offset < bytes; offset += kWindowBytes) {
+    EVE_ASSIGN_OR_RETURN(
+        const bool is_same,
+        check.CheckWindow(offset, std::min(kWindowBytes, bytes - offset)));
+    if (!is_same) return false;
+  }
+  return true;
+}
+
+absl::Status DropAndCheckCache(const File& file) {
+  file.DropCache();
+  EVE_ASSIGN_OR_RETURN(const uint64_t bytes, file.Size());
+  EVE_ASSIGN_OR_RETURN(const bool is_on_device, IsCacheOnDevice(file, bytes));
+  if (is_on_device) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      file.path(),
+      ": a flush has failed, so the disk does not have all that memory shows, "
+      "and somebody still has the file mapped, which keeps it there. Close it "
+      "there first; then what the disk has counts"));
+}
+
+}  // namespace eve

@@ -1,0 +1,37 @@
+// Page cache: whether what it has of a file is what the device has.
+//
+// After a failed flush the kernel counts pages as clean that the device never
+// got, and drops none that somebody has mapped, whoever asks it to.
+//
+// Threads:    any.
+// Processes:  others may read the file; if they write, nothing is told.
+// Owns:       nothing beyond the call.
+// Lifetime:   none.
+// Errors:     of reading, as Status.
+// Cost:       none after DropCache(), if nobody has the file mapped (before
+// Linux
+//             6.5: if no reader without a slot has it open). Else asks the
+//             kernel which pages it has, and reads those from cache and device.
+#ifndef EVE_ENGINE_FILE_PAGE_CACHE_H_
+#define EVE_ENGINE_FILE_PAGE_CACHE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/file/file.h"
+
+namespace eve {
+
+// Of the first `bytes`. True also where it cannot be told: on file systems
+// without direct reads, as those in memory are, and where this process may not
+// see what others have in the cache. REQUIRES: the file was flushed.
+absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
+
+// Drops what can be dropped; what others have mapped stays. kFailedPrecondition
+// if that is not what the device has. REQUIRES: the file was flushed.
+absl::Status DropAndCheckCache(const File& file);
+
+}  // namespace eve
+
+#endif  // EVE_ENGINE_FILE_PAGE_CACHE_H_
