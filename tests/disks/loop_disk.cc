@@ -21,8 +21,11 @@ namespace {
 constexpr unsigned long kShutdown = 0x8004587d;
 constexpr uint32_t kNoLogFlush = 2;
 
+// Where the tools are; Bazel gives tests a PATH without it.
+const std::string kWithTools = "PATH=$PATH:/usr/sbin:/sbin ";
+
 std::string FirstLineOf(const std::string& command) {
-  FILE* pipe = ::popen(command.c_str(), "re");
+  FILE* pipe = ::popen((kWithTools + command).c_str(), "re");
   if (pipe == nullptr) return "";
   char line[256] = {};
   const bool got = std::fgets(line, sizeof(line), pipe) != nullptr;
@@ -32,7 +35,7 @@ std::string FirstLineOf(const std::string& command) {
 }
 
 int Run(const std::string& command) {
-  return std::system((command + " >/dev/null 2>&1").c_str());
+  return std::system((kWithTools + command + " >/dev/null 2>&1").c_str());
 }
 
 }  // namespace
