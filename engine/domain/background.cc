@@ -78,7 +78,7 @@ absl::StatusOr<bool> DomainImpl::ReclaimPass(uint64_t fold_at_least) {
   std::unique_ptr<WriterContext> writer = TakeWriter();
   absl::StatusOr<bool> folded =
       Fold(core_, writer->transaction.attempt(), fold_at_least);
-  ReturnWriter(std::move(writer));
+  idle_writers_.Give(std::move(writer));
   if (!folded.ok()) return folded.status();
   {
     EVE_ASSIGN_OR_RETURN(

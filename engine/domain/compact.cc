@@ -66,7 +66,7 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
     targets = has_lost ? std::max<size_t>(targets / 2, 1)
                        : std::min(targets * 2, targets_max);
   }
-  ReturnWriter(std::move(writer));
+  idle_writers_.Give(std::move(writer));
   return moved.status();
 }
 
@@ -75,7 +75,7 @@ absl::Status DomainImpl::FoldNow(uint64_t at_least) {
   std::unique_ptr<WriterContext> writer = TakeWriter();
   const absl::StatusOr<bool> folded =
       Fold(core_, writer->transaction.attempt(), at_least);
-  ReturnWriter(std::move(writer));
+  idle_writers_.Give(std::move(writer));
   return folded.status();
 }
 
@@ -127,16 +127,7 @@ absl::Status DomainImpl::RestStep() {
 }
 
 void DomainImpl::ReleaseIdleWriters(size_t keep) {
-  std::vector<std::unique_ptr<WriterContext>> idle;
-  {
-    std::lock_guard lock(writers_mutex_);
-    // The last ones are those that are taken first.
-    for (; idle_writers_.size() > keep;
-         idle_writers_.erase(idle_writers_.begin())) {
-      idle.push_back(std::move(idle_writers_.front()));
-    }
-  }
-  for (const auto& writer : idle) {
+  for (const auto& writer : idle_writers_.TakeAllBut(keep)) {
     writer->transaction.attempt().SetStaging({});
     writer->writer.Release();
   }

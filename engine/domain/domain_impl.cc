@@ -91,10 +91,10 @@ DomainImpl::~DomainImpl() {
   checkpointer_->Settle().IgnoreError();
   rest_lease_->Release();
   compactor_->GiveBackVictims();
-  for (auto& writer : idle_writers_) {
-    writer->transaction.attempt().SetStaging({});
-    writer->writer.Release();
-  }
+  idle_writers_.ForEach([](WriterContext& writer) {
+    writer.transaction.attempt().SetStaging({});
+    writer.writer.Release();
+  });
   core_.source->ReleasePrepared();
   EVE_STEP("close.released");
   CutTailIfAlone();
@@ -135,14 +135,7 @@ absl::Status DomainImpl::CheckWritable() const {
 }
 
 std::unique_ptr<WriterContext> DomainImpl::TakeWriter(Durability durability) {
-  std::unique_ptr<WriterContext> writer;
-  {
-    std::lock_guard lock(writers_mutex_);
-    if (!idle_writers_.empty()) {
-      writer = std::move(idle_writers_.back());
-      idle_writers_.pop_back();
-    }
-  }
+  std::unique_ptr<WriterContext> writer = idle_writers_.Take();
   if (writer == nullptr) writer = std::make_unique<WriterContext>(&core_);
   // Where commits are flushed one by one, folds and moves are in their flushes.
   Attempt::Staging staging;
@@ -152,11 +145,6 @@ std::unique_ptr<WriterContext> DomainImpl::TakeWriter(Durability durability) {
   }
   writer->transaction.attempt().SetStaging(staging);
   return writer;
-}
-
-void DomainImpl::ReturnWriter(std::unique_ptr<WriterContext> writer) {
-  std::lock_guard lock(writers_mutex_);
-  idle_writers_.push_back(std::move(writer));
 }
 
 std::vector<uint64_t> DomainImpl::DurableVersions() const {
@@ -230,7 +218,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
       accounting_is_damaged_ = true;
     }
   }
-  ReturnWriter(std::move(writer));
+  idle_writers_.Give(std::move(writer));
   if (!result.ok()) return result.status();
   if (result->left_graveyard) may_have_graveyards_ = true;
   if (options_.background && result->unfolded >= kFoldSoon &&

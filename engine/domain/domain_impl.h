@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/checkpoint_pacer.h"
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/domain/idle_writers.h"
 #include "engine/domain/slow_readers.h"
 #include "engine/epoch/courtesy_lease.h"
 #include "engine/reclaim/collector.h"
@@ -36,15 +37,6 @@
 #include "util/periodic_thread.h"
 
 namespace eve::internal {
-
-// One writer: its claimed segments and its reusable transaction.
-struct WriterContext {
-  explicit WriterContext(Core* core)
-      : writer(core->source.get(), core->write_mapping.data()),
-        transaction(core, &writer) {}
-  SegmentWriter writer;
-  TransactionImpl transaction;
-};
 
 class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
  public:
@@ -105,7 +97,6 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // For commits of that durability at most.
   std::unique_ptr<WriterContext> TakeWriter(
       Durability durability = Durability::kNone);
-  void ReturnWriter(std::unique_ptr<WriterContext> writer);
   absl::Status CheckWritable() const;
   // What a power failure may bring back, sorted.
   std::vector<uint64_t> DurableVersions() const;
@@ -196,8 +187,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   SlowReaders slow_readers_{options_, [this] { return TakeSurvey(); }};
 
   Gauge swaps_running_;  // of this process
-  std::mutex writers_mutex_;
-  std::vector<std::unique_ptr<WriterContext>> idle_writers_;
+  IdleWriters idle_writers_;
 
   // Of these the checkpoint thread takes collect_mutex_ only, and holds it over
   // no flush.

@@ -58,14 +58,7 @@ bool DomainImpl::HasRoomFor(ClaimPurpose purpose, uint32_t wanted) {
 }
 
 uint64_t DomainImpl::RoomBytes() {
-  uint64_t bytes = 0;
-  {
-    std::lock_guard lock(writers_mutex_);
-    if (!idle_writers_.empty()) {
-      bytes = idle_writers_.back()->writer.room_bytes();
-    }
-  }
-  return bytes +
+  return idle_writers_.RoomOfNewest() +
          core_.source->SecureRoom(kRoomSegmentsMax).all() * kSegmentBytes;
 }
 
@@ -195,8 +188,8 @@ bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
 }
 
 void DomainImpl::ReleaseSpares() {
-  std::lock_guard lock(writers_mutex_);
-  for (const auto& idle : idle_writers_) idle->writer.ReleaseSpare();
+  idle_writers_.ForEach(
+      [](WriterContext& idle) { idle.writer.ReleaseSpare(); });
 }
 
 absl::Status DomainImpl::WithHolder(const absl::Status& status) {
