@@ -189,7 +189,8 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
   }
   TreeChild child = Unchanged(place);
   char* data = writer_.Edit(place.slot.offset());
-  if (data == nullptr) {
+  const bool is_in_place = data != nullptr;
+  if (!is_in_place) {
     NewBlock block;
     EVE_RETURN_IF_ERROR(writer_.NewBlockOf(BlockType::kTreeLeaf, 0,
                                            leaf.count(), leaf.bytes(), &block));
@@ -199,9 +200,12 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
     writer_.Retire(place.slot.offset(), leaf.bytes());
     child.slot = TreeSlot::Make(block.offset, leaf.count());
   }
-  // The new value may be the old one itself.
-  if (!record.value.empty()) {
-    std::memmove(data + at, record.value.data(), record.value.size());
+  if (is_in_place) {
+    // It may lie across what it is written over, at another address.
+    const std::string copied = record.value.ToString();
+    std::memcpy(data + at, copied.data(), copied.size());
+  } else if (!record.value.empty()) {
+    std::memcpy(data + at, record.value.data(), record.value.size());
   }
   out.push_back(child);
   return absl::OkStatus();

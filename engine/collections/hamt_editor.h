@@ -113,6 +113,9 @@ class TrieEditor {
                                  Change* change);
 
   // Pieces of ApplyOne().
+  absl::Status OverwriteValue(NodeSlot old, const LeafView& leaf,
+                              const LeafHit& hit, Bytes value, NodeSlot* slot,
+                              Change* change);
   absl::Status RewriteLeaf(NodeSlot old, const LeafView& leaf,
                            const LeafHit& hit, const PendingRecord* added,
                            NodeSlot* slot, Change* change);
@@ -141,6 +144,8 @@ class TrieEditor {
   absl::Span<MapOp> ops_;
   absl::Span<const OpRef> order_;
   NodeSlot root_;  // as it was before
+  // Those above the leaf that is at work, by depth.
+  NodeEditor* path_[kTrieDepthMax] = {};
   size_t warmed_ = 0;
   uint64_t count_change_ = 0;
   absl::InlinedVector<PendingRecord, 16> records_;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "engine/collections/hamt_editor.h"
+#include "engine/collections/side_moves.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
@@ -103,8 +104,33 @@ bool MeasurePatch(const LeafView& leaf, const LeafHit& hit, LeafPatch* patch) {
 
 }  // namespace
 
+// Puts a value of the same size in the place of the one found: nothing else in
+// the leaf changes.
+absl::Status TrieEditor::OverwriteValue(NodeSlot old, const LeafView& leaf,
+                                        const LeafHit& hit, Bytes value,
+                                        NodeSlot* slot, Change* change) {
+  const ptrdiff_t at = hit.stored.value().data() - leaf.data();
+  char* block = writer_.Edit(old.offset());
+  char copied[kInlineValueBytesMax];
+  if (block != nullptr) {
+    // It may lie across what it is written over, at another address.
+    if (!value.empty()) std::memcpy(copied, value.data(), value.size());
+    value = Bytes(copied, value.size());
+  } else {
+    EVE_ASSIGN_OR_RETURN(const NewBlock copy,
+                         CopyBlock(*context_.store, context_.leaf_stream,
+                                   old.offset(), leaf.bytes()));
+    block = copy.data;
+    *slot = old.At(copy.offset);
+    *change = Change::kGrown;
+  }
+  if (!value.empty()) std::memcpy(block + at, value.data(), value.size());
+  return absl::OkStatus();
+}
+
 // Cases of one op on a leaf:
 //   nothing to do          erase of an absent key, insert of a present one
+//   a value of one size    the leaf is copied and the value written over
 //   the last record goes   the range becomes empty
 //   the leaf gets too big  the general way, which splits it
 //   else                   the leaf is copied around the record that changes
@@ -131,6 +157,15 @@ absl::Status TrieEditor::ApplyOne(const Region& region, NodeSlot old, size_t k,
                                     slots + region.range.first, change));
   } else {
     if (op.kind == MapOpKind::kInsert && op.existed) return absl::OkStatus();
+    if (op.existed && !hit.stored.external() &&
+        hit.stored.value_bytes == op.value.size()) {
+      EVE_RETURN_IF_ERROR(OverwriteValue(old, leaf, hit, op.value,
+                                         slots + region.range.first, change));
+      if (*change != Change::kNone) {
+        FillRange(slots, region.range, slots[region.range.first]);
+      }
+      return absl::OkStatus();
+    }
     if (!op.existed &&
         !UpperBound(leaf, writer_.hasher(), op.hash, &hit.index)) {
       return DamagedBlock(old.offset(), "trie leaf");

@@ -108,6 +108,17 @@ TEST(HamtEditTest, AValueMayBeWrittenOverItself) {
       ASSERT_EQ(HamtApply(map.context(), absl::MakeSpan(&op, 1), map.root()),
                 absl::OkStatus());
       ASSERT_NO_FATAL_FAILURE(map.Check());
+      // As long, but from one byte before.
+      const FindResult now = map.Find(map.root(), "k");
+      const std::string moved =
+          *(now.value.data() - 1) + text.substr(0, size - 1);
+      MapOp shifted{.key = "k", .value = Bytes(now.value.data() - 1, size)};
+      ASSERT_EQ(
+          HamtApply(map.context(), absl::MakeSpan(&shifted, 1), map.root()),
+          absl::OkStatus());
+      ASSERT_EQ(map.Find(map.root(), "k").value, Bytes(moved));
+      ASSERT_NO_FATAL_FAILURE(map.Put("k", text));
+      if (sealed) map.store().Seal();
       // A neighbour of the same leaf, one byte shorter.
       MapOp other{.key = "k",
                   .value = Bytes(old.value.data() + 1, old.value.size() - 1)};
