@@ -88,6 +88,7 @@ absl::Status TrieEditor::ApplyToNode(uint32_t depth, OpRange range,
                                      NodeSlot* slot) {
   NodeEditor node(writer_);
   EVE_RETURN_IF_ERROR(node.Open(*slot, depth));
+  path_[depth] = &node;
   bool shrunk = false;
   bool above_leaves = false;
   OpRange part{range.begin, range.begin};
@@ -137,6 +138,13 @@ absl::Status TrieEditor::ApplyToLeaf(const Region& region, NodeSlot old,
                                      OpRange range, NodeSlot* slots,
                                      Change* change) {
   PrefetchSlot(writer_.view(), old);
+  if (order_.size() == 1 && OpAt(0).kind == MapOpKind::kPut) {
+    // It changes the leaf in any case. The nodes are copied while that comes
+    // from memory.
+    for (int depth = region.depth; depth >= 0; --depth) {
+      EVE_RETURN_IF_ERROR(path_[depth]->Copy());
+    }
+  }
   WarmFrom(range.begin);
   if (old.kind() == SlotKind::kCollisionLeaf) {
     return ApplyToCollisions(region, old, range, slots, change);

@@ -287,14 +287,16 @@ TYPED_TEST(SideMovesTest, WithoutRoomTheRootStaysAsItWas) {
     const absl::Status status = this->ApplyTo(this->map_, op, root);
     this->map_.store().FailAt(0);
     this->map_.store().Rewind(mark);
-    if (status.ok()) break;
+    if (status.ok() && this->moves_.moved.blocks > 0) break;
     ++failures;
+    // An edit of a trie has all that it needs before it moves anything.
+    ASSERT_LT(failures, 100u);
+    if (status.ok()) continue;
     EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
     EXPECT_EQ(root.slot, before.slot);
     ASSERT_NO_FATAL_FAILURE(this->map_.Check());
   }
   EXPECT_GT(failures, 3u);
-  EXPECT_GT(this->moves_.moved.blocks, 0u);
 }
 
 }  // namespace
