@@ -95,9 +95,22 @@ bool LeafNames(const BlockView& view, Offset offset, const Target& target) {
          TreeLeafView::ExternalOffset(stored) == target.offset;
 }
 
+// Of a block on its way.
+constexpr uint64_t kAskedBytesMax = 4 << 10;
+
+// Whether the walk is followed by the move: then all lines that it copies are
+// asked for, instead of one after the other when it comes to them.
+enum class Next : uint8_t { kNothing, kMove };
+
+void AskForBlock(const BlockView& view, Offset offset, uint64_t bytes) {
+  PrefetchLinesForLater(
+      view.At(offset),
+      static_cast<uint32_t>((bytes + kCacheLineBytes - 1) / kCacheLineBytes));
+}
+
 // Keeps those of up to kMultiFindWidth targets that `root`, of level `height`,
 // leads to. They go down in step.
-void KeepLive(const BlockView& view, TreeSlot root, uint32_t height,
+void KeepLive(const BlockView& view, TreeSlot root, uint32_t height, Next after,
               absl::Span<const Target> targets, std::vector<Target>& live) {
   TreeSlot slots[kMultiFindWidth];
   std::fill(slots, slots + targets.size(), root);
@@ -110,6 +123,12 @@ void KeepLive(const BlockView& view, TreeSlot root, uint32_t height,
         if (target.is_value ? LeafNames(view, at, target)
                             : at == target.offset) {
           live.push_back(target);
+          // Its key has been read, so its header is here.
+          if (after == Next::kMove) {
+            AskForBlock(view, at,
+                        std::min<uint64_t>(view.As<BlockHeader>(at)->bytes(),
+                                           kAskedBytesMax));
+          }
         }
         slots[i] = TreeSlot{};
         continue;
@@ -118,6 +137,9 @@ void KeepLive(const BlockView& view, TreeSlot root, uint32_t height,
       if (!TreeNodeView::Open(view, slots[i].offset(), level, &node)) {
         slots[i] = TreeSlot{};
         continue;
+      }
+      if (after == Next::kMove && level == 1) {
+        AskForBlock(view, slots[i].offset(), node.bytes());
       }
       slots[i] = node.slot(node.ChildFor(target.key));
       if (!view.Contains(slots[i].offset())) {
@@ -258,7 +280,7 @@ class TreeMover {
 
 // Keeps of `targets` those that `root` leads to, in the order of their keys,
 // which go to `keys`.
-absl::Status FindLive(const BlockView& view, TreeSlot root,
+absl::Status FindLive(const BlockView& view, TreeSlot root, Next after,
                       absl::Span<const MoveTarget> targets, KeyBuffer& keys,
                       uint32_t* height, std::vector<Target>* live) {
   if (root.is_empty()) return absl::OkStatus();
@@ -281,7 +303,7 @@ absl::Status FindLive(const BlockView& view, TreeSlot root,
   }
   for (size_t i = 0; i < all.size(); ++i) all[i].key = keys.At(i);
   for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
-    KeepLive(view, root, *height,
+    KeepLive(view, root, *height, after,
              absl::MakeConstSpan(all).subspan(i, kMultiFindWidth), *live);
   }
   return absl::OkStatus();
@@ -310,7 +332,8 @@ void KeepLiveInTree(const BlockView& view, NodeSlot root,
   uint32_t height = 0;
   std::vector<Target> live;
   // A damaged root leads to nothing.
-  FindLive(view, TreeSlot{root.word}, targets, keys, &height, &live)
+  FindLive(view, TreeSlot{root.word}, Next::kNothing, targets, keys, &height,
+           &live)
       .IgnoreError();
   absl::flat_hash_set<uint64_t> kept;
   kept.reserve(live.size());
@@ -327,8 +350,8 @@ absl::Status TreeMove(const EditContext& context,
   KeyBuffer keys(targets.size());
   uint32_t height = 0;
   std::vector<Target> live;
-  EVE_RETURN_IF_ERROR(
-      FindLive(context.store->view(), slot, targets, keys, &height, &live));
+  EVE_RETURN_IF_ERROR(FindLive(context.store->view(), slot, Next::kMove,
+                               targets, keys, &height, &live));
   if (live.empty()) return absl::OkStatus();
   std::sort(live.begin(), live.end(), [](const Target& a, const Target& b) {
     return CompareBytes(a.key, b.key) < 0;

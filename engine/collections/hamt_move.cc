@@ -41,9 +41,13 @@ bool LeafNames(const BlockView& view, NodeSlot slot, Offset record) {
   return false;
 }
 
+// Whether the walk is followed by the move: then all lines that it copies are
+// asked for, instead of one after the other when it comes to them.
+enum class Next : uint8_t { kNothing, kMove };
+
 // Keeps those of up to kMultiFindWidth targets that `root` leads to. They go
 // down in step; each stops where it meets its block.
-void KeepLive(const BlockView& view, NodeSlot root,
+void KeepLive(const BlockView& view, NodeSlot root, Next after,
               absl::Span<const MoveTarget> targets,
               std::vector<MoveTarget>& live) {
   NodeSlot slots[kMultiFindWidth];
@@ -58,6 +62,9 @@ void KeepLive(const BlockView& view, NodeSlot root,
       next[i] = SlotIn(view, slots[i], targets[i].order << depth * kTrieBits);
       if (next[i] == nullptr) continue;
       PrefetchLine(next[i]);
+      if (after == Next::kMove) {
+        PrefetchLinesForLater(view.At(slots[i].offset()), kNodeLines);
+      }
       any = true;
     }
     if (!any) break;
@@ -69,8 +76,23 @@ void KeepLive(const BlockView& view, NodeSlot root,
     if (targets[i].order_below == kIsRecord) {
       met[i] = LeafNames(view, slots[i], targets[i].offset);
     }
-    if (met[i]) live.push_back(targets[i]);
+    if (!met[i]) continue;
+    live.push_back(targets[i]);
+    if (after == Next::kMove) {
+      PrefetchLinesForLater(view.At(slots[i].offset()),
+                            std::max(slots[i].lines(), kNodeLines));
+    }
   }
+}
+
+void KeepLiveOf(const BlockView& view, NodeSlot root, Next after,
+                std::vector<MoveTarget>& targets) {
+  std::vector<MoveTarget> live;
+  const absl::Span<const MoveTarget> all = targets;
+  for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
+    KeepLive(view, root, after, all.subspan(i, kMultiFindWidth), live);
+  }
+  targets = std::move(live);
 }
 
 class TrieMover {
@@ -271,19 +293,14 @@ bool MakeHamtTarget(const BlockView& view, const KeyHasher& hasher,
 
 void KeepLiveInHamt(const BlockView& view, NodeSlot root,
                     std::vector<MoveTarget>& targets) {
-  std::vector<MoveTarget> live;
-  const absl::Span<const MoveTarget> all = targets;
-  for (size_t i = 0; i < all.size(); i += kMultiFindWidth) {
-    KeepLive(view, root, all.subspan(i, kMultiFindWidth), live);
-  }
-  targets = std::move(live);
+  KeepLiveOf(view, root, Next::kNothing, targets);
 }
 
 absl::Status HamtMove(const EditContext& context,
                       absl::Span<const MoveTarget> targets, NodeSlot& root,
                       MoveResult* moved) {
   std::vector<MoveTarget> live(targets.begin(), targets.end());
-  KeepLiveInHamt(context.store->view(), root, live);
+  KeepLiveOf(context.store->view(), root, Next::kMove, live);
   if (live.empty()) return absl::OkStatus();
   std::sort(live.begin(), live.end());
   NodeSlot slot = root;
