@@ -42,11 +42,12 @@ inline void PrefetchLinesForLater(const char* from, uint32_t lines) {
   }
 }
 
-// Bytes to be stored to. The processor has to own a line before it can take a
-// store to it, even one of the whole line.
+// Bytes to be stored to, but not at once. The processor has to own a line
+// before it can take a store to it, even one of the whole line. Asked for as
+// above: filling and overwriting a hash map is 4 % faster so.
 inline void PrefetchForWriting(const char* from, uint64_t bytes) {
   for (uint64_t at = 0; at < bytes; at += kCacheLineBytes) {
-    __builtin_prefetch(from + at, /*rw=*/1);
+    __builtin_prefetch(from + at, /*rw=*/1, /*locality=*/2);
     asm("");
   }
 }

@@ -10,6 +10,7 @@ namespace eve {
 
 absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
   const uint64_t units = UnitsForBytes(bytes);
+  if (Offset offset; TryAllocate(stream, units, &offset)) return offset;
   if (units * kUnitBytes > kRunThresholdBytes) return AllocateRun(units);
   if (!HasRoom(stream, units) && purpose_ != ClaimPurpose::kAdd &&
       source_->is_tight()) {
@@ -191,12 +192,10 @@ uint32_t SegmentWriter::highest_segment() const {
 }
 
 bool SegmentWriter::HasOnlyActiveSegments() const {
-  bool all_active = true;
-  for (size_t i = 0; i < extents_.size(); ++i) {
-    all_active &= std::find(active_, active_ + kStreams, static_cast<int>(i)) !=
-                  active_ + kStreams;
-  }
-  return all_active;
+  // Each stream has an extent of its own.
+  return extents_.size() == static_cast<size_t>(std::count_if(
+                                active_, active_ + kStreams,
+                                [](int index) { return index >= 0; }));
 }
 
 void SegmentWriter::Committed() {

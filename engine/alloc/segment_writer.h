@@ -61,6 +61,19 @@ class SegmentWriter {
   // While space is short what does not add fills what is open in other streams
   // before it claims more.
   absl::StatusOr<Offset> Allocate(int stream, uint64_t bytes);
+  // The same if the stream's segment has room for so many units. False: it may
+  // be a run, or something has to be claimed or backed first.
+  bool TryAllocate(int stream, uint64_t units, Offset* offset) {
+    if (active_[stream] < 0) return false;
+    WrittenExtent& extent = extents_[static_cast<size_t>(active_[stream])];
+    if (units > kRunThresholdBytes / kUnitBytes ||
+        extent.to_units + units > extent.backed_units) {
+      return false;
+    }
+    offset->units = SegmentOffset(extent.segment).units + extent.to_units;
+    extent.to_units += static_cast<uint32_t>(units);
+    return true;
+  }
   // How many segments in a row were refused since the last call; 0: none were.
   uint32_t TakeRefused() { return std::exchange(refused_, 0); }
   // Refuses what has not asked for a segment yet; an error that says why.

@@ -79,26 +79,41 @@ Attempt::Attempt(SegmentWriter* writer, const BlockView& view, uint64_t salt)
 }
 
 absl::StatusOr<NewBlock> Attempt::Allocate(Stream stream, uint64_t bytes) {
-  if (is_staging_ && staged_bytes_ < kOneStreamBytesMax) {
-    stream = Stream::kNodes;
+  if (is_staging_) return AllocateStaged(stream, bytes);
+  const int index = static_cast<int>(stream);
+  const uint64_t units = UnitsForBytes(bytes);
+  Offset offset;
+  if (!writer_->TryAllocate(index, units, &offset)) {
+    EVE_ASSIGN_OR_RETURN(offset, writer_->Allocate(index, bytes));
+    LookAt(offset, units);
   }
+  wrote_ = true;
+  char* const data = writer_->data(offset);
+  AskAhead(index, data + bytes, bytes);
+  return NewBlock{offset, data};
+}
+
+absl::StatusOr<NewBlock> Attempt::AllocateStaged(Stream stream,
+                                                 uint64_t bytes) {
+  if (staged_bytes_ < kOneStreamBytesMax) stream = Stream::kNodes;
   EVE_ASSIGN_OR_RETURN(const Offset offset,
                        writer_->Allocate(static_cast<int>(stream), bytes));
   wrote_ = true;
   const uint64_t units = UnitsForBytes(bytes);
-  // The file has grown for it.
-  if (offset.units + units > view_.limit_units) LookUpTo(offset.units + units);
+  LookAt(offset, units);
   const bool is_run = units * kUnitBytes > kRunThresholdBytes;
-  char* const data = Data(offset, is_run);
-  if (is_staging_) {
-    if (!is_run) NoteStaged(offset, units);
-    return NewBlock{offset, data};
-  }
-  // The next block of the stream comes here, to lines that were last touched in
-  // another life of the segment.
-  PrefetchForWriting(data + bytes,
-                     std::min(bytes + kAheadBytesMin, kAheadBytesMax));
-  return NewBlock{offset, data};
+  if (!is_run) NoteStaged(offset, units);
+  return NewBlock{offset, Data(offset, is_run)};
+}
+
+void Attempt::AskAhead(int stream, const char* from, uint64_t bytes) {
+  const char* const to =
+      from + std::min(bytes + kAheadBytesMin, kAheadBytesMax);
+  const char*& asked_to = asked_to_[stream];
+  if (from < asked_to && asked_to <= from + kAheadBytesMax) from = asked_to;
+  if (from >= to) return;
+  PrefetchForWriting(from, static_cast<uint64_t>(to - from));
+  asked_to = to;
 }
 
 char* Attempt::Edit(Offset offset) {
@@ -301,7 +316,6 @@ absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   CommitRecord record = fields;
   record.header =
       MakeBlockHeader(BlockType::kCommitRecord, 0, 0, bytes, kSystemId);
-  std::memset(block.data, 0, record.header.bytes());
   std::memcpy(block.data, &record.header, sizeof(record.header));
   catalog_deltas_.clear();
   CollectFills(/*after_data=*/true, catalog_deltas_);
@@ -318,7 +332,9 @@ absl::StatusOr<Offset> Attempt::Seal(const CommitRecord& fields) {
   std::memcpy(block.data, &record, sizeof(record));
   char* at = block.data + sizeof(record);
   if (!is_spilled) at = CopyDeltas(data_deltas_, at);
-  CopyDeltas(catalog_deltas_, at);
+  at = CopyDeltas(catalog_deltas_, at);
+  const char* const end = block.data + record.header.bytes();
+  std::memset(at, 0, static_cast<size_t>(end - at));
   uint64_t hash;
   HashBlock(block.offset, /*is_run=*/false, &hash);
   return block.offset;

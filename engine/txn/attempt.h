@@ -21,6 +21,7 @@
 #ifndef EVE_ENGINE_TXN_ATTEMPT_H_
 #define EVE_ENGINE_TXN_ATTEMPT_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -144,6 +145,17 @@ class Attempt : public AmendableStore {
     return is_staging_ && !is_run ? staging_.base + offset.bytes()
                                   : writer_->data(offset);
   }
+  // At a new block, for which the file may have grown, and what will follow in
+  // its segment.
+  void LookAt(Offset offset, uint64_t units) {
+    const uint64_t end = std::max(offset.units + units,
+                                  SegmentOffset(offset.segment() + 1).units);
+    if (end > view_.limit_units) LookUpTo(end);
+  }
+  absl::StatusOr<NewBlock> AllocateStaged(Stream stream, uint64_t bytes);
+  // A block of `bytes` ends at `from`. The next one of the stream comes there,
+  // to lines that were last touched in another life of the segment.
+  void AskAhead(int stream, const char* from, uint64_t bytes);
   // The attempt is over; the next one begins as the domain wants it.
   void RestartStaging();
   void NoteStaged(Offset offset, uint64_t units);
@@ -167,6 +179,7 @@ class Attempt : public AmendableStore {
   SegmentWriter* writer_;
   const uint64_t salt_;
   BlockView mapped_view_;  // all of the file, as others see it
+  const char* asked_to_[kStreamCount] = {};
   Staging staging_;
   bool is_staging_ = false;  // and view_ is that of staging_
   uint64_t staged_bytes_ = 0;
