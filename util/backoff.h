@@ -35,7 +35,7 @@ class Backoff {
   static constexpr uint32_t kSpinsMax = 64;
   static constexpr uint32_t kSpinsMin = 4;
 
-  explicit Backoff(uint64_t seed) : random_(seed) {}
+  explicit Backoff(uint64_t seed) : state_(seed) {}
 
   // Waits once. Two waiters that lost the same race wait different times, or
   // they would meet again.
@@ -45,7 +45,7 @@ class Backoff {
       sched_yield();
       return;
     }
-    const uint64_t spins = 1 + random_.Uniform(spins_bound_);
+    const uint64_t spins = 1 + SplitMix64(state_) % spins_bound_;
     for (uint64_t i = 0; i < spins; ++i) CpuPause();
     spins_bound_ *= 2;
   }
@@ -60,7 +60,7 @@ class Backoff {
   uint32_t rounds() const { return rounds_; }
 
  private:
-  Random random_;
+  uint64_t state_;  // of SplitMix64
   uint32_t spins_bound_ = kSpinsMin;
   uint32_t rounds_ = 0;
 };

@@ -59,8 +59,9 @@ absl::StatusOr<uint32_t> ReaderCells::Acquire() {
   }
   while (true) {
     const uint32_t usable = usable_.load(std::memory_order_acquire);
-    for (uint32_t i = 0; i < usable; ++i) {
-      const uint32_t cell = (cell_hint + i) % usable;
+    uint32_t cell = cell_hint;
+    for (uint32_t i = 0; i < usable; ++i, ++cell) {
+      if (cell >= usable) cell %= usable;
       if (taken_[cell].load(std::memory_order_relaxed) == 0 &&
           taken_[cell].exchange(1, std::memory_order_acquire) == 0) {
         cell_hint = cell;

@@ -26,6 +26,17 @@ void SetRootAndCount(NodeSlot root, uint64_t count, char* encoded) {
   std::memcpy(encoded + offsetof(CatalogEntry, count), &count, sizeof(count));
 }
 
+bool DiffersInRootAndCountOnly(Bytes encoded, Bytes other) {
+  static_assert(offsetof(CatalogEntry, count) ==
+                offsetof(CatalogEntry, root) + sizeof(CatalogEntry::root));
+  constexpr size_t kBefore = offsetof(CatalogEntry, root);
+  constexpr size_t kAfter = sizeof(CatalogEntry);
+  return encoded.size() == other.size() && encoded.size() >= kAfter &&
+         std::memcmp(encoded.data(), other.data(), kBefore) == 0 &&
+         std::memcmp(encoded.data() + kAfter, other.data() + kAfter,
+                     encoded.size() - kAfter) == 0;
+}
+
 absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value) {
   CatalogRecord record;
   record.name = name.ToString();

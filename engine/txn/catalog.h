@@ -39,6 +39,8 @@ struct CatalogRecord {
 };
 
 absl::StatusOr<CatalogRecord> DecodeCatalogRecord(Bytes name, Bytes value);
+// Whether what differs in two encoded records, if anything, is root and count.
+bool DiffersInRootAndCountOnly(Bytes encoded, Bytes other);
 // Changes an encoded record in place. REQUIRES: `encoded` has been decoded.
 void SetRootAndCount(NodeSlot root, uint64_t count, char* encoded);
 

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -54,6 +55,16 @@ void MapEditor::SetBase(Bytes entry, CatalogRecord record) {
   record_ = std::move(record);
   aligns_values_ = record_.value_type.starts_with(kAlignedTypePrefix);
   root_ = MapRoot{record_.entry.root, record_.entry.count};
+}
+
+bool MapEditor::Advance(Bytes entry) {
+  if (!DiffersInRootAndCountOnly(entry, base_bytes_)) return false;
+  CatalogEntry now;
+  std::memcpy(static_cast<void*>(&now), entry.data(), sizeof(now));
+  base_bytes_.assign(entry.data(), entry.size());
+  record_.entry = now;
+  root_ = MapRoot{now.root, now.count};
+  return true;
 }
 
 void MapEditor::Reset() {

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
@@ -168,7 +167,7 @@ absl::StatusOr<SwapResult> RunSwap(
     const SwapOptions& options, Rider* rider, Manners manners) {
   Core& core = transaction.core();
   Contender contender(core.turn.get(), manners, options,
-                      MonotonicNanos() ^ core.slots->index());
+                      transaction.NextSeed());
   SwapResult result;
   for (int attempt = 1;; ++attempt) {
     // Who lost a race because its run was long must not be slowed down more.

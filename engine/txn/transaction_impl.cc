@@ -41,7 +41,9 @@ void PendingBytes::Clear() {
 }
 
 TransactionImpl::TransactionImpl(Core* core, SegmentWriter* writer)
-    : core_(core), attempt_(writer, core->view, core->salt) {}
+    : core_(core),
+      seed_(core->slots->index() ^ reinterpret_cast<uintptr_t>(this)),
+      attempt_(writer, core->view, core->salt) {}
 
 void TransactionImpl::Begin(PinnedRoot base, int attempt) {
   base_ = std::move(base);
@@ -70,6 +72,21 @@ std::unique_ptr<MapEditor> TransactionImpl::TakeEditor() {
   return editor;
 }
 
+MapEditor* TransactionImpl::TakeEditorOf(const std::string& name, uint32_t id,
+                                         Bytes entry) {
+  for (auto& idle : idle_editors_) {
+    if (idle->record_.entry.id != id || idle->record_.name != name ||
+        !idle->Advance(entry)) {
+      continue;
+    }
+    std::swap(idle, idle_editors_.back());
+    editors_.push_back(std::move(idle_editors_.back()));
+    idle_editors_.pop_back();
+    return editors_.back().get();
+  }
+  return nullptr;
+}
+
 MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
   for (const auto& editor : editors_) {
     if (editor->record_.entry.id == id && editor->record_.name == name) {
@@ -84,6 +101,8 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
   }
   CatalogRecord record;
   if (bytes->has_value()) {
+    MapEditor* const used = TakeEditorOf(name, id, **bytes);
+    if (used != nullptr) return used;
     absl::StatusOr<CatalogRecord> found = DecodeCatalogRecord(name, **bytes);
     if (!found.ok()) {
       status_.Update(found.status());
@@ -201,6 +220,11 @@ absl::Status TransactionImpl::RetireSlice(const CatalogRecord& graveyard,
   return absl::OkStatus();
 }
 
+TransactionImpl::CatalogChange& TransactionImpl::AddChange() {
+  if (change_count_ == changes_.size()) changes_.emplace_back();
+  return changes_[change_count_++];
+}
+
 void TransactionImpl::CollectEditorChanges(const MapEditor& editor) {
   for (const NodeSlot root : editor.buried_) {
     CatalogRecord grave;
@@ -208,16 +232,18 @@ void TransactionImpl::CollectEditorChanges(const MapEditor& editor) {
     grave.entry.kind = static_cast<uint8_t>(CollectionKind::kGraveyard);
     grave.entry.root = root;
     grave.entry.count = 0;
-    changes_.push_back({GraveyardName(root), grave.Encode()});
+    AddChange() = {GraveyardName(root), grave.Encode()};
   }
   if (editor.root_.slot == editor.record_.entry.root) return;
-  changes_.push_back({editor.record_.name, editor.base_bytes_});
-  SetRootAndCount(editor.root_.slot, editor.root_.count,
-                  changes_.back().value.data());
+  CatalogChange& change = AddChange();
+  change.name = editor.record_.name;
+  change.value = editor.base_bytes_;
+  SetRootAndCount(editor.root_.slot, editor.root_.count, change.value.data());
 }
 
 void TransactionImpl::CollectCatalogChanges() {
-  changes_ = name_changes_;
+  change_count_ = 0;
+  for (const CatalogChange& change : name_changes_) AddChange() = change;
   for (const auto& editor : editors_) CollectEditorChanges(*editor);
 }
 
@@ -262,7 +288,7 @@ absl::Status TransactionImpl::MoveIn(const std::string& name, uint32_t id,
 absl::StatusOr<bool> TransactionImpl::Prepare() {
   EVE_RETURN_IF_ERROR(status_);
   CollectCatalogChanges();
-  if (changes_.empty() && catalog_moves_.empty()) return false;
+  if (change_count_ == 0 && catalog_moves_.empty()) return false;
   EVE_RETURN_IF_ERROR(attempt_.FinishData());
   return true;
 }
@@ -277,7 +303,7 @@ absl::StatusOr<Offset> TransactionImpl::Stamp(const PinnedRoot& newest) {
   attempt_.LookUpTo(core_->FileView().limit_units);
   MapRoot catalog{before.catalog_root, 0};
   catalog_ops_.clear();
-  for (const CatalogChange& change : changes_) {
+  for (const CatalogChange& change : changes()) {
     MapOp op{};
     op.kind = change.value.empty() ? MapOpKind::kErase : MapOpKind::kPut;
     op.key = change.name;
@@ -430,7 +456,7 @@ absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
 }
 
 bool TransactionImpl::leaves_graveyard() const {
-  for (const CatalogChange& change : changes_) {
+  for (const CatalogChange& change : changes()) {
     if (change.name.front() == '\0' && !change.value.empty()) return true;
   }
   return false;
@@ -452,7 +478,8 @@ void TransactionImpl::Finish(bool committed) {
   editors_.clear();
   savepoints_.clear();
   name_changes_.clear();
-  changes_.clear();
+  change_count_ = 0;
+  if (changes_.size() > kIdleEditorsMax) changes_.clear();
   catalog_moves_.clear();
   read_catalog_ = changed_names_ = has_read_version_ = false;
   collection_delta_ = 0;

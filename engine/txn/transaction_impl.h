@@ -104,6 +104,9 @@ class MapEditor {
   bool IsUnchanged() const { return !HasChanged() && buried_.empty(); }
   // The collection as the base has it.
   void SetBase(Bytes entry, CatalogRecord record);
+  // The same where nothing but root and count may differ from what it was
+  // before. False: more does.
+  bool Advance(Bytes entry);
   // Flush() of a batch that is full. If it has ended with the last key of a
   // tree, puts of keys above that go to the appender.
   absl::Status FlushBulk();
@@ -209,6 +212,9 @@ class TransactionImpl {
   // Whether the prepared run drops or clears anything.
   bool leaves_graveyard() const;
 
+  // Another number for each swap, thread and process.
+  uint64_t NextSeed() { return seed_ += uint64_t{1} << 48; }
+
   // The run is over, published or not.
   void Finish(bool committed);
   Attempt& attempt() { return attempt_; }
@@ -230,7 +236,15 @@ class TransactionImpl {
   };
   void RestrictToRoom(SegmentWriter& writer);
   std::unique_ptr<MapEditor> TakeEditor();
+  // An editor that was the collection's before, for what `entry` says now; null
+  // if there is none.
+  MapEditor* TakeEditorOf(const std::string& name, uint32_t id, Bytes entry);
   EditContext CatalogContext();
+  // To be filled; it may have what it had in another run.
+  CatalogChange& AddChange();
+  absl::Span<const CatalogChange> changes() const {
+    return absl::MakeConstSpan(changes_.data(), change_count_);
+  }
   void CollectCatalogChanges();
   void CollectEditorChanges(const MapEditor& editor);
   // Whether what the run has seen of names and versions is the same there.
@@ -243,6 +257,7 @@ class TransactionImpl {
                                     const CommitRecord& newest);
 
   Core* core_;
+  uint64_t seed_;
   Attempt attempt_;
   PinnedRoot base_;
   int attempt_number_ = 0;
@@ -258,7 +273,9 @@ class TransactionImpl {
   uint32_t next_collection_ = 0;
   int64_t collection_delta_ = 0;
   std::vector<CatalogChange> name_changes_;
+  // Those of this run come first; the rest keep their memory for the next.
   std::vector<CatalogChange> changes_;
+  size_t change_count_ = 0;
   std::vector<MoveTarget> catalog_moves_;
   SideMoves side_moves_;
   std::vector<MapOp> catalog_ops_;
