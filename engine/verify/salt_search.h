@@ -6,10 +6,12 @@
 // agree with the right one or with none. That is how a domain is told whose
 // superblock, commit slots and lock file are all gone.
 //
-// Threads:    one caller; as many of its own as there are processors,
-// meanwhile. Processes:  none. Owns:       nothing. Lifetime:   none. Errors:
-// none; bytes that are no block agree with nothing. Cost:       reads some
-// segments, all where blocks are few. Then up to 2^32
+// Threads:    one caller; and as many of its own as there are processors.
+// Processes:  none.
+// Owns:       nothing.
+// Lifetime:   none.
+// Errors:     none; bytes that are no block agree with nothing.
+// Cost:       reads some segments, all where blocks are few. Then up to 2^32
 //             hashes, 10 to 20 seconds of a processor: once where the blocks
 //             are intact, kSaltPairsMax times at the worst.
 #ifndef EVE_ENGINE_VERIFY_SALT_SEARCH_H_
