@@ -5,6 +5,8 @@
 #include "engine/collections/btree.h"
 #include "engine/collections/btree_append.h"
 #include "engine/collections/btree_cursor.h"
+#include "engine/format/node_layout.h"
+#include "engine/format/tree_layout.h"
 #include "engine/txn/transaction_impl.h"
 #include "eve/codec.h"
 #include "eve/internal/ordered_access.h"
@@ -33,6 +35,16 @@ absl::Status CheckSizes(CollectionKind kind, Bytes key, Bytes value) {
                      kValueBytesMax, " are allowed"));
   }
   return absl::OkStatus();
+}
+
+// An argument as it was passed: it may be a view of a leaf of this transaction,
+// which applying what is pending changes in place. What is larger than a leaf
+// lies in a block of its own, which nothing changes.
+Bytes Keep(Bytes argument, Scratch& room) {
+  static_assert(kTreeLeafBytesMax < kCopiedValueMax &&
+                kLeafBytesMax < kCopiedValueMax);
+  if (argument.size() > kCopiedValueMax) return argument;
+  return room.Copy(argument);
 }
 
 }  // namespace
@@ -116,6 +128,8 @@ absl::Status MapEditor::Move(absl::Span<const MoveTarget> targets,
 
 absl::StatusOr<std::optional<Bytes>> MapEditor::Find(Bytes key) {
   has_read_ = true;
+  Scratch kept_key;
+  if (!pending_.empty()) key = Keep(key, kept_key);
   EVE_RETURN_IF_ERROR(Flush());
   const FindResult found = FindIn(structure(), transaction_->attempt().view(),
                                   transaction_->core().hasher, root_.slot, key);
@@ -170,8 +184,14 @@ absl::Status MapEditor::AddBehind(Bytes key, Bytes value) {
 absl::Status MapEditor::Append(Bytes key, Bytes value) {
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   transaction_->NoteAdds();
+  Scratch kept_key;
+  Scratch kept_value;
   if (appender_ == nullptr) {
     has_read_ = true;
+    if (!pending_.empty()) {
+      key = Keep(key, kept_key);
+      value = Keep(value, kept_value);
+    }
     EVE_RETURN_IF_ERROR(Flush());
     EVE_RETURN_IF_ERROR(StartAppending());
   }
@@ -209,6 +229,12 @@ absl::StatusOr<bool> MapEditor::Apply(MapOpKind kind, Bytes key, Bytes value) {
   (kind == MapOpKind::kPut ? has_dropped_puts_ : has_read_) = true;
   EVE_RETURN_IF_ERROR(CheckSizes(collection_kind(), key, value));
   if (kind != MapOpKind::kErase) transaction_->NoteAdds();
+  Scratch kept_key;
+  Scratch kept_value;
+  if (!pending_.empty()) {
+    key = Keep(key, kept_key);
+    value = Keep(value, kept_value);
+  }
   EVE_RETURN_IF_ERROR(Flush());
   ++writes_;
   MapOp op{};

@@ -59,6 +59,12 @@ class Scratch {
     if (spilled_.empty()) spilled_.assign(inline_, size_);
     spilled_.append(data, size);
   }
+  // Of what need not live any longer.
+  Bytes Copy(Bytes bytes) {
+    Clear();
+    Append(bytes.data(), bytes.size());
+    return this->bytes();
+  }
   Bytes bytes() const {
     return spilled_.empty() ? Bytes(inline_, size_) : Bytes(spilled_);
   }

@@ -13,7 +13,8 @@
 // Processes:  any number read and write the same map at once. The order is that
 //             of the encoded bytes (eve/codec.h), the same everywhere.
 // Owns:       a reference that keeps the domain open.
-// Lifetime:   values die with their Snapshot or Transaction. A key out of a
+// Lifetime:   values die with their Snapshot; those that a Writer gives, with
+//             the next write to the map, see eve/transaction.h. A key out of a
 //             scan or cursor dies with its next step.
 // Errors:     as Map. After a scan, its status() tells whether it was whole.
 // Cost:       a read is a handful of cache misses and no copy; a step of a scan

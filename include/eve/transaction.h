@@ -6,8 +6,10 @@
 // Threads:    the closure's thread only.
 // Processes:  nothing is seen by others until Swap has published it.
 // Owns:       nothing that outlives the closure.
-// Lifetime:   views read through it die when the closure returns, and a view of
-//             a key dies with the next write to the same collection.
+// Lifetime:   views read through it die when the closure returns, and before
+//             that with the next write to the same collection, or RollBackTo():
+//             other bytes may be written there. That write itself may be given
+//             them: it means what they show when it is called.
 // Errors:     a failed write makes the whole Swap fail.
 // Cost:       a write copies the path it changes.
 #ifndef EVE_TRANSACTION_H_

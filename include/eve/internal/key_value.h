@@ -3,7 +3,10 @@
 // Threads:    readers and handles are thread-safe; a writer is its closure's.
 // Processes:  any number read and write the same collection at once.
 // Owns:       a handle owns a reference that keeps the domain open.
-// Lifetime:   views die with their Snapshot or Transaction.
+// Lifetime:   views die with their Snapshot; those that a writer gives, with
+// the
+//             next write to the collection. A call may be given any that is
+//             alive when it begins.
 // Errors:     as Map and OrderedMap.
 // Cost:       as Map and OrderedMap.
 #ifndef EVE_INTERNAL_KEY_VALUE_H_
@@ -114,6 +117,7 @@ class KeyValueWriter {
  public:
   explicit KeyValueWriter(MapEditor* editor) : editor_(editor) {}
 
+  // The value, valid until the next write, or nothing.
   std::optional<View<V>> Find(Arg<K> key) {
     absl::StatusOr<std::optional<Bytes>> found = FindBytes(key);
     if (!found.ok() || !found->has_value()) return std::nullopt;
@@ -149,12 +153,18 @@ class KeyValueWriter {
   // Puts fn(old value, or nothing).
   absl::StatusOr<V> Update(Arg<K> key,
                            absl::FunctionRef<V(std::optional<View<V>>)> fn) {
-    absl::StatusOr<std::optional<Bytes>> found = FindBytes(key);
+    Scratch scratch;
+    Scratch value_scratch;
+    Scratch own;  // the look-up may write over what `key` is a view of
+    const Bytes bytes = own.Copy(Codec<K>::Encode(key, scratch));
+    absl::StatusOr<std::optional<Bytes>> found = FindEncoded(bytes);
     if (!found.ok()) return found.status();
     std::optional<View<V>> old;
     if (found->has_value()) old = Codec<V>::Decode(**found);
     V next = fn(old);
-    if (absl::Status put = Put(key, next); !put.ok()) return put;
+    absl::Status put =
+        PutInMap(editor_, bytes, Codec<V>::Encode(next, value_scratch));
+    if (!put.ok()) return put;
     return next;
   }
   // Makes it empty in O(1); its blocks are retired in the background.
@@ -175,8 +185,10 @@ class KeyValueWriter {
  private:
   absl::StatusOr<std::optional<Bytes>> FindBytes(Arg<K> key) {
     Scratch scratch;
-    absl::StatusOr<std::optional<Bytes>> found =
-        FindInEditor(editor_, Codec<K>::Encode(key, scratch));
+    return FindEncoded(Codec<K>::Encode(key, scratch));
+  }
+  absl::StatusOr<std::optional<Bytes>> FindEncoded(Bytes key) {
+    absl::StatusOr<std::optional<Bytes>> found = FindInEditor(editor_, key);
     if (found.ok() && found->has_value() && !Codec<V>::IsValid(**found)) {
       return UndecodableValue();
     }

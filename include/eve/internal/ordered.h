@@ -66,7 +66,11 @@ class KeyCursor {
  private:
   void To(SeekTo where, Arg<K> key) {
     Scratch scratch;
-    SeekCursor(*head_, where, Codec<K>::Encode(key, scratch));
+    Bytes bytes = Codec<K>::Encode(key, scratch);
+    // The seek applies what is pending, perhaps over what `key` is a view of.
+    Scratch own;
+    if (head_->IsStale()) bytes = own.Copy(bytes);
+    SeekCursor(*head_, where, bytes);
   }
   CursorPtr head_;
 };
@@ -121,7 +125,7 @@ class Ordered : public Base {
 
   // All in O(log n).
   absl::StatusOr<uint64_t> Count(Arg<K> from, Arg<K> to) const {
-    return CountIn(ViewOfMap(this->source()), Between(from, to));
+    return Range(from, to).Count();
   }
   // How many keys are below `key`, whether or not it is there.
   absl::StatusOr<uint64_t> Rank(Arg<K> key) const { return Until(key).Count(); }

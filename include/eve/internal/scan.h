@@ -39,9 +39,9 @@ View<T> DecodeUnder(const CursorHead& cursor, Bytes bytes) {
 // Half-open bounds in stored bytes.
 class Bounds {
  public:
-  void From(Bytes bytes) { Set(from_, bytes); }
+  void From(Bytes bytes) { from_.Copy(bytes); }
   void To(Bytes bytes) {
-    Set(to_, bytes);
+    to_.Copy(bytes);
     has_to_ = true;
   }
   // All keys that begin with `prefix`.
@@ -66,10 +66,6 @@ class Bounds {
   }
 
  private:
-  static void Set(Scratch& room, Bytes bytes) {
-    room.Clear();
-    room.Append(bytes.data(), bytes.size());
-  }
   Scratch from_;
   Scratch to_;
   bool has_to_ = false;
