@@ -2,6 +2,7 @@
 #define EVE_DB_BENCH_ENGINE_ADAPTER_H_
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,6 +31,29 @@ inline const char* NameOf(Durability durability) {
 }
 
 inline constexpr int kCheckpointIntervalMs = 100;
+
+// What keys are. Adapters get bytes that compare as the keys do; an engine that
+// has a type of its own for integers gets that.
+enum class KeyType {
+  kString,
+  kInt64,  // unsigned, 8 bytes, the highest first
+};
+// As --key_type takes it.
+inline const char* NameOfType(KeyType type) {
+  return type == KeyType::kInt64 ? "int64" : "string";
+}
+inline constexpr size_t kInt64KeyBytes = 8;
+
+// REQUIRES: kInt64KeyBytes bytes.
+inline uint64_t IntegerOfKey(std::string_view key) {
+  uint64_t big_endian;
+  std::memcpy(&big_endian, key.data(), kInt64KeyBytes);
+  return __builtin_bswap64(big_endian);
+}
+inline void KeyOfInteger(uint64_t integer, char* key) {
+  const uint64_t big_endian = __builtin_bswap64(integer);
+  std::memcpy(key, &big_endian, kInt64KeyBytes);
+}
 
 // One put, or one delete if `erase`. The bytes are the caller's.
 struct WriteOp {
@@ -136,7 +160,8 @@ inline constexpr size_t kMultiGetMax = 64;
 
 struct EngineOptions {
   Durability durability = Durability::kNone;
-  std::string collection;     // "ordered", "map"; rivals have one kind only
+  std::string collection;  // "ordered", "map"; rivals have one kind only
+  KeyType key_type = KeyType::kString;
   bool compress = false;      // with Snappy, if the engine can
   uint64_t entries = 0;       // how many there will be
   int sessions_max = 1;       // in all processes together

@@ -187,7 +187,11 @@ std::vector<Environment::Fact> DescribeSizes(const RunConfig& config) {
   const bool has_large = absl::c_any_of(
       config.workloads, [](const Workload* w) { return w->large; });
   return {
-      {"Keys", absl::StrFormat("%d bytes each", config.key_size)},
+      {"Keys", absl::StrFormat("%d bytes each%s", config.keys.size,
+                               config.keys.type == KeyType::kInt64
+                                   ? " (integers: uint64_t in eve, "
+                                     "MDB_INTEGERKEY in lmdb, else big-endian)"
+                                   : "")},
       {"Values", absl::StrFormat("%s (%d bytes after compression)%s", size,
                                  static_cast<int64_t>(shrunk + 0.5),
                                  has_large ? absl::StrCat(", but in fill100K ",

@@ -1,5 +1,5 @@
-// Eve behind the interface of db_bench: one OrderedMap or Map of strings in
-// one domain.
+// Eve behind the interface of db_bench: one OrderedMap or Map in one domain, of
+// strings or integers to strings.
 
 #include <array>
 #include <cstring>
@@ -20,14 +20,26 @@
 namespace eve::bench {
 namespace {
 
-using HashMap = eve::Map<std::string, std::string>;
-using TreeMap = eve::OrderedMap<std::string, std::string>;
+template <class K>
+using HashMap = eve::Map<K, std::string>;
+template <class K>
+using TreeMap = eve::OrderedMap<K, std::string>;
 using BytesView = eve::View<std::string>;
 
 constexpr char kCollectionName[] = "bench";
 
 eve::Bytes ToBytes(std::string_view bytes) {
   return eve::Bytes(bytes.data(), bytes.size());
+}
+
+// As the collection takes it.
+template <class K>
+eve::Arg<K> ToKey(std::string_view key) {
+  if constexpr (std::is_same_v<K, uint64_t>) {
+    return IntegerOfKey(key);
+  } else {
+    return ToBytes(key);
+  }
 }
 
 std::string_view FromBytes(const BytesView& bytes) {
@@ -46,9 +58,11 @@ eve::Durability ToEve(Durability durability) {
   return eve::Durability::kSync;
 }
 
+template <class K>
 class EveCursor final : public Cursor {
  public:
-  explicit EveCursor(TreeMap::Cursor cursor) : cursor_(std::move(cursor)) {}
+  explicit EveCursor(typename TreeMap<K>::Cursor cursor)
+      : cursor_(std::move(cursor)) {}
 
   bool First(Entry* entry) override {
     cursor_.First();
@@ -59,7 +73,7 @@ class EveCursor final : public Cursor {
     return Show(entry);
   }
   bool Seek(std::string_view key, Entry* entry) override {
-    cursor_.Seek(ToBytes(key));
+    cursor_.Seek(ToKey<K>(key));
     return Show(entry);
   }
   bool Next(Entry* entry) override {
@@ -77,16 +91,23 @@ class EveCursor final : public Cursor {
       if (!cursor_.status().ok()) Fatal(cursor_.status().ToString());
       return false;
     }
-    entry->key = FromBytes(cursor_.key());
+    if constexpr (std::is_same_v<K, uint64_t>) {
+      KeyOfInteger(cursor_.key(), key_);
+      entry->key = {key_, kInt64KeyBytes};
+    } else {
+      entry->key = FromBytes(cursor_.key());
+    }
     entry->value = FromBytes(cursor_.value());
     return true;
   }
-  TreeMap::Cursor cursor_;
+  typename TreeMap<K>::Cursor cursor_;
+  char key_[kInt64KeyBytes];
 };
 
 template <class BenchMap>
 class EveSession final : public Session {
-  static constexpr bool kOrdered = std::is_same_v<BenchMap, TreeMap>;
+  using Key = typename BenchMap::Key;
+  static constexpr bool kOrdered = std::is_same_v<BenchMap, TreeMap<Key>>;
 
  public:
   EveSession(eve::Domain domain, BenchMap map)
@@ -99,8 +120,8 @@ class EveSession final : public Session {
           auto writer = map_.In(txn);
           for (const WriteOp& op : ops) {
             absl::Status status =
-                op.erase ? writer.Erase(ToBytes(op.key)).status()
-                         : writer.Put(ToBytes(op.key), ToBytes(op.value));
+                op.erase ? writer.Erase(ToKey<Key>(op.key)).status()
+                         : writer.Put(ToKey<Key>(op.key), ToBytes(op.value));
             if (!status.ok()) return status;
           }
           return absl::OkStatus();
@@ -118,7 +139,8 @@ class EveSession final : public Session {
           auto writer = map_.In(txn);
           for (auto ops = next(); !ops.empty(); ops = next()) {
             for (const WriteOp& op : ops) {
-              absl::Status put = writer.Put(ToBytes(op.key), ToBytes(op.value));
+              absl::Status put =
+                  writer.Put(ToKey<Key>(op.key), ToBytes(op.value));
               if (!put.ok()) return put;
             }
           }
@@ -129,14 +151,14 @@ class EveSession final : public Session {
 
   std::unique_ptr<Cursor> NewCursor() override {
     if constexpr (kOrdered) {
-      return std::make_unique<EveCursor>(reader_->NewCursor());
+      return std::make_unique<EveCursor<Key>>(reader_->NewCursor());
     } else {
       Fatal("a hash map has no order");
     }
   }
   uint64_t CountRange(std::string_view from, std::string_view to) override {
     if constexpr (kOrdered) {
-      const auto count = reader_->Count(ToBytes(from), ToBytes(to));
+      const auto count = reader_->Count(ToKey<Key>(from), ToKey<Key>(to));
       if (!count.ok()) Fatal(count.status().ToString());
       return *count;
     } else {
@@ -148,7 +170,7 @@ class EveSession final : public Session {
     uint64_t count = 0;
     const absl::Status status =
         map_.Diff(*old_, *snapshot_,
-                  [&count](BytesView, std::optional<BytesView>,
+                  [&count](eve::View<Key>, std::optional<BytesView>,
                            std::optional<BytesView>) { return ++count != 0; });
     if (!status.ok()) Fatal(status.ToString());
     return count;
@@ -157,7 +179,7 @@ class EveSession final : public Session {
   absl::Status Increment(std::string_view key) override {
     bool damaged = false;
     const absl::Status status =
-        map_.Update(ToBytes(key),
+        map_.Update(ToKey<Key>(key),
                     [&](std::optional<BytesView> old) {
                       uint64_t count = 0;
                       damaged = !old || old->size() != sizeof(count);
@@ -205,7 +227,7 @@ class EveSession final : public Session {
   }
 
   bool Get(std::string_view key, std::string_view* value) override {
-    const std::optional<BytesView> found = reader_->Find(ToBytes(key));
+    const std::optional<BytesView> found = reader_->Find(ToKey<Key>(key));
     if (!found) return false;
     *value = FromBytes(*found);
     return true;
@@ -214,7 +236,7 @@ class EveSession final : public Session {
   void MultiGet(absl::Span<const std::string_view> keys,
                 absl::Span<std::string_view> values) override {
     const size_t count = keys.size();
-    for (size_t i = 0; i < count; ++i) keys_[i] = ToBytes(keys[i]);
+    for (size_t i = 0; i < count; ++i) keys_[i] = ToKey<Key>(keys[i]);
     reader_->MultiGet(absl::MakeConstSpan(keys_.data(), count),
                       absl::MakeSpan(found_.data(), count));
     for (size_t i = 0; i < count; ++i) {
@@ -224,8 +246,8 @@ class EveSession final : public Session {
 
  private:
   absl::Status WriteOne(const WriteOp& op) {
-    if (op.erase) return map_.Erase(ToBytes(op.key)).status();
-    return map_.Put(ToBytes(op.key), ToBytes(op.value));
+    if (op.erase) return map_.Erase(ToKey<Key>(op.key)).status();
+    return map_.Put(ToKey<Key>(op.key), ToBytes(op.value));
   }
 
   eve::Domain domain_;
@@ -234,7 +256,7 @@ class EveSession final : public Session {
   std::optional<eve::Snapshot> snapshot_;
   std::optional<typename BenchMap::Reader>
       reader_;  // after what it is bound to
-  std::array<eve::Arg<std::string>, kMultiGetMax> keys_;
+  std::array<eve::Arg<Key>, kMultiGetMax> keys_;
   std::array<std::optional<BytesView>, kMultiGetMax> found_;
 };
 
@@ -257,12 +279,14 @@ class EveEngine final : public Engine {
     domain_.emplace(*std::move(domain));
     dir_ = dir;
     is_ordered_ = options.collection != "map";
+    has_int_keys_ = options.key_type == KeyType::kInt64;
     // All sessions find it created.
     return NewSession().status();
   }
 
   absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
-    return is_ordered_ ? NewSessionOn<TreeMap>() : NewSessionOn<HashMap>();
+    return has_int_keys_ ? NewSessionOf<uint64_t>()
+                         : NewSessionOf<std::string>();
   }
 
   absl::StatusOr<std::string> Pack(const std::string& /*scratch*/) override {
@@ -308,6 +332,11 @@ class EveEngine final : public Engine {
   }
 
  private:
+  template <class K>
+  absl::StatusOr<std::unique_ptr<Session>> NewSessionOf() {
+    return is_ordered_ ? NewSessionOn<TreeMap<K>>()
+                       : NewSessionOn<HashMap<K>>();
+  }
   template <class BenchMap>
   absl::StatusOr<std::unique_ptr<Session>> NewSessionOn() {
     absl::StatusOr<BenchMap> map =
@@ -319,6 +348,7 @@ class EveEngine final : public Engine {
   std::optional<eve::Domain> domain_;
   std::string dir_;
   bool is_ordered_ = true;
+  bool has_int_keys_ = false;
 };
 
 const EngineRegistration registration({

@@ -63,7 +63,10 @@ ABSL_FLAG(int32_t, churn_gb_max, 32,
           "they end early when the database takes more GiB than this, or when "
           "the file system has less than 2 left");
 ABSL_FLAG(int32_t, rest_seconds, 60, "how long overwritechurn rests");
-ABSL_FLAG(int32_t, key_size, 16, "bytes of a key");
+ABSL_FLAG(std::string, key_type, "string",
+          "what keys are: string, or int64 (8 bytes; uint64_t in eve, "
+          "MDB_INTEGERKEY in lmdb, big-endian elsewhere)");
+ABSL_FLAG(int32_t, key_size, 16, "bytes of a key, if it is a string");
 ABSL_FLAG(int32_t, value_size, 100, "bytes of a value, if all have the same");
 ABSL_FLAG(std::string, value_size_distribution_type, "fixed",
           "sizes of values: fixed (--value_size), or uniform or normal between "
@@ -168,6 +171,25 @@ absl::Status ParseValues(RunConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status ParseKeys(int64_t num, KeyShape* keys) {
+  const std::string type = absl::GetFlag(FLAGS_key_type);
+  if (type == NameOfType(KeyType::kInt64)) {
+    *keys = {.type = KeyType::kInt64, .size = kInt64KeyBytes};
+    return absl::OkStatus();
+  }
+  if (type != NameOfType(KeyType::kString)) {
+    return Invalid("--key_type must be string or int64");
+  }
+  const int64_t size = absl::GetFlag(FLAGS_key_size);
+  const auto digits = static_cast<int64_t>(absl::StrCat(num).size());
+  const int64_t size_min = std::max<int64_t>(kKeySizeMin, digits + 1);
+  if (size < size_min || size > kKeySizeMax) {
+    return Invalid("--key_size must be in [", size_min, ", ", kKeySizeMax, "]");
+  }
+  *keys = {.type = KeyType::kString, .size = static_cast<size_t>(size)};
+  return absl::OkStatus();
+}
+
 absl::Status ParseSizes(RunConfig* config) {
   const int64_t num = absl::GetFlag(FLAGS_num);
   const int64_t reads = absl::GetFlag(FLAGS_reads);
@@ -175,7 +197,6 @@ absl::Status ParseSizes(RunConfig* config) {
   const int64_t batch = absl::GetFlag(FLAGS_batch_size);
   config->threads = absl::GetFlag(FLAGS_threads);
   config->processes = absl::GetFlag(FLAGS_processes);
-  const int64_t key_size = absl::GetFlag(FLAGS_key_size);
   if (num < 1 || num > kNumMax) return Invalid("--num must be in [1, 2^40]");
   if (reads < -1 || reads == 0 || writes < -1 || writes == 0 || batch < 0) {
     return Invalid(
@@ -187,12 +208,8 @@ absl::Status ParseSizes(RunConfig* config) {
     return Invalid("--threads, --processes: not in 1..256");
   }
   config->num = static_cast<uint64_t>(num);
-  const auto digits = static_cast<int64_t>(absl::StrCat(num).size());
-  const int64_t key_min = std::max<int64_t>(kKeySizeMin, digits + 1);
-  if (key_size < key_min || key_size > kKeySizeMax) {
-    return Invalid("--key_size must be in [", key_min, ", ", kKeySizeMax, "]");
-  }
-  config->key_size = static_cast<size_t>(key_size);
+  absl::Status keys = ParseKeys(num, &config->keys);
+  if (!keys.ok()) return keys;
   config->batch_size = static_cast<uint64_t>(batch);
   if (config->batch_size > kBatchBytesMax / config->EntryBytes()) {
     return Invalid("--batch_size: a transaction would be larger than 4 GiB");
@@ -290,6 +307,12 @@ absl::Status ParseBenchmarks(RunConfig* config) {
     }
     if (workload->IsOrdered() && config->collection == "map") {
       return Invalid(name, " needs --collection=ordered");
+    }
+    if (workload->kind == OpKind::kPutOwn &&
+        config->keys.type == KeyType::kInt64) {
+      return Invalid(name,
+                     " needs --key_type=string: LMDB has no named "
+                     "databases beside one of integers");
     }
     if (workload->NeedsOneWorker() && config->Workers() != 1) {
       return Invalid(name, " needs one thread and one process");

@@ -101,6 +101,19 @@ void FormatKey(uint64_t index, bool absent, size_t size, char* key) {
   }
 }
 
+uint64_t KeyShape::IndexOf(std::string_view key) const {
+  if (type == KeyType::kInt64) return IntegerOfKey(key) / 2;
+  uint64_t index = 0;
+  for (const char digit : key) {
+    index = 10 * index + static_cast<uint64_t>(digit - '0');
+  }
+  return index;
+}
+
+std::string KeyShape::Show(uint64_t index) const {
+  return type == KeyType::kInt64 ? std::to_string(2 * index) : At(index);
+}
+
 ValueMaker::ValueMaker(const ValueShape& shape)
     : shape_(shape),
       noise_(kNoiseBytes + std::max(shape.Largest(), kLargeValueBytes)) {

@@ -11,8 +11,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "db_bench/engine_adapter.h"
 
 namespace eve::bench {
 
@@ -88,6 +91,28 @@ class ZipfRanks {
 // "%016d" does. An absent key has a letter for its last digit, so that absent
 // keys sort among the present ones and no engine can tell them by their range.
 void FormatKey(uint64_t index, bool absent, size_t size, char* key);
+
+// The keys of a run. Those that are integers are even if they are present and
+// odd if they are absent, for the same reason.
+struct KeyShape {
+  KeyType type = KeyType::kString;
+  size_t size = 16;
+
+  // Writes `size` bytes.
+  void Format(uint64_t index, bool absent, char* key) const {
+    if (type == KeyType::kString) return FormatKey(index, absent, size, key);
+    KeyOfInteger(2 * index + (absent ? 1 : 0), key);
+  }
+  std::string At(uint64_t index) const {
+    std::string key(size, '\0');
+    Format(index, /*absent=*/false, key.data());
+    return key;
+  }
+  // Of a present key. REQUIRES: `size` bytes.
+  uint64_t IndexOf(std::string_view key) const;
+  // For messages.
+  std::string Show(uint64_t index) const;
+};
 
 enum class SizeDistribution { kFixed, kUniform, kNormal };
 

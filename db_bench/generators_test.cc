@@ -20,6 +20,33 @@ std::string MakeValue(const ValueMaker& maker, uint64_t index,
   return value;
 }
 
+// Absent keys are among the present ones, as bytes: whatever reads them in
+// their order has 0, 0 absent, 1, 1 absent and so on.
+TEST(GeneratorsTest, IntegerKeysAreInOrderAndTellTheirIndex) {
+  const KeyShape shape{.type = KeyType::kInt64, .size = kInt64KeyBytes};
+  std::string last;
+  for (uint64_t index = 0; index < 70'000; ++index) {
+    const std::string present = shape.At(index);
+    std::string absent(shape.size, '\0');
+    shape.Format(index, /*absent=*/true, absent.data());
+    ASSERT_EQ(present.size(), 8u);
+    ASSERT_LT(last, present);
+    ASSERT_LT(present, absent);
+    ASSERT_EQ(shape.IndexOf(present), index);
+    last = absent;
+  }
+  EXPECT_EQ(shape.At(0x123456789A),
+            std::string("\0\0\0\x24\x68\xAC\xF1\x34", 8));
+  EXPECT_EQ(shape.Show(7), "14");
+}
+
+TEST(GeneratorsTest, StringKeysTellTheirIndex) {
+  const KeyShape shape{.type = KeyType::kString, .size = 9};
+  EXPECT_EQ(shape.At(1234), "000001234");
+  EXPECT_EQ(shape.IndexOf("000001234"), 1234u);
+  EXPECT_EQ(shape.Show(1234), "000001234");
+}
+
 TEST(GeneratorsTest, APermutationMeetsEveryNumberOnce) {
   for (const uint64_t size : {1u, 2u, 3u, 1000u, 4096u}) {
     const Permutation permutation(size, /*seed=*/7);

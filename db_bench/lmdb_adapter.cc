@@ -33,9 +33,36 @@ MDB_val ToVal(std::string_view bytes) {
   return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
 }
 
+// A key as LMDB takes it and gives it back. With MDB_INTEGERKEY it is a number
+// as it lies in memory.
+class LmdbKey {
+ public:
+  explicit LmdbKey(KeyType type) : is_integer_(type == KeyType::kInt64) {}
+
+  // Valid until the next call.
+  MDB_val ToLmdb(std::string_view key) {
+    if (!is_integer_) return ToVal(key);
+    number_ = IntegerOfKey(key);
+    return MDB_val{sizeof(number_), &number_};
+  }
+  std::string_view FromLmdb(const MDB_val& key) {
+    const auto* bytes = static_cast<const char*>(key.mv_data);
+    if (!is_integer_) return {bytes, key.mv_size};
+    uint64_t number;
+    std::memcpy(&number, bytes, sizeof(number));
+    KeyOfInteger(number, bytes_);
+    return {bytes_, kInt64KeyBytes};
+  }
+
+ private:
+  const bool is_integer_;
+  uint64_t number_ = 0;
+  char bytes_[kInt64KeyBytes];
+};
+
 class LmdbCursor final : public Cursor {
  public:
-  LmdbCursor(MDB_txn* txn, MDB_dbi dbi) {
+  LmdbCursor(MDB_txn* txn, MDB_dbi dbi, KeyType type) : shown_(type) {
     const int code = mdb_cursor_open(txn, dbi, &cursor_);
     if (code != MDB_SUCCESS) {
       Fatal(LmdbError("mdb_cursor_open", code).ToString());
@@ -46,7 +73,7 @@ class LmdbCursor final : public Cursor {
   bool First(Entry* entry) override { return Move(MDB_FIRST, entry); }
   bool Last(Entry* entry) override { return Move(MDB_LAST, entry); }
   bool Seek(std::string_view wanted, Entry* entry) override {
-    key_ = ToVal(wanted);
+    key_ = shown_.ToLmdb(wanted);
     return Move(MDB_SET_RANGE, entry);
   }
   bool Next(Entry* entry) override { return Move(MDB_NEXT, entry); }
@@ -60,18 +87,20 @@ class LmdbCursor final : public Cursor {
     if (code != MDB_SUCCESS) {
       Fatal(LmdbError("mdb_cursor_get", code).ToString());
     }
-    entry->key = {static_cast<const char*>(key_.mv_data), key_.mv_size};
+    entry->key = shown_.FromLmdb(key_);
     entry->value = {static_cast<const char*>(value.mv_data), value.mv_size};
     return true;
   }
 
   MDB_cursor* cursor_ = nullptr;
   MDB_val key_;
+  LmdbKey shown_;
 };
 
 class LmdbSession final : public Session {
  public:
-  LmdbSession(MDB_env* env, MDB_dbi dbi) : env_(env), dbi_(dbi) {}
+  LmdbSession(MDB_env* env, MDB_dbi dbi, KeyType key_type)
+      : env_(env), dbi_(dbi), key_type_(key_type), key_(key_type) {}
   ~LmdbSession() override {
     if (read_txn_ != nullptr) mdb_txn_abort(read_txn_);
     if (old_txn_ != nullptr) mdb_txn_abort(old_txn_);
@@ -100,7 +129,7 @@ class LmdbSession final : public Session {
   }
 
   std::unique_ptr<Cursor> NewCursor() override {
-    return std::make_unique<LmdbCursor>(read_txn_, dbi_);
+    return std::make_unique<LmdbCursor>(read_txn_, dbi_, key_type_);
   }
 
   void KeepOldSnapshot() override {
@@ -109,8 +138,8 @@ class LmdbSession final : public Session {
     is_reading_ = false;
   }
   uint64_t CountDiff() override {
-    LmdbCursor before(old_txn_, dbi_);
-    LmdbCursor after(read_txn_, dbi_);
+    LmdbCursor before(old_txn_, dbi_, key_type_);
+    LmdbCursor after(read_txn_, dbi_, key_type_);
     return CountDifferences(before, after);
   }
 
@@ -129,7 +158,7 @@ class LmdbSession final : public Session {
   absl::Status Put(MDB_txn* txn, absl::Span<const WriteOp> ops,
                    unsigned flags) {
     for (const WriteOp& op : ops) {
-      MDB_val key = ToVal(op.key);
+      MDB_val key = key_.ToLmdb(op.key);
       MDB_val value = ToVal(op.value);
       int code = op.erase ? mdb_del(txn, dbi_, &key, nullptr)
                           : mdb_put(txn, dbi_, &key, &value, flags);
@@ -145,7 +174,7 @@ class LmdbSession final : public Session {
     MDB_txn* txn = nullptr;
     int code = mdb_txn_begin(env_, nullptr, 0, &txn);
     if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
-    MDB_val key = ToVal(counter);
+    MDB_val key = key_.ToLmdb(counter);
     MDB_val value;
     uint64_t count = 0;
     code = mdb_get(txn, dbi_, &key, &value);
@@ -191,7 +220,7 @@ class LmdbSession final : public Session {
   }
 
   bool Get(std::string_view wanted, std::string_view* value) override {
-    MDB_val key = ToVal(wanted);
+    MDB_val key = key_.ToLmdb(wanted);
     MDB_val found;
     const int code = mdb_get(read_txn_, dbi_, &key, &found);
     if (code == MDB_NOTFOUND) return false;
@@ -211,6 +240,8 @@ class LmdbSession final : public Session {
  private:
   MDB_env* const env_;
   MDB_dbi dbi_;
+  const KeyType key_type_;
+  LmdbKey key_;
   MDB_txn* read_txn_ = nullptr;
   bool is_reading_ = false;  // it is not reset
   MDB_txn* old_txn_ = nullptr;
@@ -250,11 +281,12 @@ class LmdbEngine final : public Engine {
         }
       });
     }
+    key_type_ = options.key_type;
     return OpenDatabase();
   }
 
   absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
-    return std::make_unique<LmdbSession>(env_, dbi_);
+    return std::make_unique<LmdbSession>(env_, dbi_, key_type_);
   }
 
   // LMDB cannot shrink a file that is open, only write a small copy of it.
@@ -299,7 +331,8 @@ class LmdbEngine final : public Engine {
     MDB_txn* txn = nullptr;
     int code = mdb_txn_begin(env_, nullptr, 0, &txn);
     if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
-    code = mdb_dbi_open(txn, nullptr, 0, &dbi_);
+    const unsigned flags = key_type_ == KeyType::kInt64 ? MDB_INTEGERKEY : 0;
+    code = mdb_dbi_open(txn, nullptr, flags, &dbi_);
     if (code != MDB_SUCCESS) {
       mdb_txn_abort(txn);
       return LmdbError("mdb_dbi_open", code);
@@ -309,6 +342,7 @@ class LmdbEngine final : public Engine {
 
   MDB_env* env_ = nullptr;
   MDB_dbi dbi_ = 0;
+  KeyType key_type_ = KeyType::kString;
   std::optional<PeriodicSync> sync_;
 };
 

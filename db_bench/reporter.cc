@@ -211,12 +211,14 @@ void Reporter::PrintJson(const Measurement& m) {
       config_.BatchOf(*m.workload));
   absl::StrAppendFormat(
       &line,
-      ",\"key_size\":%d,\"value_size\":%d,\"durability\":\"%s\","
+      ",\"key_type\":\"%s\",\"key_size\":%d,\"value_size\":%d,\"durability\":"
+      "\"%s\","
       "\"distribution\":\"%s\",\"operations\":%d,\"bytes\":%d,"
       "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f",
-      config_.key_size, config_.ValueBytesOf(m.phase),
-      NameOf(config_.DurabilityOf(*m.workload)), config_.distribution_name,
-      m.operations, m.bytes, m.seconds, m.MicrosPerOp(), m.OpsPerSecond());
+      NameOfType(config_.keys.type), config_.keys.size,
+      config_.ValueBytesOf(m.phase), NameOf(config_.DurabilityOf(*m.workload)),
+      config_.distribution_name, m.operations, m.bytes, m.seconds,
+      m.MicrosPerOp(), m.OpsPerSecond());
   const LatencyHistogram& h = m.latencies;
   absl::StrAppendFormat(
       &line,

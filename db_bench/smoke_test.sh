@@ -130,6 +130,24 @@ lines $((count * 3 + sorted * 10)) "$result"
 run 0 --benchmarks=$ordered --key_size=8 --value_size=8 --db="$work/short"
 lines $((count * 3 + sorted * 10)) "$result"
 lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+# Keys that are integers: each engine has them in its own way, and all find the
+# same in the same order.
+run 0 --benchmarks=bulkload,$ordered,$all --key_type=int64 --value_size=8 \
+  --json="$json" --db="$work/ints"
+lines $((count * 17 + sorted * 10 + $(but leveldb tkrzw))) "$result"
+lines $((count * 1)) '^readmissing .*\(0 of 2000 found\)$'
+lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
+lines $sorted '^prefixscan .*\(4 of 4 found\)$'
+lines $sorted '^rangecount .*\(500 of 500 found\)$'
+lines 1 '^Keys: +8 bytes each \(integers: '
+for name in ${engines//,/ }; do
+  [ "$(field readrandom "$name" key_type)" = int64 ] || fail "key_type of $name"
+  [ "$(field readrandom "$name" key_size)" = 8 ] || fail "key_size of $name"
+done
+run 0 --benchmarks=$all --key_type=int64 --collection=map --db="$work/ints"
+lines $((count * 14)) "$result"
+
 run 0 --benchmarks=$all --collection=map --db="$work/map"
 lines $((count * 14)) "$result"
 
@@ -441,6 +459,8 @@ run 2 --read_random_exp_range=-1
 run 2 --value_size_distribution_type=nosuch
 run 2 --value_size_min=200 --value_size_max=100
 run 2 --value_size=7
+run 2 --key_type=nosuch
+run 2 --benchmarks=fillseq,multiprocwriteown --key_type=int64
 run 2 --compression_ratio=0
 run 2 --compression_type=nosuch
 run 2 --duration=-1

@@ -55,15 +55,15 @@ void AddRatio(const WorkerTask& task, const std::string& name, uint64_t part,
 
 OpBuffer::OpBuffer(const WorkerTask& task, uint64_t batch)
     : task_(task),
-      keys_(batch * task.config->key_size),
+      keys_(batch * task.config->keys.size),
       value_bytes_(task.config->values.Largest()),
       values_(batch * value_bytes_),
       ops_(batch) {}
 
 std::string_view OpBuffer::SetKey(uint64_t slot, uint64_t index) {
-  const size_t size = task_.config->key_size;
+  const size_t size = task_.config->keys.size;
   char* key = &keys_[slot * size];
-  FormatKey(index, /*absent=*/false, size, key);
+  task_.config->keys.Format(index, /*absent=*/false, key);
   return {key, size};
 }
 
@@ -140,10 +140,10 @@ absl::StatusOr<uint64_t> VerifyChurn(const WorkerTask& task, Session& session,
   absl::Status status = session.TakeSnapshot();
   if (!status.ok()) return status;
   uint64_t found = 0;
-  std::string key(config.key_size, '0');
+  std::string key(config.keys.size, '0');
   std::string wanted;
   for (uint64_t index = 0; index < config.num; ++index) {
-    FormatKey(index, /*absent=*/false, key.size(), key.data());
+    config.keys.Format(index, /*absent=*/false, key.data());
     std::string_view value;
     const bool is_there = session.Get(key, &value);
     found += is_there ? 1 : 0;
@@ -154,8 +154,9 @@ absl::StatusOr<uint64_t> VerifyChurn(const WorkerTask& task, Session& session,
       task.values->Make(index, generations[index], wanted.data());
       if (is_there && value == wanted) continue;
     }
-    return absl::DataLossError(absl::StrCat(
-        "key ", key, is_there ? " has a wrong value" : " is gone"));
+    return absl::DataLossError(
+        absl::StrCat("key ", config.keys.Show(index),
+                     is_there ? " has a wrong value" : " is gone"));
   }
   session.DropSnapshot();
   return found;
@@ -163,10 +164,10 @@ absl::StatusOr<uint64_t> VerifyChurn(const WorkerTask& task, Session& session,
 
 uint64_t HashContent(const WorkerTask& task, Session& session) {
   const RunConfig& config = *task.config;
-  std::string key(config.key_size, '0');
+  std::string key(config.keys.size, '0');
   uint64_t hash = 0;
   for (uint64_t index = 0; index < config.num; ++index) {
-    FormatKey(index, /*absent=*/false, key.size(), key.data());
+    config.keys.Format(index, /*absent=*/false, key.data());
     std::string_view value;
     const bool is_there = session.Get(key, &value);
     const uint64_t content =

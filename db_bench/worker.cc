@@ -69,7 +69,7 @@ absl::Status RunReads(const WorkerTask& task) {
   const bool absent = task.workload->absent;
   const bool renew = task.workload->kind == OpKind::kGetWhileWriting;
   KeySource keys(task);
-  std::vector<char> key(config.key_size);
+  std::vector<char> key(config.keys.size);
   const std::string_view wanted(key.data(), key.size());
   int left = kSnapshotReads;
   for (OpLoop loop(task, config.reads); loop.Next(); loop.Lap()) {
@@ -79,7 +79,7 @@ absl::Status RunReads(const WorkerTask& task) {
       left = kSnapshotReads - 1;
     }
     const uint64_t index = keys.Index(loop.begin());
-    FormatKey(index, absent, config.key_size, key.data());
+    config.keys.Format(index, absent, key.data());
     std::string_view value;
     if (task.session->Get(wanted, &value)) CountFound(task, index, value);
   }
@@ -88,7 +88,7 @@ absl::Status RunReads(const WorkerTask& task) {
 
 absl::Status RunMultiReads(const WorkerTask& task) {
   const RunConfig& config = *task.config;
-  const size_t size = config.key_size;
+  const size_t size = config.keys.size;
   const uint64_t group = config.BatchOf(*task.workload);
   KeySource keys(task);
   std::vector<char> bytes(group * size);
@@ -99,7 +99,7 @@ absl::Status RunMultiReads(const WorkerTask& task) {
     const uint64_t count = loop.count();
     for (uint64_t i = 0; i < count; ++i) {
       indexes[i] = keys.Index(loop.begin() + i);
-      FormatKey(indexes[i], /*absent=*/false, size, &bytes[i * size]);
+      config.keys.Format(indexes[i], /*absent=*/false, &bytes[i * size]);
       wanted[i] = {&bytes[i * size], size};
     }
     task.session->MultiGet(absl::MakeConstSpan(wanted.data(), count),
@@ -113,7 +113,7 @@ absl::Status RunMultiReads(const WorkerTask& task) {
 
 std::string CounterKey(const RunConfig& config) {
   std::string key = kCounterName;
-  key.resize(config.key_size, '~');
+  key.resize(config.keys.size, '~');
   return key;
 }
 
@@ -123,7 +123,7 @@ absl::Status RunIncrements(const WorkerTask& task) {
   for (OpLoop loop(task, config.writes); loop.Next(); loop.Lap()) {
     absl::Status status = task.session->Increment(key);
     if (!status.ok()) return status;
-    task.result->bytes += config.key_size + sizeof(uint64_t);
+    task.result->bytes += config.keys.size + sizeof(uint64_t);
   }
   return absl::OkStatus();
 }
@@ -179,10 +179,10 @@ absl::Status WarmUp(const WorkerTask& task) {
   const RunConfig& config = *task.config;
   const Share share =
       ShareOf(config.num, task.worker % config.threads, config.threads);
-  std::vector<char> key(config.key_size);
+  std::vector<char> key(config.keys.size);
   std::string_view value;
   for (uint64_t i = share.begin; i < share.end; i += kWarmUpStride) {
-    FormatKey(i, /*absent=*/false, key.size(), key.data());
+    config.keys.Format(i, /*absent=*/false, key.data());
     task.session->Get({key.data(), key.size()}, &value);
   }
   if (mixed) {

@@ -157,7 +157,7 @@ class Reader {
   explicit Reader(const WorkerTask& task)
       : task_(task),
         random_(StreamSeed(task) + 1),
-        key_(task.config->key_size, '0') {}
+        key_(task.config->keys.size, '0') {}
 
   absl::Status ReadOne() {
     if (left_ == 0) {
@@ -167,11 +167,12 @@ class Reader {
     }
     --left_;
     const uint64_t index = random_.Uniform(task_.config->num);
-    FormatKey(index, /*absent=*/false, key_.size(), key_.data());
+    task_.config->keys.Format(index, /*absent=*/false, key_.data());
     std::string_view value;
     if (!task_.session->Get(key_, &value) ||
         !task_.values->Verify(index, value)) {
-      return absl::DataLossError(absl::StrCat("key ", key_, " is wrong"));
+      return absl::DataLossError(
+          absl::StrCat("key ", task_.config->keys.Show(index), " is wrong"));
     }
     return absl::OkStatus();
   }

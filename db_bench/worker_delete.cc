@@ -59,7 +59,7 @@ absl::Status DeleteVictims(const WorkerTask& task, const Victims& victims) {
       },
       [&] { stopwatch.Lap(); });
   task.result->operations = victims.count();
-  task.result->bytes = victims.count() * task.config->key_size;
+  task.result->bytes = victims.count() * task.config->keys.size;
   return status;
 }
 
@@ -67,10 +67,10 @@ absl::Status VerifyDeleted(const WorkerTask& task, const Victims& victims) {
   const RunConfig& config = *task.config;
   absl::Status status = task.session->TakeSnapshot();
   if (!status.ok()) return status;
-  std::string key(config.key_size, '0');
+  std::string key(config.keys.size, '0');
   for (uint64_t position = 0; position < config.num; ++position) {
     const uint64_t index = victims.KeyAt(position);
-    FormatKey(index, /*absent=*/false, key.size(), key.data());
+    config.keys.Format(index, /*absent=*/false, key.data());
     std::string_view value;
     const bool is_there = task.session->Get(key, &value);
     const bool is_wanted = position >= victims.count();
@@ -79,7 +79,7 @@ absl::Status VerifyDeleted(const WorkerTask& task, const Victims& victims) {
       continue;
     }
     if (!is_there && !is_wanted) continue;
-    return absl::DataLossError(absl::StrCat("key ", key,
+    return absl::DataLossError(absl::StrCat("key ", config.keys.Show(index),
                                             !is_wanted
                                                 ? " was deleted and is there"
                                             : is_there ? " has a wrong value"

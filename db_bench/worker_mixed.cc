@@ -13,12 +13,12 @@ namespace {
 class NewestReader {
  public:
   explicit NewestReader(const WorkerTask& task)
-      : task_(task), key_(task.config->key_size) {}
+      : task_(task), key_(task.config->keys.size) {}
 
   absl::Status Read(uint64_t index) {
     absl::Status status = task_.session->SeeNewest();
     if (!status.ok()) return status;
-    FormatKey(index, /*absent=*/false, key_.size(), key_.data());
+    task_.config->keys.Format(index, /*absent=*/false, key_.data());
     std::string_view value;
     if (task_.session->Get({key_.data(), key_.size()}, &value)) {
       CountFound(task_, index, value);

@@ -17,14 +17,6 @@ constexpr uint64_t kStepsPerLap = 1000;
 // which one it is costs as much as several steps.
 constexpr uint64_t kVerifyStride = 16;
 
-uint64_t IndexOf(std::string_view key) {
-  uint64_t index = 0;
-  for (const char digit : key) {
-    index = 10 * index + static_cast<uint64_t>(digit - '0');
-  }
-  return index;
-}
-
 // Sees the entries that a scan passes.
 class EntryChecker {
  public:
@@ -32,7 +24,7 @@ class EntryChecker {
 
   // Whether it can be one of the workload's.
   bool See(const Entry& entry) {
-    if (entry.key.size() != task_.config->key_size ||
+    if (entry.key.size() != task_.config->keys.size ||
         !task_.values->CanHaveSize(entry.value.size())) {
       return false;
     }
@@ -43,7 +35,8 @@ class EntryChecker {
     task_.result->touched ^= first ^ last;
     task_.result->bytes += entry.key.size() + entry.value.size();
     if (seen_++ % kVerifyStride == 0 &&
-        !task_.values->Verify(IndexOf(entry.key), entry.value)) {
+        !task_.values->Verify(task_.config->keys.IndexOf(entry.key),
+                              entry.value)) {
       ++task_.result->verify_failures;
     }
     return true;
@@ -53,12 +46,6 @@ class EntryChecker {
   const WorkerTask& task_;
   uint64_t seen_ = 0;
 };
-
-std::string KeyAt(const RunConfig& config, uint64_t index) {
-  std::string key(config.key_size, '0');
-  FormatKey(index, /*absent=*/false, key.size(), key.data());
-  return key;
-}
 
 absl::Status RunScan(const WorkerTask& task) {
   const RunConfig& config = *task.config;
@@ -71,9 +58,10 @@ absl::Status RunScan(const WorkerTask& task) {
   EntryChecker checker(task);
   Entry entry;
   // Not everybody starts at the end.
-  bool on = share.begin == 0
-                ? begin(&entry)
-                : cursor->Seek(KeyAt(config, share.begin % config.num), &entry);
+  bool on =
+      share.begin == 0
+          ? begin(&entry)
+          : cursor->Seek(config.keys.At(share.begin % config.num), &entry);
   Stopwatch watch(task);
   for (uint64_t i = share.begin; i < share.end; ++i) {
     if (!on && !begin(&entry)) break;
@@ -93,7 +81,7 @@ absl::Status RunSeeks(const WorkerTask& task) {
   const bool renew = task.workload->HasWriter();
   KeySource keys(task);
   EntryChecker checker(task);
-  std::vector<char> key(config.key_size);
+  std::vector<char> key(config.keys.size);
   const std::string_view wanted(key.data(), key.size());
   std::unique_ptr<Cursor> cursor = task.session->NewCursor();
   int left = kSnapshotReads;
@@ -106,8 +94,7 @@ absl::Status RunSeeks(const WorkerTask& task) {
       cursor = task.session->NewCursor();
       left = kSnapshotReads - 1;
     }
-    FormatKey(keys.Index(loop.begin()), /*absent=*/false, config.key_size,
-              key.data());
+    config.keys.Format(keys.Index(loop.begin()), /*absent=*/false, key.data());
     Entry entry;
     bool on = cursor->Seek(wanted, &entry);
     const bool found = on && entry.key == wanted;
@@ -121,7 +108,10 @@ absl::Status RunSeeks(const WorkerTask& task) {
 }
 
 absl::Status RunPrefixScans(const WorkerTask& task) {
+  static_assert(kPrefixEntries == 100);
   const RunConfig& config = *task.config;
+  // Of integers, a hundred in a row.
+  const bool has_prefixes = config.keys.type == KeyType::kString;
   KeySource keys(task);
   EntryChecker checker(task);
   const std::unique_ptr<Cursor> cursor = task.session->NewCursor();
@@ -129,12 +119,15 @@ absl::Status RunPrefixScans(const WorkerTask& task) {
        loop.Lap()) {
     const uint64_t first =
         keys.Index(loop.begin()) / kPrefixEntries * kPrefixEntries;
-    std::string prefix = KeyAt(config, first);
-    prefix.resize(prefix.size() - 2);  // kPrefixEntries is 100
+    std::string prefix = config.keys.At(first);
+    if (has_prefixes) prefix.resize(prefix.size() - 2);  // 100 have it
+    const std::string end = config.keys.At(first + kPrefixEntries);
+    const auto is_within = [&](std::string_view key) {
+      return has_prefixes ? key.substr(0, prefix.size()) == prefix : key < end;
+    };
     Entry entry;
     uint64_t entries = 0;
-    for (bool on = cursor->Seek(prefix, &entry);
-         on && entry.key.substr(0, prefix.size()) == prefix;
+    for (bool on = cursor->Seek(prefix, &entry); on && is_within(entry.key);
          on = cursor->Next(&entry)) {
       entries += checker.See(entry);
     }
@@ -153,7 +146,7 @@ absl::Status RunRangeCounts(const WorkerTask& task) {
     const uint64_t from = keys.Index(loop.begin());
     const uint64_t to = std::min(config.num, from + width);
     const uint64_t count =
-        task.session->CountRange(KeyAt(config, from), KeyAt(config, to));
+        task.session->CountRange(config.keys.At(from), config.keys.At(to));
     task.result->found += count == to - from;
   }
   return absl::OkStatus();
@@ -191,7 +184,7 @@ absl::Status PrepareDiff(const WorkerTask& task) {
   std::vector<char> value(config.values.Largest());
   for (const uint64_t index : DiffIndexes(task)) {
     task.values->Make(index, generation, value.data());
-    const std::string key = KeyAt(config, index);
+    const std::string key = config.keys.At(index);
     const size_t size = task.values->SizeOf(index, generation);
     const WriteOp op{key, {value.data(), size}};
     status = task.session->WriteBatch(absl::MakeConstSpan(&op, 1));

@@ -137,7 +137,7 @@ uint64_t KeySource::DrawSkewed() {
 
 WriteBuffer::WriteBuffer(const WorkerTask& task, uint64_t batch)
     : task_(task),
-      key_size_(task.config->key_size),
+      key_size_(task.config->keys.size),
       generation_(GenerationOf(task)),
       erase_(task.workload->kind == OpKind::kDelete),
       keys_(batch * key_size_),
@@ -168,7 +168,7 @@ absl::Span<const WriteOp> WriteBuffer::Finish() {
   char* value = values_.data();
   for (size_t i = 0; i < count; ++i) {
     char* key = &keys_[i * key_size_];
-    FormatKey(indexes_[i], /*absent=*/false, key_size_, key);
+    task_.config->keys.Format(indexes_[i], /*absent=*/false, key);
     ops_[i] = {.key = {key, key_size_}, .value = {}, .erase = erase_};
     if (erase_) continue;
     task_.values->Make(indexes_[i], generation_, value);

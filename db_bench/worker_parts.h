@@ -190,7 +190,7 @@ inline void CountFound(const WorkerTask& task, uint64_t index,
                        std::string_view value) {
   WorkerResult& result = *task.result;
   ++result.found;
-  result.bytes += task.config->key_size + value.size();
+  result.bytes += task.config->keys.size + value.size();
   if (!task.values->Verify(index, value)) ++result.verify_failures;
 }
 

@@ -82,6 +82,7 @@ class WorkerProcess final : private Reopener {
     EngineOptions options;
     options.durability = durability_;
     options.collection = config_.collection;
+    options.key_type = config_.keys.type;
     options.compress = config_.compress;
     options.entries = config_.num;
     options.sessions_max = config_.Workers() + 1;

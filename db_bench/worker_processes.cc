@@ -22,7 +22,7 @@ struct Stamp {
 
 std::string WatchedKey(const RunConfig& config) {
   std::string key = kWatchedName;
-  key.resize(config.key_size, '~');
+  key.resize(config.keys.size, '~');
   return key;
 }
 

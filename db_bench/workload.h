@@ -164,7 +164,7 @@ struct RunConfig {
   uint64_t write_bytes_per_second = 0;  // of all workers; 0: no limit
   uint64_t read_percent = 90;           // of readrandomwriterandom
   uint64_t seed = 0;
-  size_t key_size = 16;
+  KeyShape keys;
   ValueShape values;
   KeyDistribution distribution = KeyDistribution::kUniform;
   double exp_range = 0;  // 0: as `distribution`
@@ -201,7 +201,7 @@ struct RunConfig {
   // that the fill before it wrote; their average.
   size_t ValueBytesOf(int phase) const;
   // An estimate.
-  uint64_t EntryBytes() const { return key_size + values.Average(); }
+  uint64_t EntryBytes() const { return keys.size + values.Average(); }
 };
 
 inline constexpr int kSnapshotReads = 100;  // readwhilewriting: reads of each
