@@ -95,6 +95,9 @@ template <class T>
 using Arg = typename Codec<T>::Arg;
 template <class T>
 using View = typename Codec<T>::View;
+// What a span of arguments is made of.
+template <class T>
+using PlainArg = std::remove_cvref_t<Arg<T>>;
 
 namespace codec_internal {
 

@@ -32,6 +32,26 @@
 
 namespace eve::internal {
 
+// Looks keys up, some at a time with their cache misses overlapped, and tells
+// each(index in `keys`, what was found).
+template <class K, class Each>
+void FindEach(const MapView& view, absl::Span<const PlainArg<K>> keys,
+              Each each) {
+  constexpr size_t kGroup = 16;
+  Scratch scratch[kGroup];
+  Bytes encoded[kGroup];
+  std::optional<Bytes> found[kGroup];
+  for (size_t done = 0; done < keys.size(); done += kGroup) {
+    const size_t n = std::min(kGroup, keys.size() - done);
+    for (size_t i = 0; i < n; ++i) {
+      encoded[i] = Codec<K>::Encode(keys[done + i], scratch[i]);
+    }
+    MultiFindInMap(view, absl::MakeConstSpan(encoded, n),
+                   absl::MakeSpan(found, n));
+    for (size_t i = 0; i < n; ++i) each(done + i, found[i]);
+  }
+}
+
 // A collection as one snapshot shows it. Copyable; valid while that is.
 template <class K, class V>
 class KeyValueReader {
@@ -60,35 +80,19 @@ class KeyValueReader {
 
   // Many lookups at once, their cache misses overlapped: several times as
   // fast per key as Find. REQUIRES: out.size() == keys.size().
-  void MultiGet(absl::Span<const Arg<K>> keys,
+  void MultiGet(absl::Span<const PlainArg<K>> keys,
                 absl::Span<std::optional<View<V>>> out) const {
     if constexpr (std::is_same_v<Arg<K>, Bytes> &&
                   std::is_same_v<View<V>, Bytes>) {
       MultiFindInMap(view_, keys, out);
       return;
     }
-    constexpr size_t kGroup = 16;
-    Scratch scratch[kGroup];
-    Bytes encoded[kGroup];
-    std::optional<Bytes> found[kGroup];
-    for (size_t done = 0; done < keys.size(); done += kGroup) {
-      const size_t n = std::min(kGroup, keys.size() - done);
-      for (size_t i = 0; i < n; ++i) {
-        encoded[i] = Codec<K>::Encode(keys[done + i], scratch[i]);
-      }
-      MultiFindInMap(view_, absl::MakeConstSpan(encoded, n),
-                     absl::MakeSpan(found, n));
-      for (size_t i = 0; i < n; ++i) {
-        if (found[i].has_value()) {
-          out[done + i] = DecodeFound(*found[i]);
-        } else {
-          out[done + i] = std::nullopt;
-        }
-      }
-    }
+    FindEach<K>(view_, keys, [&](size_t i, const std::optional<Bytes>& found) {
+      out[i] = found.has_value() ? DecodeFound(*found) : std::nullopt;
+    });
   }
   std::vector<std::optional<View<V>>> MultiGet(
-      absl::Span<const Arg<K>> keys) const {
+      absl::Span<const PlainArg<K>> keys) const {
     std::vector<std::optional<View<V>>> out(keys.size());
     MultiGet(keys, absl::MakeSpan(out));
     return out;
