@@ -187,6 +187,16 @@ absl::Status GetOne(const CollectionRef& ref, Bytes key,
   return absl::OkStatus();
 }
 
+absl::Status ReadOne(const CollectionRef& ref,
+                     absl::FunctionRef<void(const MapView&)> fn) {
+  Core& core = ref.domain->core();
+  EVE_RETURN_IF_ERROR(core.CheckUsable());
+  SnapshotImpl snapshot(nullptr, &core);
+  EVE_RETURN_IF_ERROR(snapshot.Take());
+  fn(ViewAt(core, snapshot.record(), ref, &snapshot));
+  return snapshot.status();
+}
+
 absl::Status SwapOne(const CollectionRef& ref,
                      absl::FunctionRef<absl::Status(Transaction&)> fn) {
   return ref.domain

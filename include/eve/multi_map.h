@@ -11,10 +11,12 @@
 // Lifetime:   keys and values out of a scan die with its next step.
 // Errors:     as OrderedMap. kInvalidArgument: key and value above 64 KiB.
 // Cost:       as OrderedMap, for the number of pairs: counting the values of a
-//             key is O(log n), however many there are.
+//             key is O(log n), however many there are, and so is the step to
+//             the next key, NextKey() of a cursor.
 #ifndef EVE_MULTI_MAP_H_
 #define EVE_MULTI_MAP_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,103 +29,94 @@
 #include "eve/codec.h"
 #include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
-#include "eve/internal/ordered.h"
+#include "eve/internal/ordered_access.h"
+#include "eve/internal/pairs.h"
+#include "eve/internal/scan.h"
 
 namespace eve {
 
 namespace internal {
 
-// A stored pair is the key as the member of a tuple, so that no key is the
-// beginning of another, and the bytes of the value.
-template <class K>
-void JoinKey(Arg<K> key, Scratch& pair) {
-  pair.Clear();
-  codec_internal::AppendMember(key, pair);
-}
-
-template <class K, class V>
-Bytes JoinPair(Arg<K> key, Arg<V> value, Scratch& pair) {
-  JoinKey<K>(key, pair);
-  Scratch scratch;
-  const Bytes bytes = Codec<V>::Encode(value, scratch);
-  pair.Append(bytes.data(), bytes.size());
-  return pair.bytes();
-}
-
-template <class K, class V>
-struct MultiMapDecoder {
-  struct Entry {
-    K key;  // decoded, and so a copy
-    View<V> value;
-  };
-  Entry Decode(const CursorHead& cursor) const {
-    Entry entry{K(), View<V>()};
-    Bytes rest = cursor.key;
-    if (codec_internal::TakeMember(rest, &entry.key)) {
-      entry.value = DecodeUnder<V>(cursor, rest);
-    } else if (cursor.valid) {
-      NoteUndecodable(cursor);
-    }
-    return entry;
-  }
-};
-
-// Of the pairs of one key, whose bytes are as many in each.
-template <class V>
-struct ValueDecoder {
-  using Entry = View<V>;
-  size_t key_bytes = 0;
-  Entry Decode(const CursorHead& cursor) const {
-    if (cursor.key.size() < key_bytes) return Entry();
-    return DecodeUnder<V>(cursor, Bytes(cursor.key.data() + key_bytes,
-                                        cursor.key.size() - key_bytes));
-  }
-};
-
 // What readers and writers have in common.
 template <class K, class V, class Source>
 class MultiMapView {
  public:
-  using Entry = typename MultiMapDecoder<K, V>::Entry;
-  using Scan = internal::Scan<Source, MultiMapDecoder<K, V>>;
+  using Entry = typename PairDecoder<K, V>::Entry;
+  using Cursor = PairCursor<K, V>;
+  using Scan = internal::Scan<Source, PairDecoder<K, V>>;
   using ValueScan = internal::Scan<Source, ValueDecoder<V>>;
 
   explicit MultiMapView(const Source& source) : source_(source) {}
 
-  // All pairs, and those of keys >= from and < to.
+  // All pairs; those of keys >= from and < to; of keys that begin with the
+  // given bytes or, of tuples, with the given members.
   Scan All() const { return Scan(source_, Bounds()); }
   Scan Keys(Arg<K> from, Arg<K> to) const {
+    return Scan(source_, Between(from, to));
+  }
+  Scan From(Arg<K> from) const {
     Scratch scratch;
     Bounds bounds;
-    JoinKey<K>(from, scratch);
-    bounds.From(scratch.bytes());
-    JoinKey<K>(to, scratch);
-    bounds.To(scratch.bytes());
+    bounds.From(JoinKey<K>(from, scratch));
     return Scan(source_, std::move(bounds));
+  }
+  Scan Until(Arg<K> to) const {
+    Scratch scratch;
+    Bounds bounds;
+    bounds.To(JoinKey<K>(to, scratch));
+    return Scan(source_, std::move(bounds));
+  }
+  template <class... Leading>
+  Scan Prefix(const Leading&... leading) const {
+    return Scan(source_, KeyPrefixBounds<K>(leading...));
   }
   // The values of a key, and those >= from and < to.
   ValueScan Values(Arg<K> key) const {
-    Scratch scratch;
-    JoinKey<K>(key, scratch);
-    Bounds bounds;
-    bounds.Prefix(scratch.bytes());
-    return ValueScan(source_, std::move(bounds), {scratch.bytes().size()});
+    Bounds bounds = KeyBounds<K>(key);
+    const size_t key_bytes = bounds.from().size();
+    return ValueScan(source_, std::move(bounds), {key_bytes});
   }
   ValueScan Range(Arg<K> key, Arg<V> from, Arg<V> to) const {
     Scratch scratch;
     Bounds bounds;
     bounds.From(JoinPair<K, V>(key, from, scratch));
     bounds.To(JoinPair<K, V>(key, to, scratch));
-    JoinKey<K>(key, scratch);
-    return ValueScan(source_, std::move(bounds), {scratch.bytes().size()});
+    const size_t key_bytes = JoinKey<K>(key, scratch).size();
+    return ValueScan(source_, std::move(bounds), {key_bytes});
   }
-  // How many values a key has.
+  // Stands nowhere.
+  Cursor NewCursor() const { return Cursor(internal::NewCursor(source_)); }
+
+  // All in O(log n). How many values a key has; how many a range has tells its
+  // Count().
   absl::StatusOr<uint64_t> Count(Arg<K> key) const {
     return Values(key).Count();
+  }
+  // How many pairs have a key below `key`; how many are below this one.
+  absl::StatusOr<uint64_t> Rank(Arg<K> key) const { return Until(key).Count(); }
+  absl::StatusOr<uint64_t> Rank(Arg<K> key, Arg<V> value) const {
+    Scratch scratch;
+    Bounds bounds;
+    bounds.To(JoinPair<K, V>(key, value, scratch));
+    return Scan(source_, std::move(bounds)).Count();
+  }
+  // The pair before which there are `index` others, copied out.
+  std::optional<typename PairDecoder<K, V>::Owned> Nth(uint64_t index) const {
+    CursorPtr cursor = internal::NewCursor(source_);
+    SeekCursorToRank(*cursor, index);
+    if (!cursor->valid) return std::nullopt;
+    return PairDecoder<K, V>::Own(PairDecoder<K, V>().Decode(*cursor));
   }
 
  protected:
   const Source& source() const { return source_; }
+  static Bounds Between(Arg<K> from, Arg<K> to) {
+    Scratch scratch;
+    Bounds bounds;
+    bounds.From(JoinKey<K>(from, scratch));
+    bounds.To(JoinKey<K>(to, scratch));
+    return bounds;
+  }
 
  private:
   Source source_;
@@ -181,14 +174,25 @@ class MultiMapWriter : public MultiMapView<K, V, MapEditor*> {
   }
   // Removes all values of a key, and says how many there were.
   absl::StatusOr<uint64_t> RemoveAll(Arg<K> key) {
-    Scratch scratch;
-    JoinKey<K>(key, scratch);
-    Bounds bounds;
-    bounds.Prefix(scratch.bytes());
-    return EraseRangeInMap(this->source(), bounds.from(), bounds.to());
+    return EraseIn(KeyBounds<K>(key));
+  }
+  // Erases all pairs of keys >= from and < to, or of keys that begin so, as the
+  // scan Prefix(), and says how many there were. Whole subtrees go in O(1)
+  // each.
+  absl::StatusOr<uint64_t> EraseRange(Arg<K> from, Arg<K> to) {
+    return EraseIn(this->Between(from, to));
+  }
+  template <class... Leading>
+  absl::StatusOr<uint64_t> ErasePrefix(const Leading&... leading) {
+    return EraseIn(KeyPrefixBounds<K>(leading...));
   }
   absl::Status Clear() { return ClearMap(this->source()); }
   absl::StatusOr<uint64_t> size() { return SizeOfMap(this->source()); }
+
+ private:
+  absl::StatusOr<uint64_t> EraseIn(const Bounds& bounds) {
+    return EraseRangeInMap(this->source(), bounds.from(), bounds.to());
+  }
 };
 
 template <class K, class V>
@@ -205,6 +209,8 @@ class MultiMap : public internal::MultiMapHandle<K, V> {
   static constexpr std::string_view kKind = "multi_map";
   using Key = K;
   using Value = V;
+  using Entry = typename internal::PairDecoder<K, V>::Entry;
+  using Cursor = internal::PairCursor<K, V>;
   static std::string KeyTypeName() { return std::string(Codec<K>::TypeName()); }
   static std::string ValueTypeName() {
     return std::string(Codec<V>::TypeName());
@@ -233,10 +239,33 @@ class MultiMap : public internal::MultiMapHandle<K, V> {
     return status;
   }
 
-  // One-op forms: a swap of their own.
+  // One-op forms: a snapshot or swap of their own.
+  absl::StatusOr<bool> Contains(Arg<K> key, Arg<V> value) const {
+    Scratch scratch;
+    absl::Status found = internal::GetOne(
+        this->ref(), internal::JoinPair<K, V>(key, value, scratch),
+        [](Bytes) {});
+    if (absl::IsNotFound(found)) return false;
+    if (!found.ok()) return found;
+    return true;
+  }
+  absl::StatusOr<uint64_t> Count(Arg<K> key) const {
+    absl::StatusOr<uint64_t> count = 0;
+    absl::Status status =
+        internal::ReadOne(this->ref(), [&](const internal::MapView& view) {
+          count = internal::MultiMapReader<K, V>(view).Count(key);
+        });
+    if (!status.ok()) return status;
+    return count;
+  }
   absl::Status Add(Arg<K> key, Arg<V> value) const {
     return internal::SwapOne(this->ref(), [&](Transaction& transaction) {
       return this->In(transaction).Add(key, value);
+    });
+  }
+  absl::StatusOr<bool> Insert(Arg<K> key, Arg<V> value) const {
+    return internal::SwapFor<bool>(this->ref(), [&](Transaction& transaction) {
+      return this->In(transaction).Insert(key, value);
     });
   }
   absl::StatusOr<bool> Remove(Arg<K> key, Arg<V> value) const {

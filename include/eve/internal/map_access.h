@@ -108,6 +108,9 @@ absl::StatusOr<MapView> ViewOfMap(MapEditor* editor);
 
 absl::Status GetOne(const CollectionRef& ref, Bytes key,
                     absl::FunctionRef<void(Bytes)> take);
+// Runs `fn` on the newest version. kDataLoss if it met damage.
+absl::Status ReadOne(const CollectionRef& ref,
+                     absl::FunctionRef<void(const MapView&)> fn);
 absl::Status SwapOne(const CollectionRef& ref,
                      absl::FunctionRef<absl::Status(Transaction&)> fn);
 absl::StatusOr<uint64_t> CountOne(const CollectionRef& ref);
