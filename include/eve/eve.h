@@ -17,6 +17,7 @@
 #include "eve/multi_map.h"
 #include "eve/options.h"
 #include "eve/ordered_map.h"
+#include "eve/set.h"
 #include "eve/snapshot.h"
 #include "eve/sorted_set.h"
 #include "eve/stats.h"

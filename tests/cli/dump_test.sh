@@ -21,10 +21,12 @@ for line in lines: assert isinstance(line, dict)
 # Every kind, every form, and back.
 "$kinds" make whole.eve || fail "kinds_domain"
 runs 0 "$eve" collections whole.eve
-[[ $(wc -l <out) == 15 ]] || fail "collections: $(<out)"
+[[ $(wc -l <out) == 16 ]] || fail "collections: $(<out)"
 grep -q $'^multi tuples\tmulti_map<tuple(string,int16), int32>\t3$' out ||
   fail "collections: $(<out)"
 grep -q $'^points\tmap<struct:8, struct:8>\t2$' out || fail "collections: $(<out)"
+grep -q $'^hashed set\tmap<string, tuple()>\t11$' out ||
+  fail "collections: $(<out)"
 for form in bytevalue print jsonl; do
   runs 0 "$eve" dump -q --format=$form whole.eve
   mv out dump.$form

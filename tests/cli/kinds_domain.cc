@@ -70,11 +70,11 @@ class Visit {
     return size == entries.size() ? absl::OkStatus() : Differs(name);
   }
 
-  template <class K>
-  absl::Status Set(const std::string& name, const std::set<K>& keys) {
-    EVE_ASSIGN_OR_RETURN(SortedSet<K> set,
-                         domain_->Collection<SortedSet<K>>(name));
-    for (const K& key : keys) {
+  template <class C>
+  absl::Status Set(const std::string& name,
+                   const std::set<typename C::Key>& keys) {
+    EVE_ASSIGN_OR_RETURN(C set, domain_->Collection<C>(name));
+    for (const auto& key : keys) {
       if (makes_) EVE_RETURN_IF_ERROR(set.Add(key));
       EVE_ASSIGN_OR_RETURN(const bool found, set.Contains(key));
       if (!found) return Differs(name);
@@ -137,9 +137,12 @@ absl::Status VisitAll(Visit visit) {
                  {Key(Texts()[4], 7), Nested(2, {Texts()[2], false})}})));
   EVE_RETURN_IF_ERROR((visit.Map<OrderedMap<Colour, float>>(
       "colours", {{Colour::kRed, 0.5F}, {Colour::kGreen, -2.0F}})));
-  EVE_RETURN_IF_ERROR(visit.Set<std::string>(
+  EVE_RETURN_IF_ERROR(visit.Set<SortedSet<std::string>>(
       "words", std::set<std::string>(Texts().begin(), Texts().end())));
-  EVE_RETURN_IF_ERROR(visit.Set<Key>("pairs", {Key("", 0), Key("a", -5)}));
+  EVE_RETURN_IF_ERROR(
+      visit.Set<SortedSet<Key>>("pairs", {Key("", 0), Key("a", -5)}));
+  EVE_RETURN_IF_ERROR(visit.Set<Set<std::string>>(
+      "hashed set", {Texts().begin(), Texts().end()}));
   std::set<std::pair<std::string, std::string>> texts;
   for (const std::string& key : Texts()) {
     if (key.size() > 100) continue;
@@ -165,9 +168,9 @@ absl::Status Run(const std::string& verb, const char* path) {
   EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(path, options));
   EVE_RETURN_IF_ERROR(VisitAll(Visit(&domain, verb == "make")));
   EVE_ASSIGN_OR_RETURN(const auto collections, domain.Collections());
-  if (collections.size() != 15) {
+  if (collections.size() != 16) {
     return absl::InternalError(
-        absl::StrCat(collections.size(), " collections instead of 15"));
+        absl::StrCat(collections.size(), " collections instead of 16"));
   }
   return domain.Close();
 }
