@@ -11,7 +11,8 @@
 //
 //   std::string             the bytes as they are                  "string"
 //   integers of 8..64 bits  big-endian, the sign bit flipped       "int64" ...
-//   enums                   as their underlying integer
+//   enums                   as their underlying integer; char and its like as
+//                           the one of their size and sign
 //   float, double           IEEE 754 total order, big-endian       "float64"
 //   bool                    one byte, 0 or 1                       "bool"
 //   std::tuple              members one after the other            "tuple(...)"
@@ -106,6 +107,19 @@ concept Integer = std::is_integral_v<T> && !std::is_same_v<T, bool> &&
                   !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
                   !std::is_same_v<T, char8_t> && !std::is_same_v<T, char16_t> &&
                   !std::is_same_v<T, char32_t> && sizeof(T) <= 8;
+
+// Of the type that T is stored as, if it may underlie an enum: character types
+// as the integer of their size and sign.
+template <class T>
+constexpr auto AsInteger() {
+  if constexpr (Integer<T> || std::is_same_v<T, bool>) {
+    return T();
+  } else if constexpr (std::is_signed_v<T>) {
+    return std::make_signed_t<T>();
+  } else {
+    return std::make_unsigned_t<T>();
+  }
+}
 
 template <class T>
 concept Float = std::is_same_v<T, float> || std::is_same_v<T, double>;
@@ -300,7 +314,8 @@ struct Codec<T> {
 template <class T>
 requires std::is_enum_v<T>
 struct Codec<T> {
-  using Underlying = std::underlying_type_t<T>;
+  using Underlying =
+      decltype(codec_internal::AsInteger<std::underlying_type_t<T>>());
   using Arg = T;
   using View = T;
   static constexpr bool kOrdered = true;

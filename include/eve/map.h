@@ -109,8 +109,9 @@ class Map : public internal::MapHandle<K, V> {
   // Calls `fn` for each key that the two snapshots do not agree on, in no
   // particular order, with its values in `before` and `after`, nothing where it
   // is absent, until it returns false. O(changes * log n): what both share is
-  // passed over. Either snapshot may be the older one; one without the
-  // collection has no keys.
+  // passed over. What was moved in between, by compaction or beside writes, is
+  // not shared, and its records are compared. Either snapshot may be the older
+  // one; one without the collection has no keys.
   absl::Status Diff(const Snapshot& before, const Snapshot& after,
                     absl::FunctionRef<bool(View<K>, std::optional<View<V>>,
                                            std::optional<View<V>>)>

@@ -112,6 +112,25 @@ TEST(CodecTest, BoolsAndEnumsOrderToo) {
   EXPECT_EQ(Codec<Color>::Decode(Bytes(Encoded(Color::kBlue))), Color::kBlue);
 }
 
+template <class Underlying>
+void ExpectEnumIsA(const std::string& type) {
+  enum class Letter : Underlying { kA = 'a', kZ = 'z' };
+  EXPECT_EQ(Codec<Letter>::TypeName(), type);
+  ExpectOrdered<Letter>({Letter::kA, Letter::kZ});
+  EXPECT_EQ(Encoded(Letter::kA).size(), sizeof(Underlying));
+}
+
+TEST(CodecTest, EnumsOfCharactersAreIntegers) {
+  ExpectEnumIsA<char>(std::is_signed_v<char> ? "int8" : "uint8");
+  ExpectEnumIsA<wchar_t>(std::is_signed_v<wchar_t> ? "int32" : "uint32");
+  ExpectEnumIsA<char8_t>("uint8");
+  ExpectEnumIsA<char16_t>("uint16");
+  ExpectEnumIsA<char32_t>("uint32");
+  enum class Flag : bool { kOff, kOn };
+  EXPECT_EQ(Codec<Flag>::TypeName(), "bool");
+  ExpectOrdered<Flag>({Flag::kOff, Flag::kOn});
+}
+
 TEST(CodecTest, AStringIsItsBytes) {
   const std::string text("a\0b", 3);
   Scratch scratch;

@@ -6,7 +6,7 @@
 // Lifetime:   both views.
 // Errors:     kDataLoss for damaged bytes, met now or before through one of the
 //             snapshots; kInvalidArgument for snapshots of two domains.
-// Cost:       O(changes * log n).
+// Cost:       O(changes * log n), and the records that were moved in between.
 #ifndef EVE_INTERNAL_DIFF_ACCESS_H_
 #define EVE_INTERNAL_DIFF_ACCESS_H_
 

@@ -58,8 +58,8 @@ class KeyValueReader {
  public:
   explicit KeyValueReader(const MapView& view) : view_(view) {}
 
-  // The value, or nothing. Never allocates; nothing is also what damaged
-  // bytes give, see Snapshot::status() and Get().
+  // The value, or nothing, which is also what damaged bytes give, see
+  // Snapshot::status() and Get(). Allocates no more than the codecs do.
   std::optional<View<V>> Find(Arg<K> key) const {
     Scratch scratch;
     std::optional<Bytes> found =

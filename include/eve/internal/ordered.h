@@ -7,7 +7,8 @@
 // Errors:     a cursor that meets damaged bytes stands nowhere; its status() is
 //             kDataLoss then.
 // Cost:       a seek as a look-up; a step is one call into the engine and
-//             allocates nothing.
+//             allocates nothing, but for keys that are copied out (strings in
+//             tuples).
 #ifndef EVE_INTERNAL_ORDERED_H_
 #define EVE_INTERNAL_ORDERED_H_
 

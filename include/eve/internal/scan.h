@@ -7,7 +7,8 @@
 // Errors:     an iterator that meets damaged bytes is at the end; status() is
 //             kDataLoss then.
 // Cost:       to begin, a look-up and an allocation; a step is one call into
-//             the engine and allocates nothing.
+//             the engine and allocates nothing, but for keys that are copied
+//             out (strings in tuples and of a MultiMap).
 #ifndef EVE_INTERNAL_SCAN_H_
 #define EVE_INTERNAL_SCAN_H_
 
