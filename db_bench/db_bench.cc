@@ -253,6 +253,7 @@ class Turn {
     m.repeat = repeat_;
     m.comparable =
         contents_ != Contents::kUnknown && !config_.RunsByTime(workload);
+    m.cpu_seconds = group_->cpu_seconds();
     m.size = MeasureDirectory(config_.dir);
     reporter_->Add(m);
     return CheckFound(m, contents_);

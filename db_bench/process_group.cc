@@ -85,6 +85,14 @@ absl::Span<const WorkerResult> ProcessGroup::results() const {
                              static_cast<size_t>(config_.Workers()));
 }
 
+double ProcessGroup::cpu_seconds() const {
+  uint64_t nanos = 0;
+  for (int process = 0; process < config_.processes; ++process) {
+    nanos += shared_->slots[process].cpu_nanos;
+  }
+  return static_cast<double>(nanos) * 1e-9;
+}
+
 absl::Status ProcessGroup::Open(int phase) {
   is_settled_ = false;
   for (int process = 0; process < config_.processes; ++process) {

@@ -40,6 +40,7 @@ struct ProcessSlot {
   std::atomic<uint32_t> failed;  // 1 once `error` is complete
   Command command;
   int phase;
+  uint64_t cpu_nanos;  // of all threads, from the start of the last kRun
   char error[500];
 };
 
@@ -84,6 +85,9 @@ class ProcessGroup {
   // Runs one workload in all processes; they begin at the same time.
   absl::Status Run(int phase);
   absl::Span<const WorkerResult> results() const;
+  // That all threads of the processes took for it, those of the engine's own
+  // background work too; user and system.
+  double cpu_seconds() const;
   // Waits, in process 0, for what goes on in the background.
   absl::Status Settle();
   // To standard output.

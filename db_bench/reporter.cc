@@ -117,6 +117,10 @@ double Measurement::MicrosPerOp() const {
   return worker_seconds * 1e6 / static_cast<double>(operations);
 }
 
+double Measurement::CpuMicrosPerOp() const {
+  return cpu_seconds * 1e6 / static_cast<double>(operations);
+}
+
 Measurement MergeWorkers(absl::Span<const WorkerResult> results) {
   Measurement sum;
   uint64_t start = std::numeric_limits<uint64_t>::max();
@@ -165,6 +169,7 @@ void Reporter::Add(const Measurement& m) {
   } else {
     absl::PrintF("%s\n", percentiles);
   }
+  absl::PrintF("  cpu: %.3f s\n", m.cpu_seconds);
   for (const std::string& condition : ConditionsOf(m)) {
     absl::PrintF("  %s\n", condition);
   }
@@ -214,11 +219,12 @@ void Reporter::PrintJson(const Measurement& m) {
       ",\"key_type\":\"%s\",\"key_size\":%d,\"value_size\":%d,\"durability\":"
       "\"%s\","
       "\"distribution\":\"%s\",\"operations\":%d,\"bytes\":%d,"
-      "\"seconds\":%.6f,\"micros_per_op\":%.4f,\"ops_per_sec\":%.1f",
+      "\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"micros_per_op\":%.4f,"
+      "\"ops_per_sec\":%.1f",
       NameOfType(config_.keys.type), config_.keys.size,
       config_.ValueBytesOf(m.phase), NameOf(config_.DurabilityOf(*m.workload)),
       config_.distribution_name, m.operations, m.bytes, m.seconds,
-      m.MicrosPerOp(), m.OpsPerSecond());
+      m.cpu_seconds, m.MicrosPerOp(), m.OpsPerSecond());
   const LatencyHistogram& h = m.latencies;
   absl::StrAppendFormat(
       &line,
@@ -252,21 +258,12 @@ absl::Status Reporter::CheckAgreement() const {
   return absl::OkStatus();
 }
 
-double Reporter::MedianOps(const std::string& engine, int phase) const {
+double Reporter::MedianOf(Figure figure, const std::string& engine,
+                          int phase) const {
   std::vector<double> values;
   for (const Measurement& m : all_) {
     if (m.engine == engine && m.phase == phase) {
-      values.push_back(m.OpsPerSecond());
-    }
-  }
-  return Median(std::move(values));
-}
-
-double Reporter::MedianMicros(const std::string& engine, int phase) const {
-  std::vector<double> values;
-  for (const Measurement& m : all_) {
-    if (m.engine == engine && m.phase == phase) {
-      values.push_back(m.MicrosPerOp());
+      values.push_back((m.*figure)());
     }
   }
   return Median(std::move(values));
@@ -330,6 +327,31 @@ void Reporter::PrintSummary(const std::vector<std::string>& engines) const {
         absl::PrintF(" %12s", "-");
       } else {
         absl::PrintF(" %11.2fx", ratio);
+      }
+    }
+    absl::PrintF("\n");
+  }
+  PrintCpu(engines);
+}
+
+void Reporter::PrintCpu(const std::vector<std::string>& engines) const {
+  absl::PrintF(
+      "\nProcessor time: us per operation of all threads of the processes, "
+      "background "
+      "work too\n  %-22s",
+      "benchmark");
+  for (const std::string& engine : engines) absl::PrintF(" %12s", engine);
+  absl::PrintF("\n");
+  for (size_t i = 0; i < config_.workloads.size(); ++i) {
+    if (config_.workloads[i]->MeasuresNothing()) continue;
+    absl::PrintF("  %-22s", NameOf(*config_.workloads[i]));
+    for (const std::string& engine : engines) {
+      const double micros =
+          MedianOf(&Measurement::CpuMicrosPerOp, engine, static_cast<int>(i));
+      if (std::isnan(micros)) {
+        absl::PrintF(" %12s", "-");
+      } else {
+        absl::PrintF(" %12.3f", micros);
       }
     }
     absl::PrintF("\n");

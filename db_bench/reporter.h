@@ -30,6 +30,7 @@ struct Measurement {
   uint64_t verify_failures = 0;
   double seconds = 0;         // from the first worker's start to the last's end
   double worker_seconds = 0;  // the workers' times added up
+  double cpu_seconds = 0;     // see ProcessGroup
   LatencyHistogram latencies;
   std::vector<NamedFigure> figures;  // the only worker's
   DirectorySize size;
@@ -37,6 +38,7 @@ struct Measurement {
 
   double OpsPerSecond() const;
   double MicrosPerOp() const;  // as each worker saw it
+  double CpuMicrosPerOp() const;
 };
 
 // All repeats of one benchmark on one engine.
@@ -105,8 +107,15 @@ class Reporter {
   // In what a measurement differs from what is said above all results.
   std::vector<std::string> ConditionsOf(const Measurement& measurement) const;
   // NaN if there is no such measurement.
-  double MedianOps(const std::string& engine, int phase) const;
-  double MedianMicros(const std::string& engine, int phase) const;
+  using Figure = double (Measurement::*)() const;
+  double MedianOf(Figure figure, const std::string& engine, int phase) const;
+  double MedianOps(const std::string& engine, int phase) const {
+    return MedianOf(&Measurement::OpsPerSecond, engine, phase);
+  }
+  double MedianMicros(const std::string& engine, int phase) const {
+    return MedianOf(&Measurement::MicrosPerOp, engine, phase);
+  }
+  void PrintCpu(const std::vector<std::string>& engines) const;
 
   const RunConfig& config_;
   std::FILE* json_ = nullptr;

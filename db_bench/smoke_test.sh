@@ -77,13 +77,15 @@ lines $((count * 2)) '^updaterandom .*\( updates:2000 found:2000\)$'
 lines $((count * 2)) \
   '^readrandomwriter.*\( reads:1800 writes:200 total:2000 found:1800\)$'
 lines 1 '^Summary: medians'
+lines $((count * 2 * 14)) "^  cpu: $number s$"
+lines 14 "^  [a-z]+( +$number){$count}\$"
 for name in ${engines//,/ }; do
   lines 2 "^$name, turn [12] of 2$"
 done
 
 [ "$(wc -l <"$json")" -eq $((count * 2 * 14)) ] || fail 'lines of JSON'
 for key in benchmark engine collection num threads processes micros_per_op \
-  ops_per_sec p50_us p99_us p999_us lookups found bytes file_bytes \
+  cpu_seconds ops_per_sec p50_us p99_us p999_us lookups found bytes file_bytes \
   disk_bytes; do
   [ "$(grep -c "\"$key\":" "$json")" -eq $((count * 2 * 14)) ] ||
     fail "JSON lacks $key"
@@ -365,6 +367,14 @@ run 0 --benchmarks=fillrandom,readrandom,multireadrandom \
   --read_random_exp_range=10 --db="$work/skew"
 lines $((count * 2)) '^(multi)?readrandom .*\(2000 of 2000 found\)$'
 
+# It is the work that takes processor time, not the thread that waits for it.
+for num in 2000 100000; do
+  engines=eve run 0 --benchmarks=fillrandom --num=$num --json="$json" \
+    --db="$work/cpu"
+  cpu[num]=$(field fillrandom eve cpu_seconds)
+done
+holds "${cpu[100000]} > 3 * ${cpu[2000]}"
+
 # What concerns the database as a whole.
 run 0 --benchmarks=fillrandom,overwrite,compact,open,readrandom,crc32c \
   --num=20000 --reads=1000 --json="$json" --db="$work/whole"
@@ -372,6 +382,8 @@ lines $((count + $(but lmdb))) "^(open .* 2|compact .* 1) operations"
 lines $((count - $(but lmdb))) '^compact left out: it cannot compact in place$'
 lines $((count - 1)) '^crc32c left out: its checksum is not public$'
 lines 1 '^crc32c .* 128000 operations.*\(4K per op; XXH3-64, not CRC-32C\)$'
+# No processor sums up 500 MB in 5 ms.
+holds "$(field crc32c eve cpu_seconds) > 0.005"
 lines $((count * 1)) '^readrandom .*\(1000 of 1000 found\)$'
 for key in open close; do lines $count "^  $key: $number us$"; done
 

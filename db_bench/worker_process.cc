@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,17 @@ namespace {
 
 constexpr useconds_t kPollMicros = 200;
 constexpr useconds_t kStartPollMicros = 50;
+
+// What all threads of this process have taken so far.
+uint64_t CpuNanos() {
+  rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  const auto nanos = [](const timeval& time) {
+    return static_cast<uint64_t>(time.tv_sec) * 1000000000 +
+           static_cast<uint64_t>(time.tv_usec) * 1000;
+  };
+  return nanos(usage.ru_utime) + nanos(usage.ru_stime);
+}
 
 // The child's side of ProcessGroup: owns the open engine and its threads.
 class WorkerProcess final : private Reopener {
@@ -114,6 +126,7 @@ class WorkerProcess final : private Reopener {
       threads.emplace_back([this, phase] { RunCompanionThread(phase); });
     }
     for (std::thread& thread : threads) thread.join();
+    slot_.cpu_nanos = CpuNanos() - cpu_start_;
     return absl::OkStatus();
   }
 
@@ -147,6 +160,8 @@ class WorkerProcess final : private Reopener {
     absl::Status status = WarmUp(task);
     if (status.ok()) {
       AwaitStart(phase);
+      // All have warmed up by now.
+      if (thread == 0) cpu_start_ = CpuNanos();
       status = RunTask(task);
     }
     // release: pairs with the acquire in AccompanyReaders.
@@ -194,6 +209,7 @@ class WorkerProcess final : private Reopener {
   const int process_;
   const ValueMaker values_;
   Durability durability_ = Durability::kNone;
+  uint64_t cpu_start_ = 0;  // set by the first thread, for who joins it
   std::unique_ptr<Engine> engine_;
   absl::Mutex fail_mutex_;
 };
