@@ -8,8 +8,7 @@
 // Errors:     absl::Status where it opens the file; a row that cannot be
 //             written is lost.
 // Cost:       nothing unless it is on; then each worker adds up what it has
-// done
-//             once a millisecond.
+//             done once a millisecond.
 #ifndef EVE_DB_BENCH_PROGRESS_WATCH_H_
 #define EVE_DB_BENCH_PROGRESS_WATCH_H_
 

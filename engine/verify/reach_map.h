@@ -6,7 +6,8 @@
 // Owns:       a bit for each unit of the segments that are reached.
 // Lifetime:   within one VerifyDomain().
 // Errors:     Mark() says when a block is reached again: a cycle, or two
-// owners. Cost:       16 KiB a segment.
+//             owners.
+// Cost:       16 KiB a segment.
 #ifndef EVE_ENGINE_VERIFY_REACH_MAP_H_
 #define EVE_ENGINE_VERIFY_REACH_MAP_H_
 

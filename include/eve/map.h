@@ -8,8 +8,7 @@
 // Processes:  any number read and write the same map at once.
 // Owns:       a reference that keeps the domain open.
 // Lifetime:   views die with their Snapshot; those that a Writer gives, with
-// the
-//             next write to the map, see eve/transaction.h.
+//             the next write to the map, see eve/transaction.h.
 // Errors:     kNotFound: no such key. kInvalidArgument: key above 64 KiB or
 //             value above 4 GiB. kFailedPrecondition: the collection was
 //             dropped, the domain is read-only, or this is a forked child.

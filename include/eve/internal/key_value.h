@@ -4,9 +4,8 @@
 // Processes:  any number read and write the same collection at once.
 // Owns:       a handle owns a reference that keeps the domain open.
 // Lifetime:   views die with their Snapshot; those that a writer gives, with
-// the
-//             next write to the collection. A call may be given any that is
-//             alive when it begins.
+//             the next write to the collection. A call may be given any that
+//             is alive when it begins.
 // Errors:     as Map and OrderedMap.
 // Cost:       as Map and OrderedMap.
 #ifndef EVE_INTERNAL_KEY_VALUE_H_
