@@ -128,17 +128,22 @@ bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
 
 // Versions are used again after a rollback, at the same offsets: of what the
 // rolled-back timeline wrote there, all sums may be right. But what was
-// published since the newest slot was published in the region's incarnation.
+// published since the oldest slot of the region's incarnation was published in
+// it. Newer slots do not count: what they name may not have reached the disk,
+// and the other timeline's be there.
 bool IsOfTimeline(const RecoveryContext& context, Offset newest,
-                  const CommitSlot& newest_slot) {
+                  const std::vector<CommitSlot>& slots, uint64_t incarnation) {
+  uint64_t since = UINT64_MAX;
+  for (const CommitSlot& slot : slots) {
+    if (slot.incarnation == incarnation) since = std::min(since, slot.version);
+  }
   const absl::StatusOr<std::vector<ChainRecord>> chain =
       ReadChain(context.view, newest, context.salt);
   return chain.ok() &&
          std::all_of(chain->begin(), chain->end(),
-                     [&newest_slot](const ChainRecord& link) {
-                       return link.record->version <= newest_slot.version ||
-                              link.record->incarnation ==
-                                  newest_slot.incarnation;
+                     [since, incarnation](const ChainRecord& link) {
+                       return link.record->version <= since ||
+                              link.record->incarnation == incarnation;
                      });
 }
 
@@ -280,19 +285,18 @@ void DropUnacknowledged(const SharedRegion& region,
   });
 }
 
-std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
-                                              const SharedRegion& region,
-                                              const CommitSlot& newest_slot,
-                                              const RootCandidate& durable) {
+std::optional<RootCandidate> TryAdoptLiveRoot(
+    const RecoveryContext& context, const SharedRegion& region,
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable) {
   const RegionHeader& header = region.header();
   if (header.poison.load(std::memory_order_acquire) != 0 ||
-      header.incarnation != newest_slot.incarnation) {
+      header.incarnation != slots.front().incarnation) {
     return std::nullopt;
   }
   const Offset record = RootSlot(&region).Load();
   absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
   if (!live.ok() || live->version < durable.version ||
-      !IsOfTimeline(context, record, newest_slot)) {
+      !IsOfTimeline(context, record, slots, header.incarnation)) {
     return std::nullopt;
   }
   for (uint32_t i = 0; i < live->rows.size(); ++i) {
@@ -461,7 +465,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   std::optional<RootCandidate> live;
-  if (belongs) live = TryAdoptLiveRoot(context, region, slots.front(), chosen);
+  if (belongs) live = TryAdoptLiveRoot(context, region, slots, chosen);
   if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,
                                " on durable version ", chosen.version);

@@ -93,12 +93,12 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
 uint64_t PromisedVersion(const SharedRegion& region,
                          const std::vector<CommitSlot>& slots);
 
-// The region's root, if it may be adopted on top of `durable`. REQUIRES: the
-// region is of this file and boot.
-std::optional<RootCandidate> TryAdoptLiveRoot(const RecoveryContext& context,
-                                              const SharedRegion& region,
-                                              const CommitSlot& newest_slot,
-                                              const RootCandidate& durable);
+// The region's root, if it may be adopted on top of `durable`. `slots`: those
+// that ChooseDurableRoot() was given. REQUIRES: the region is of this file and
+// boot.
+std::optional<RootCandidate> TryAdoptLiveRoot(
+    const RecoveryContext& context, const SharedRegion& region,
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable);
 
 // After a failed flush, or a death before one, the cache may show slots, and
 // what they list, that are not on disk: leaves those that were acknowledged.

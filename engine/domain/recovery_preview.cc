@@ -74,7 +74,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   preview.why_whole_check = durable->why_verify;
   if (!belongs || preview.region == Region::kPoisoned) return preview;
   const std::optional<RootCandidate> live =
-      TryAdoptLiveRoot(context, *region, slots.front(), *durable);
+      TryAdoptLiveRoot(context, *region, slots, *durable);
   preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
   if (live.has_value() && live->version > durable->version) {
     preview.chosen_version = live->version;

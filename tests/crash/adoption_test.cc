@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "engine/file/file.h"
 #include "engine/format/block.h"
@@ -23,6 +24,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
 
 namespace eve {
 namespace {
@@ -52,6 +54,14 @@ class AdoptionTest : public ::testing::Test {
     DoAndDie([&](Domain& domain, Strings& map) {
       return domain.Sync().ok() && map.Put("k", value).ok();
     });
+  }
+  // Where the newest commit is, by the lock file.
+  uint64_t RootWord() const {
+    const std::string lock = ReadFile(path_ + "-lock");
+    uint64_t root = 0;
+    lock.copy(static_cast<char*>(static_cast<void*>(&root)), sizeof(root),
+              kRegionWordsOffset + offsetof(RegionWords, root));
+    return root;
   }
   // The block of a value that is alone in it, with a key of one byte, reached
   // the disk before its checksum was stored.
@@ -108,6 +118,53 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
   std::string second = ReadFile(path_);
   ASSERT_EQ(first.size(), second.size());
   // All but the commit slots.
+  std::copy(first.begin() + kFirstBlockOffset, first.end(),
+            second.begin() + kFirstBlockOffset);
+  {
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK(file.WriteAt(0, second.data(), second.size()));
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("n").value(), "durable");
+  testing::ExpectCleanCheck(path_, domain);
+}
+
+// The same where the second one's slot is on the disk, and what that lists is
+// not: then nothing says that this version was published since.
+TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  // A synchronous commit that dies there.
+  const auto put_and_die_at = [](Domain& domain, Strings& map,
+                                 std::string_view value,
+                                 std::string_view where) {
+    const ScopedStepHook hook([where](std::string_view step) {
+      if (step == where) ::kill(::getpid(), SIGKILL);
+    });
+    SwapOptions options;
+    options.durability = Durability::kSync;
+    return domain
+        .Swap([&](Transaction& t) { return map.In(t).Put("n", value); },
+              options)
+        .ok();
+  };
+  DoAndDie([](Domain& domain, Strings& map) {
+    return map.Put("n", "durable").ok() && domain.Sync().ok();
+  });
+  // Both begin with the same file.
+  DoAndDie([&](Domain& domain, Strings& map) {
+    return put_and_die_at(domain, map, "first  ", "commit.after_cas");
+  });
+  const std::string first = ReadFile(path_);
+  const uint64_t first_root = RootWord();
+  std::filesystem::remove(path_ + "-lock");
+  DoAndDie([&](Domain& domain, Strings& map) {
+    return map.Get("n").value() == "durable" &&
+           put_and_die_at(domain, map, "second ", "one_flush.slot_written");
+  });
+  std::string second = ReadFile(path_);
+  ASSERT_EQ(first.size(), second.size());
+  ASSERT_EQ(RootWord(), first_root);
   std::copy(first.begin() + kFirstBlockOffset, first.end(),
             second.begin() + kFirstBlockOffset);
   {
