@@ -1,6 +1,7 @@
 #include "engine/txn/transaction_impl.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@ namespace {
 
 // Editors kept with their buffers between transactions.
 constexpr size_t kIdleEditorsMax = 8;
+
+// By this process, for their seeds.
+std::atomic<uint64_t> transactions_made{0};
 
 }  // namespace
 
@@ -42,7 +46,7 @@ void PendingBytes::Clear() {
 
 TransactionImpl::TransactionImpl(Core* core, SegmentWriter* writer)
     : core_(core),
-      seed_(core->slots->index() ^ reinterpret_cast<uintptr_t>(this)),
+      seed_(core->slots->index() | transactions_made.fetch_add(1) << 16),
       attempt_(writer, core->view, core->salt) {}
 
 void TransactionImpl::Begin(PinnedRoot base, int attempt) {
