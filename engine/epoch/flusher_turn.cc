@@ -27,16 +27,16 @@ uint64_t FlusherTurn::beat() const {
   return region_->words().beat.load(std::memory_order_acquire);
 }
 
-uint64_t FlusherTurn::NewTicket() {
+uint64_t FlusherTurn::NewTicket(uint64_t nanos) {
   return MakeTicket(*slots_, serial_.fetch_add(1, std::memory_order_relaxed),
-                    flush_nanos());
+                    nanos);
 }
 
 uint64_t FlusherTurn::TryTake() {
   SharedWord& word = region_->words().flusher;
   uint64_t none = word.load(std::memory_order_relaxed);
   // relaxed: nothing is published by the word; see docs/concurrency.md.
-  const uint64_t ticket = NewTicket();
+  const uint64_t ticket = NewTicket(flush_nanos());
   if (none != 0 ||
       !word.compare_exchange_strong(none, ticket, std::memory_order_relaxed)) {
     return 0;
@@ -67,7 +67,10 @@ uint64_t FlusherTurn::WaitOrTakeOver(uint64_t version, uint64_t seen,
         now >= patience.end || EVE_FAULT("flusher.patience") != 0;
     if (is_dead || has_had_its_time) {
       EVE_STEP(is_dead ? "flusher.dead" : "flusher.waited_in_vain");
-      const uint64_t next = NewTicket();
+      // If it is the device that is slow, not all take over one by one.
+      const uint64_t next = NewTicket(
+          is_dead ? flush_nanos()
+                  : std::max(flush_nanos(), 2 * NanosOfTicket(holder)));
       if (words.flusher.compare_exchange_strong(holder, next,
                                                 std::memory_order_relaxed)) {
         EVE_STEP("flusher.taken_over");

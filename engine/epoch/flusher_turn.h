@@ -28,9 +28,10 @@ namespace eve {
 
 class FlusherTurn {
  public:
-  // A holder is waited for so many of its flushes, and a little longer.
-  static constexpr uint64_t kFlushesWaited = 4;
-  static constexpr uint64_t kGraceNanos = 20'000'000;
+  // A holder is waited for so many of its flushes, and a little longer; one
+  // that has taken over, for twice as many. A flush too many harms nobody.
+  static constexpr uint64_t kFlushesWaited = 2;
+  static constexpr uint64_t kGraceNanos = 4'000'000;
   static constexpr uint64_t kWaitNanosMax = 1'000'000'000;
   // Those who wait on the beat and will not flush themselves wait with this
   // bit: they are woken at each beat, and never as the one to flush next.
@@ -73,7 +74,7 @@ class FlusherTurn {
   }
 
  private:
-  uint64_t NewTicket();
+  uint64_t NewTicket(uint64_t nanos);
   void Wake(const std::optional<Flushed>& flushed) const;
 
   const SharedRegion* region_;

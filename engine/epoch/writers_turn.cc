@@ -24,20 +24,23 @@ uint64_t BoundOf(uint64_t ticket) {
 bool WritersTurn::IsTaken(uint64_t mine) const {
   // relaxed, here and below: nothing is published by the word.
   const uint64_t ticket = word().load(std::memory_order_relaxed);
-  return ticket != 0 && ticket != mine &&
-         ticket != ignored_.load(std::memory_order_relaxed);
+  return ticket != 0 && ticket != mine;
 }
 
 bool WritersTurn::IsHolderDead(uint64_t ticket) const {
   return IsTicketHolderDead(*region_, *slots_, ticket);
 }
 
-bool WritersTurn::DropIfDead(uint64_t ticket) {
-  if (!IsHolderDead(ticket)) return false;
-  EVE_STEP("turn.holder_dead");
+void WritersTurn::Drop(uint64_t ticket) {
   if (word().compare_exchange_strong(ticket, 0, std::memory_order_relaxed)) {
     FutexWakeAll(word());
   }
+}
+
+bool WritersTurn::DropIfDead(uint64_t ticket) {
+  if (!IsHolderDead(ticket)) return false;
+  EVE_STEP("turn.holder_dead");
+  Drop(ticket);
   return true;
 }
 
@@ -53,8 +56,8 @@ bool WritersTurn::ShouldLeaveOff() {
   }
   const uint64_t since = left_off_since_.load(std::memory_order_relaxed);
   if (now < since + BoundOf(ticket)) return true;
-  ignored_.store(ticket, std::memory_order_relaxed);
   EVE_STEP("turn.left_off_in_vain");
+  Drop(ticket);
   return false;
 }
 
@@ -63,23 +66,25 @@ void WritersTurn::GiveWay(uint64_t mine, uint64_t until) {
   EVE_STEP("turn.give_way");
   CountInSlot(slots_->own().waits);
   const uint64_t begin = MonotonicNanos();
+  // Of holders that take turns this one has had enough then: no news of theirs.
+  until = std::min(until, begin + kWaitNanosMax);
   uint64_t now = begin;
   uint64_t end = begin;
   uint64_t ticket = 0;  // the one that `end` is for
-  while (IsTaken(mine)) {
+  while (true) {
     const uint64_t seen = word().load(std::memory_order_relaxed);
     if (seen == 0 || seen == mine) return;
     if (seen != ticket) {
       ticket = seen;
-      end = std::min(std::max(end, now + BoundOf(seen)), begin + kWaitNanosMax);
+      end = now + BoundOf(seen);
     }
     if (DropIfDead(seen)) continue;
-    if (now >= until) return;  // others may have the time
     if (now >= end) {
-      ignored_.store(seen, std::memory_order_relaxed);
       EVE_STEP("turn.waited_in_vain");
-      return;
+      Drop(seen);
+      continue;
     }
+    if (now >= until) return;  // others may have the time
     FutexWait(word(), seen, std::min({end - now, until - now, kLookNanos}));
     now = MonotonicNanos();
   }
@@ -92,12 +97,9 @@ uint64_t WritersTurn::NewTicket(uint64_t run_nanos) {
 
 uint64_t WritersTurn::Take(uint64_t mine, uint64_t run_nanos) {
   uint64_t ticket = word().load(std::memory_order_relaxed);
-  const bool is_mine = mine != 0 && ticket == mine;
-  if (is_mine) {
-    run_nanos = std::max(run_nanos, 2 * NanosOfTicket(mine));
-  } else if (IsTaken(mine) && !IsHolderDead(ticket)) {
-    return mine;
-  }
+  if (IsTaken(mine) && !IsHolderDead(ticket)) return mine;
+  // The former one was replaced in vain, or thrown away by those who waited.
+  if (mine != 0) run_nanos = std::max(run_nanos, 2 * NanosOfTicket(mine));
   const uint64_t next = NewTicket(run_nanos);
   if (!word().compare_exchange_strong(ticket, next,
                                       std::memory_order_relaxed)) {

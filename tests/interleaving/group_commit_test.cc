@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/checkpoint/checkpointer.h"
@@ -450,9 +451,18 @@ class GroupPowerTest : public ::testing::TestWithParam<bool> {
     const Numbers map = domain.Collection<Numbers>("m").value();
     EXPECT_OK(map.Put("leader", 0));
     std::thread thread;
+    SharedWord& ticket = impl->core().region.words().flusher;
+    uint64_t leaders = 0;
     SetStepHook([&](std::string_view step) {
       if (step == "flusher.wait") shared_->waits = true;
+      if (step == "flusher.before_release" && leaders != 0) {
+        ticket = std::exchange(leaders, 0);
+      }
       if (step == "flusher.taken" && !shared_->go) {
+        // One whose flushes take long: the follower is not to take over, or
+        // two would flush at once.
+        leaders = ticket;
+        ticket = leaders | kTicketUnitsMax << kTicketNanosShift;
         shared_->go = true;
         if (!is_process) thread = std::thread([&] { Follow(copy, image); });
         while (!shared_->waits) std::this_thread::yield();

@@ -6,8 +6,6 @@
 
 #include <memory>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/domain/registry.h"
@@ -125,32 +123,6 @@ TEST_F(CountersTest, ClaimOfALifeThatIsTakenForAnotherWaitsForItsEnd) {
   EXPECT_EQ(heir.Wait(), -SIGKILL);
   ASSERT_OK(domain_.Reclaim());
   EXPECT_EQ(ClaimsOf(dead), 0);
-  testing::ExpectCleanCheck(path_, domain_);
-}
-
-// Who waits for a flush sleeps on the low half of the beat.
-TEST_F(CountersTest, TheBeatOfFlushesMayBeginAnew) {
-  core().region.words().beat = UINT32_MAX - uint64_t{5};
-  constexpr int kThreads = 4;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; ++i) {
-    threads.emplace_back([this, i] {
-      const Strings map = domain_.Collection<Strings>("m").value();
-      for (int n = 0; n < 10; ++n) {
-        SwapOptions options;
-        options.durability = Durability::kSync;
-        const auto done = domain_.Swap(
-            [&](Transaction& txn) {
-              return map.In(txn).Put(absl::StrCat(i), absl::StrCat(n));
-            },
-            options);
-        ASSERT_OK(done.status());
-        EXPECT_GE(domain_.durable_version(), done->version);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_GT(core().region.words().beat, uint64_t{UINT32_MAX});
   testing::ExpectCleanCheck(path_, domain_);
 }
 
