@@ -122,7 +122,9 @@ absl::Status CheckLockFileInPlace(const Core& core) {
   return absl::OkStatus();
 }
 
-// Takes a process slot and the region's byte. REQUIRES: the init byte.
+// Takes a process slot and the region's byte. REQUIRES: the init byte, which it
+// gives back as soon as others see the slot taken: nobody rebuilds the region
+// then, and one that is stopped later is in nobody's way.
 absl::Status Join(Core& core, bool in_memory) {
   EVE_RETURN_IF_ERROR(CheckLiveRegion(core));
   EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
@@ -136,7 +138,9 @@ absl::Status Join(Core& core, bool in_memory) {
   if (!taken) return OtherRegionError(core);
   EVE_STEP("open.joining");
   core.slots = std::make_unique<ProcessSlots>(&core.region);
-  EVE_RETURN_IF_ERROR(core.slots->Claim());
+  EVE_RETURN_IF_ERROR(core.slots->TakeSlot());
+  UnlockByte(core.region.file(), kInitLockByte);
+  core.slots->BeginLife();
   core.cells = std::make_unique<ReaderCells>(&core.region, core.slots.get());
   core.incarnation = core.region.header().incarnation;
   return absl::OkStatus();

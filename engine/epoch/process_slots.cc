@@ -10,38 +10,47 @@
 namespace eve {
 
 absl::Status ProcessSlots::Claim() {
+  EVE_RETURN_IF_ERROR(TakeSlot());
+  BeginLife();
+  return absl::OkStatus();
+}
+
+absl::Status ProcessSlots::TakeSlot() {
   for (uint32_t index = 0; index < kProcessesMax; ++index) {
     EVE_ASSIGN_OR_RETURN(bool taken,
                          TryLockByte(region_->file(), kProcessLockBase + index,
                                      LockKind::kExclusive));
     if (!taken) continue;
-    EVE_STEP("process.locked");
-    ProcessSlot& slot = region_->process(index);
-    // acq_rel: a reader of the new generation sees nothing of the old life.
-    generation_ = slot.generation.fetch_add(1, std::memory_order_acq_rel) + 1;
-    EVE_STEP("process.generation");
-    const uint32_t cells = slot.cells_used.load(std::memory_order_acquire);
-    for (uint32_t cell = 0; cell < cells; ++cell) {
-      region_->cell(index, cell).word.store(0, std::memory_order_release);
-    }
-    slot.pid.store(static_cast<uint32_t>(::getpid()),
-                   std::memory_order_relaxed);
-    EVE_STEP("process.swept");
-    SharedHalf& used = region_->words().processes_used;
-    uint32_t seen = used.load(std::memory_order_acquire);
-    // seq_cst: a collector that scans after our first pin must see the slot;
-    // pairs with the fence before its scan (I3).
-    while (seen < index + 1 &&
-           !used.compare_exchange_weak(seen, index + 1,
-                                       std::memory_order_seq_cst)) {
-    }
     index_ = index;
     claimed_ = true;
+    EVE_STEP("process.locked");
     return absl::OkStatus();
   }
   return absl::ResourceExhaustedError(
       absl::StrCat(region_->file().path(), ": ", kProcessesMax,
                    " processes are attached; close one of them"));
+}
+
+void ProcessSlots::BeginLife() {
+  ProcessSlot& slot = own();
+  // acq_rel: a reader of the new generation sees nothing of the old life.
+  generation_ = slot.generation.fetch_add(1, std::memory_order_acq_rel) + 1;
+  EVE_STEP("process.generation");
+  const uint32_t cells = slot.cells_used.load(std::memory_order_acquire);
+  for (uint32_t cell = 0; cell < cells; ++cell) {
+    region_->cell(index_, cell).word.store(0, std::memory_order_release);
+  }
+  slot.pid.store(static_cast<uint32_t>(::getpid()), std::memory_order_relaxed);
+  EVE_STEP("process.swept");
+  SharedHalf& used = region_->words().processes_used;
+  uint32_t seen = used.load(std::memory_order_acquire);
+  // seq_cst: a collector that scans after our first pin must see the slot;
+  // pairs with the fence before its scan (I3).
+  while (seen < index_ + 1 &&
+         !used.compare_exchange_weak(seen, index_ + 1,
+                                     std::memory_order_seq_cst)) {
+  }
+  EVE_STEP("process.counted");
 }
 
 void ProcessSlots::Release() {

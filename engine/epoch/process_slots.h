@@ -39,6 +39,10 @@ class ProcessSlots {
   // Death between the steps: the lock byte is free again, the next claimer
   // starts over; uncleared pins belong to a dead slot and are ignored.
   absl::Status Claim();
+  // Its two halves. With the lock byte this process counts as attached, and
+  // keeps nobody from opening any more, however long the other half takes it.
+  absl::Status TakeSlot();
+  void BeginLife();
   void Release();
 
   bool claimed() const { return claimed_; }

@@ -109,6 +109,34 @@ TEST_F(StoppedOpenerTest, StoppedJoinerIsInNobodysWay) {
   EXPECT_EQ(stopped.Wait(), 0);
 }
 
+// Who has a slot has recovered what there was: others join it.
+TEST_F(StoppedOpenerTest, FirstOpenerWithASlotIsInNobodysWay) {
+  ASSERT_OK(Domain::Open(path_, Quiet()).status());
+  for (const char* step :
+       {"process.generation", "process.swept", "process.counted"}) {
+    SCOPED_TRACE(step);
+    ChildProcess stopped = StopOneAt(step);
+    stopped.AwaitStopped();
+    ChildProcess other([&] {
+      const Looks looks;
+      auto domain = Domain::Open(path_, Quiet());
+      if (!domain.ok()) return 1;
+      if (looks.count() >= 10) return 2;
+      auto map = domain->Collection<Map<std::string, std::string>>("m");
+      if (!map.ok() || !map->Put("k", step).ok()) return 3;
+      return domain->Reclaim().ok() && domain->Sync().ok() ? 0 : 4;
+    });
+    EXPECT_EQ(other.Wait(), 0);
+    stopped.Signal(SIGCONT);
+    EXPECT_EQ(stopped.Wait(), 0);
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(
+        const auto map,
+        (domain.Collection<Map<std::string, std::string>>("m")));
+    EXPECT_EQ(map.Get("k").value(), step);
+  }
+}
+
 }  // namespace
 }  // namespace eve
 
