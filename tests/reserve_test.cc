@@ -26,6 +26,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/timed_waits.h"
 #include "util/failpoint.h"
 #include "util/random.h"
 
@@ -340,7 +341,8 @@ TEST(ReserveTest, ADeathWhileRoomIsMadeStopsNobody) {
     testing::ExpectCleanCheck(path, domain);
   };
   for (const char* step : {"room.begun", "room.claimed", "room.moved",
-                           "room.advanced", "room.collected"}) {
+                           "room.advanced", "room.collected", "lease.held",
+                           "lease.before_release", "lease.released"}) {
     for (int nth : {1, 2}) {
       SCOPED_TRACE(absl::StrCat(step, " ", nth));
       ASSERT_NO_FATAL_FAILURE(fill());
@@ -367,6 +369,45 @@ TEST(ReserveTest, ADeathWhileRoomIsMadeStopsNobody) {
   for (size_t i = *erased; i < n; ++i) ASSERT_OK(map.Erase(KeyOf(i)));
   EXPECT_EQ(map.size().value(), 0u);
   testing::ExpectCleanCheck(path, domain);
+}
+
+// It may have had the courtesy lease: another one that makes room takes it at
+// once.
+TEST(ReserveTest, TheLeaseOfADeadOneIsNotWaitedFor) {
+  for (const char* step :
+       {"lease.held", "lease.before_release", "lease.released"}) {
+    SCOPED_TRACE(step);
+    TempDir dir;
+    const std::string path = dir.File("d.eve");
+    ASSERT_OK_AND_ASSIGN(Domain survivor, Domain::Open(path, Small()));
+    ASSERT_OK_AND_ASSIGN(Hashed map, survivor.Collection<Hashed>("m"));
+    const size_t n = FillUntilRefused(survivor, map);
+    SharedValue<size_t> erased;
+    ChildProcess child([&] {
+      absl::StatusOr<Domain> domain = Domain::Open(path, Small());
+      if (!domain.ok()) return 1;
+      absl::StatusOr<Hashed> same = domain->Collection<Hashed>("m");
+      if (!same.ok()) return 2;
+      testing::SignalSelfAt(1, SIGKILL, step);
+      for (size_t& i = *erased; i < n; ++i) {
+        if (!same->Erase(KeyOf(i)).ok()) return 3;
+      }
+      return 0;
+    });
+    ASSERT_EQ(child.Wait(), -SIGKILL);
+    const uint64_t waits = testing::TimedWaits();
+    bool has_held = false;
+    {
+      const ScopedStepHook hook([&](std::string_view name) {
+        has_held = has_held || name == "lease.held";
+      });
+      for (size_t i = *erased; i < n; ++i) ASSERT_OK(map.Erase(KeyOf(i)));
+    }
+    EXPECT_TRUE(has_held) << "it made no room";
+    EXPECT_EQ(testing::TimedWaits(), waits) << "it has waited";
+    EXPECT_EQ(map.size().value(), 0u);
+    testing::ExpectCleanCheck(path, survivor);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "engine/epoch/courtesy_lease.h"
 
+#include "util/failpoint.h"
+
 namespace eve {
 namespace {
 
@@ -44,14 +46,20 @@ bool CourtesyLease::TryHold() {
   // The beat starts above 0, so that a word that is held is never 0.
   // relaxed: nothing is published by it.
   const uint64_t next = Mine((word >> kBeatShift) + 1);
-  return lease.compare_exchange_strong(word, next, std::memory_order_relaxed);
+  if (!lease.compare_exchange_strong(word, next, std::memory_order_relaxed)) {
+    return false;
+  }
+  EVE_STEP("lease.held");
+  return true;
 }
 
 void CourtesyLease::Release() {
   SharedWord& lease = region_->words().compactor;
   uint64_t word = lease.load(std::memory_order_relaxed);
   if (IsMine(word)) {
+    EVE_STEP("lease.before_release");
     lease.compare_exchange_strong(word, 0, std::memory_order_relaxed);
+    EVE_STEP("lease.released");
   }
 }
 

@@ -45,9 +45,11 @@ absl::Status ReaderCells::Grow(uint32_t needed) {
     region_->cell(slots_->index(), cell)
         .word.store(kNoPin, std::memory_order_release);
   }
+  EVE_STEP("cells.cleared");
   // seq_cst: a collector that starts after the first pin in a new cell must
   // scan it; pairs with the fence in ScanPins (I3).
   slots_->own().cells_used.store(needed, std::memory_order_seq_cst);
+  EVE_STEP("cells.counted");
   usable_.store(needed, std::memory_order_release);
   return absl::OkStatus();
 }

@@ -29,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/file/shared_region.h"
+#include "util/failpoint.h"
 
 namespace eve {
 
@@ -69,6 +70,7 @@ class ReaderCells {
     // release: every read through the pin is done before the collector can see
     // it gone; pairs with the acquire loads in ScanPins (I4).
     Word(cell).store(kNoPin, std::memory_order_release);
+    EVE_STEP("pin.dropped");
   }
 
  private:
