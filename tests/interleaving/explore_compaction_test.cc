@@ -115,7 +115,7 @@ TEST_F(CompactionTest, FindsABirthThatIsStampedByTheFold) {
   ChangeRowsOfFolds(processes_[0], [](AccountingRow& row, uint64_t folded) {
     row.birth = folded;
   });
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0), kFreedTooEarly);
 }
 
 }  // namespace

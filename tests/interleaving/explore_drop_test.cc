@@ -134,7 +134,8 @@ TEST_F(DropTest, FindsADropThatDoesNotSeeAWrite) {
   scheduler_.after = [&](int body, std::string_view step) {
     if (body == 1 && step == "commit.before_cas") words.root = base;
   };
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0),
+              {"its blocks are not those that were committed"});
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ TEST_F(RebaseTest, FindsARecordThatKeepsItsVersion) {
       TakeVersionBack();
     }
   };
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0), {"version of the predecessor"});
 }
 
 }  // namespace

@@ -346,7 +346,7 @@ TEST_F(ExplorerDurableTest, FindsACollectorThatIgnoresAnnouncements) {
     }
     hidden.reset();
   };
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0), {"is damaged"});
 }
 
 // Another: the byte of a slot excludes nobody, so that two take the same before
@@ -360,7 +360,7 @@ TEST_F(ExplorerDurableTest, FindsTwoInOneSlot) {
       UnlockByte(locks, kCommitSlotLockBase + i);
     }
   };
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0), {"a durable slot is written over"});
 }
 
 // Another: a version counts as durable once its slot is written.
@@ -373,7 +373,7 @@ TEST_F(ExplorerDurableTest, FindsAnAcknowledgementBeforeTheFlush) {
       if (version != 0) words().durable[i] = version;
     }
   };
-  ExpectFound(Explore(/*pairs=*/0));
+  ExpectFound(Explore(/*pairs=*/0), {"that is in no slot on the disk"});
 }
 
 }  // namespace
