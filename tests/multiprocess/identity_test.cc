@@ -11,13 +11,11 @@
 #include <atomic>
 #include <cstdint>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file_lock.h"
@@ -28,7 +26,6 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
-#include "util/clock.h"
 #include "util/failpoint.h"
 
 namespace eve {
@@ -189,57 +186,61 @@ TEST_F(IdentityTest, NumbersOfProcessesMeanNothing) {
 }
 
 // Containers may have monotonic clocks of their own, days apart. What processes
-// tell each other are durations, so nobody waits for another's clock, and all
-// that was counted is there.
+// tell each other are durations: a flusher that is stopped is waited for as
+// long as elsewhere, neither for days nor not at all, whoever's clock is ahead.
 TEST_F(IdentityTest, ClocksMayDiffer) {
-  constexpr int kSwaps = 2000;
-  constexpr int kSwapsPerFlush = 100;
-  constexpr uint64_t kDay = 86'400 * kNanosPerSecond;
+  constexpr uint64_t kTenDays = 10 * 86'400;
   SharedValue<std::atomic<bool>> is_refused;
-  // Counts up, mostly without a flush, among others that do the same.
-  const auto count = [this](uint64_t clock_least) {
-    if (MonotonicNanos() < clock_least) return 1;
-    auto other = Domain::Open(path_, DomainOptions{});
+  const auto put = [this] {
+    DomainOptions options = Quiet();
+    options.durability = Durability::kSync;
+    auto other = Domain::Open(path_, options);
     if (!other.ok()) return 2;
     auto map = other->Collection<Strings>("m");
-    if (!map.ok()) return 2;
-    for (int i = 0; i < kSwaps; ++i) {
-      SwapOptions options;
-      options.durability =
-          i % kSwapsPerFlush == 0 ? Durability::kSync : Durability::kNone;
-      const auto done = other->Swap(
-          [&](Transaction& transaction) -> absl::Status {
-            auto writer = map->In(transaction);
-            int n = 0;
-            const auto found = writer.Find("n");
-            if (found.has_value() && !absl::SimpleAtoi(*found, &n)) {
-              return absl::InternalError("not a number");
-            }
-            return writer.Put("n", absl::StrCat(n + 1));
-          },
-          options);
-      if (!done.ok()) return 3;
-    }
-    return 0;
+    return map.ok() && map->Put("k", "child's").ok() ? 0 : 3;
   };
-  const auto start = [&](uint64_t ahead) {
-    return ChildProcess([&, ahead] {
-      const uint64_t least = MonotonicNanos() + ahead;
-      if (ahead > 0 && !MoveClockOfChildren(ahead / kNanosPerSecond)) {
+  const auto flush_and_stop = [&] {
+    testing::SignalSelfAt(1, SIGSTOP, "flusher.taken");
+    return put();
+  };
+  const auto wait_for_it = [&] {
+    int sleeps = 0;
+    int in_vain = 0;
+    SetStepHook([&](std::string_view step) {
+      in_vain += step == "flusher.waited_in_vain" ? 1 : 0;
+      // Of 10 ms; nobody waits for more than a second.
+      if (step == "flusher.sleep" && ++sleeps > 200) ::_exit(4);
+    });
+    const int failed = put();
+    ClearStepHook();
+    if (failed != 0) return failed;
+    return sleeps > 0 && in_vain == 1 ? 0 : 5;
+  };
+  for (const bool is_holder_ahead : {true, false}) {
+    SCOPED_TRACE(is_holder_ahead);
+    // Stops when its child has; goes on with it.
+    ChildProcess holder([&] {
+      if (is_holder_ahead && !MoveClockOfChildren(kTenDays)) {
         *is_refused = true;
-        return 0;
       }
-      ChildProcess inner([&] { return count(least); });
+      ChildProcess inner(flush_and_stop);
+      inner.AwaitStopped();
+      ::raise(SIGSTOP);
+      inner.Signal(SIGCONT);
       return inner.Wait();
     });
-  };
-  std::vector<ChildProcess> processes;
-  for (const uint64_t days : {0, 1, 10}) {
-    processes.push_back(start(days * kDay));
+    holder.AwaitStopped();
+    ChildProcess waiter([&] {
+      if (!is_holder_ahead && !MoveClockOfChildren(kTenDays)) {
+        *is_refused = true;
+      }
+      return ChildProcess(wait_for_it).Wait();
+    });
+    EXPECT_EQ(waiter.Wait(), 0);
+    holder.Signal(SIGCONT);
+    EXPECT_EQ(holder.Wait(), 0);
   }
-  for (ChildProcess& process : processes) EXPECT_EQ(process.Wait(), 0);
   if (*is_refused) GTEST_SKIP() << "namespaces need root, and Linux 5.6";
-  EXPECT_EQ(map_->Get("n").value(), absl::StrCat(3 * kSwaps));
   testing::ExpectCleanCheck(path_, domain_);
 }
 
