@@ -86,7 +86,8 @@ class Storm {
     std::cout << "crash_storm: seed " << flags_.seed << ": " << rounds_
               << " rounds, " << kills_ << " kills (" << kills_of_all_
               << " times all at once), " << stops_ << " stops, "
-              << ledger_->commits.load() << " commits" << std::endl;
+              << stops_of_openers_ << " of openers, " << ledger_->commits.load()
+              << " commits" << std::endl;
   }
 
  private:
@@ -190,10 +191,37 @@ class Storm {
     return true;
   }
 
+  // One that may hold what openers wait for, ten seconds at most, while others
+  // go on; it dies there or goes on in the end.
+  bool StopForAMoment(Worker& worker) {
+    worker.process->Signal(SIGSTOP);
+    ++stops_of_openers_;
+    for (uint64_t i = random_.Uniform(2000); i > 0; --i) ::sched_yield();
+    if (random_.OneIn(3)) return Kill(worker);
+    worker.process->Signal(SIGCONT);
+    return true;
+  }
+
+  // Those that have just been started.
+  bool DisturbOpeners() {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (!workers_[i].process.has_value() || setup_.ledger->is_inside[i] ||
+          !random_.OneIn(3)) {
+        continue;
+      }
+      for (uint64_t n = random_.Uniform(500); n > 0; --n) ::sched_yield();
+      if (!StopForAMoment(workers_[i])) return false;
+    }
+    return true;
+  }
+
   bool DisturbOne() {
     const size_t index = random_.Uniform(workers_.size());
     Worker& worker = workers_[index];
     if (!worker.process.has_value()) return true;
+    if (!setup_.ledger->is_inside[index] && random_.OneIn(2)) {
+      return StopForAMoment(worker);
+    }
     if (worker.is_stopped && random_.OneIn(2)) {
       worker.process->Signal(SIGCONT);
       worker.is_stopped = false;
@@ -211,7 +239,8 @@ class Storm {
   }
 
   bool RunRound() {
-    if (!ReplaceDead() || !AwaitCommits(1 + random_.Uniform(150))) {
+    if (!ReplaceDead() || !DisturbOpeners() ||
+        !AwaitCommits(1 + random_.Uniform(150))) {
       return false;
     }
     // Away from the end of the commit that was waited for.
@@ -243,6 +272,7 @@ class Storm {
   uint64_t kills_ = 0;
   uint64_t kills_of_all_ = 0;
   uint64_t stops_ = 0;
+  uint64_t stops_of_openers_ = 0;
 };
 
 int RunMain(int argc, char** argv) {

@@ -31,7 +31,7 @@ struct Ledger {
   std::atomic<int64_t> acknowledged[kStormWorkersMax];
   // The same of puts that read nothing.
   std::atomic<int64_t> logged[kStormWorkersMax];
-  // Whether it may be stopped: it holds nothing that openers wait for.
+  // Whether it may be stopped for long: it holds nothing that openers wait for.
   std::atomic<bool> is_inside[kStormWorkersMax];
   std::atomic<uint64_t> commits;
 };
