@@ -143,6 +143,8 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> first, TryTake());
   if (first.has_value()) return first;
   std::vector<uint64_t> seen = announced();
+  // Who has waited in vain for those who have them does so once (P20).
+  const bool is_known_vain = IsVain(seen);
   // Not by the wall clock, which may be set meanwhile.
   const auto patience =
       static_cast<uint64_t>(absl::ToInt64Nanoseconds(patience_));
@@ -160,7 +162,9 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
       return absl::DeadlineExceededError(absl::StrCat(
           core_->path, ": version ", wanted, " is not durable yet"));
     }
-    if (MonotonicNanos() - got_on >= patience) {
+    if ((is_known_vain && IsVain(seen)) ||
+        MonotonicNanos() - got_on >= patience) {
+      NoteVain(std::move(seen));
       return absl::UnavailableError(absl::StrCat(
           core_->path, ": all ", kCommitSlotCount,
           " commit slots are in use by other processes, which have not got on "

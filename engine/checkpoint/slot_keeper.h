@@ -20,6 +20,8 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -54,12 +56,22 @@ class SlotKeeper {
   // Nothing: all that may be written over are in use.
   absl::StatusOr<std::optional<uint32_t>> TryTake();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
+  // Whether somebody has waited in vain while what was announced was this.
+  bool IsVain(const std::vector<uint64_t>& announced) {
+    std::lock_guard lock(mutex_);
+    return !vain_.empty() && vain_ == announced;
+  }
+  void NoteVain(std::vector<uint64_t> announced) {
+    std::lock_guard lock(mutex_);
+    vain_ = std::move(announced);
+  }
 
   Core* core_;
   const absl::Duration patience_;
   const std::function<absl::Status()> flush_;
   std::mutex mutex_;
   bool is_mine_[kCommitSlotCount] = {};
+  std::vector<uint64_t> vain_;  // see IsVain(); empty: nobody has
 };
 
 }  // namespace eve
