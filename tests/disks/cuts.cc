@@ -248,8 +248,9 @@ class Cuts {
       testing::ChildProcess child([&]() -> int {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         const absl::Status ended = Work(path, domain_seed_, life, *ledger_);
-        // The cut is one of these; the parent judges what is there.
-        if (absl::IsDataLoss(ended)) {
+        // The cut is one of these; the parent judges what is there. Damage is
+        // none, nor is anything before it.
+        if (absl::IsDataLoss(ended) || !ledger_->is_cut) {
           std::cerr << "while writing: " << ended << std::endl;
           ledger_->is_lost = true;
         }
@@ -257,9 +258,18 @@ class Cuts {
       });
       const uint64_t wanted = first + 1 + random_.Uniform(60);
       const uint64_t begun_at = MonotonicNanos();
-      while (ledger_->begun < wanted && !ledger_->is_lost &&
+      std::optional<int> died;
+      while (ledger_->begun < wanted && !ledger_->is_lost && !died &&
              MonotonicNanos() - begun_at < 20 * kNanosPerSecond) {
         ::sched_yield();
+        died = child.TryWait();
+      }
+      if (died || ledger_->begun == first) {
+        std::cerr << "while writing: "
+                  << (died ? absl::StrCat("the writer ended with ", *died)
+                           : "nothing was committed in 20 seconds")
+                  << std::endl;
+        ledger_->is_lost = true;
       }
       // Anywhere in what it is doing then.
       for (uint64_t i = random_.Uniform(3000); i > 0; --i) ::sched_yield();
