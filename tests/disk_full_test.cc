@@ -234,7 +234,6 @@ TEST(DiskFullTest, FaultInjectedAtEveryCallLosesNothing) {
 TEST(DiskFullTest, FileSizeLimitIsACleanError) {
   TempDir dir;
   ChildProcess child([&] {
-    ::signal(SIGXFSZ, SIG_IGN);
     DomainOptions options;
     options.durability = Durability::kNone;
     auto domain = Domain::Open(dir.File("d.eve"), options);

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -191,9 +192,22 @@ absl::Status File::ReadAt(uint64_t offset, void* data, uint64_t size) const {
   return absl::OkStatus();
 }
 
+// Whether the file may not become so long. The kernel would not only refuse it,
+// but send a signal (SIGXFSZ) by which a process ends that has not thought of
+// it.
+static bool IsAboveLimit(int fd, uint64_t end) {
+  rlimit limit;
+  struct stat info;
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+         limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur &&
+         ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+         end > static_cast<uint64_t>(info.st_size);
+}
+
 absl::Status File::WriteAt(uint64_t offset, const void* data,
                            uint64_t size) const {
   const auto write = [&] {
+    if (IsAboveLimit(fd_, offset + size)) return EFBIG;
     const char* from = static_cast<const char*>(data);
     uint64_t done = 0;
     while (done < size) {
@@ -236,6 +250,7 @@ int Uninterrupted(MakeCall make_call) {
 
 absl::Status File::Allocate(uint64_t offset, uint64_t size) const {
   const auto allocate = [&] {
+    if (IsAboveLimit(fd_, offset + size)) return EFBIG;
     return Uninterrupted([&] {
       return ::fallocate(fd_, 0, static_cast<off_t>(offset),
                          static_cast<off_t>(size));
@@ -262,6 +277,7 @@ absl::Status File::PunchHole(uint64_t offset, uint64_t size) const {
 
 absl::Status File::Truncate(uint64_t size) const {
   const auto truncate = [&] {
+    if (IsAboveLimit(fd_, size)) return EFBIG;
     return Uninterrupted(
         [&] { return ::ftruncate(fd_, static_cast<off_t>(size)); });
   };
