@@ -243,6 +243,9 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
           : rejected > 1
               ? "of two slots or more something is missing, so it may be of "
                 "both newest durable versions"
+          : candidate->version < promised
+              ? absl::StrCat("the lock file knows that version ", promised,
+                             " had been on disk")
           : context.why_unknown.empty()
               ? ""
               : context.why_unknown +
@@ -478,6 +481,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
     // since: what is older than the two newest slots is read whole (P24). So is
     // what may be a copy: the version before may be any, an empty one even.
     EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
+    absl::StrAppend(&result.note,
+                    "; all that it reaches was read: ", chosen.why_verify);
   }
   result.root = chosen.record;
   result.version = chosen.version;

@@ -96,7 +96,8 @@ void PrintText(const RecoveryPreview& preview) {
                     "recovers nothing\n");
   }
   if (!preview.chosen_version) {
-    absl::StrAppend(&text, "no root: the domain would not open\n");
+    absl::StrAppend(
+        &text, "no root: the domain would not open: ", preview.error, "\n");
   } else {
     absl::StrAppend(&text, "chosen: version ", *preview.chosen_version,
                     preview.chosen_slot

@@ -68,7 +68,10 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   const absl::StatusOr<RootCandidate> durable =
       ChooseDurableRoot(context, slots, preview.damaged_slots,
                         belongs ? PromisedVersion(*region, slots) : 0);
-  if (!durable.ok()) return preview;
+  if (!durable.ok()) {
+    preview.error = std::string(durable.status().message());
+    return preview;
+  }
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;
   preview.why_whole_check = durable->why_verify;

@@ -46,6 +46,7 @@ struct RecoveryPreview {
   std::optional<uint32_t> chosen_slot;     // nothing: the lock file's root
   // Why everything is read before it is taken; empty: it is not.
   std::string why_whole_check;
+  std::string error;  // why it would not open
 };
 
 absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path);

@@ -177,6 +177,35 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
   testing::ExpectCleanCheck(path_, domain);
 }
 
+// P24: that a version had been on the disk is known to the lock file of this
+// boot. That it is not there any more is no power failure.
+TEST_F(AdoptionTest, ALossOfWhatWasAcknowledgedIsReportedAndTheRestRead) {
+  const std::string value(600, 'v');
+  DoAndDie([&](Domain& domain, Strings& map) {
+    SwapOptions options;
+    options.durability = Durability::kSync;
+    return domain.Sync().ok() &&
+           domain
+               .Swap([&](Transaction& t) { return map.In(t).Put("k", value); },
+                     options)
+               .ok();
+  });
+  const size_t at = ReadFile(path_).find(value);
+  ASSERT_NE(at, std::string::npos);
+  {
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK(file.WriteAt(at, "X", 1));
+  }
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
+  EXPECT_NE(stats.recovery.find("all that it reaches was read: the lock file "
+                                "knows that version"),
+            std::string::npos)
+      << stats.recovery;
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_CODE(map.Get("k"), absl::StatusCode::kNotFound);
+}
+
 TEST_F(AdoptionTest, WholeRootOfThisBootIsAdopted) {
   PutAndDie("v");
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
