@@ -66,11 +66,18 @@ std::optional<RescueIdentity> FromLockFile(const File& file) {
 
 absl::StatusOr<RescueIdentity> Identify(const File& file, uint64_t file_bytes,
                                         RescueSink& sink) {
+  const std::vector<SaltProbe> probes = CollectProbes(file, file_bytes);
   for (const auto from : {FromSuperblock, FromSlots, FromLockFile}) {
     std::optional<RescueIdentity> identity = from(file);
-    if (identity.has_value()) return *std::move(identity);
+    if (!identity.has_value()) continue;
+    // It may be another domain's: a lock file that lay there before.
+    if (probes.size() < kSaltAgreeingMin ||
+        CountAgreeing(probes, identity->salt) > 0) {
+      return *std::move(identity);
+    }
+    sink.Note(absl::StrCat(identity->source,
+                           " is of another domain: no block agrees with it"));
   }
-  const std::vector<SaltProbe> probes = CollectProbes(file, file_bytes);
   if (probes.size() >= kSaltAgreeingMin) {
     sink.Note(
         "superblock, commit slots and lock file are all damaged, so blocks are "

@@ -72,15 +72,6 @@ void CollectIn(const File& file, uint64_t file_bytes, uint32_t segment,
   }
 }
 
-uint64_t CountAgreeing(const std::vector<SaltProbe>& probes, uint64_t salt) {
-  return static_cast<uint64_t>(std::count_if(
-      probes.begin(), probes.end(), [salt](const SaltProbe& probe) {
-        const uint64_t hash = BlockHashFromBody(probe.header, probe.body_hash,
-                                                probe.offset, salt);
-        return ChecksumOf(hash) == probe.header.checksum;
-      }));
-}
-
 // All upper halves of the pivot's hash, by all processors.
 class PairSearch {
  public:
@@ -128,6 +119,15 @@ class PairSearch {
 };
 
 }  // namespace
+
+uint64_t CountAgreeing(const std::vector<SaltProbe>& probes, uint64_t salt) {
+  return static_cast<uint64_t>(std::count_if(
+      probes.begin(), probes.end(), [salt](const SaltProbe& probe) {
+        const uint64_t hash = BlockHashFromBody(probe.header, probe.body_hash,
+                                                probe.offset, salt);
+        return ChecksumOf(hash) == probe.header.checksum;
+      }));
+}
 
 std::vector<SaltProbe> CollectProbes(const File& file, uint64_t file_bytes) {
   std::vector<uint32_t> order(SegmentsForBytes(file_bytes));

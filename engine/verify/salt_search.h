@@ -43,6 +43,9 @@ struct FoundSalt {
 // few in each segment, in random order.
 std::vector<SaltProbe> CollectProbes(const File& file, uint64_t file_bytes);
 
+// How many of the probes are blocks of the domain with that salt.
+uint64_t CountAgreeing(const std::vector<SaltProbe>& probes, uint64_t salt);
+
 std::optional<FoundSalt> SearchSalt(const std::vector<SaltProbe>& probes);
 
 }  // namespace eve::verify

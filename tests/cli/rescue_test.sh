@@ -69,6 +69,12 @@ grep -q 'by the lock file' stderr || fail "the lock file: $(<stderr)"
 [[ $(content saved.txt) == "$wanted" ]] || fail "without its head"
 # That is gone as well: the blocks themselves say which checksums are right. One
 # of them is not what it was.
+# Another domain's lock file, over which it was put, says nothing of it.
+runs 0 "$eve" put other.eve m k v
+cp other.eve-lock head.eve-lock
+runs 3 "$eve" dump --rescue head.eve -o saved.txt
+grep -q 'the lock file is of another domain' stderr || fail "another lock file: $(<stderr)"
+[[ -n $(content saved.txt) ]] || fail "nothing saved beside another lock file"
 rm head.eve-lock
 cp head.eve bad.eve
 at=$(LC_ALL=C grep -obUaF 'value 77 of many' bad.eve | tail -n 1 | cut -d: -f1)
