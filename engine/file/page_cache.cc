@@ -76,19 +76,35 @@ class CacheCheck {
   CacheCheck(const CacheCheck&) = delete;
   CacheCheck& operator=(const CacheCheck&) = delete;
 
-  bool Open() {
+  // False: there are no direct reads here.
+  absl::StatusOr<bool> Open() {
     const std::string link = absl::StrCat("/proc/self/fd/", file_.fd());
-    direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
-    return direct_ >= 0 && cached_ != nullptr && device_ != nullptr;
+    int error = EVE_FAULT("file.open_device");
+    if (error == 0) {
+      direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+      if (direct_ < 0) error = errno;
+    }
+    // Without /proc it is not there.
+    if (error == EINVAL || error == EOPNOTSUPP || error == ENOENT) return false;
+    if (cached_ == nullptr || device_ == nullptr) error = ENOMEM;
+    if (error == 0) return true;
+    return ErrnoStatus(
+        error, absl::StrCat("open ", file_.path(), " to read from the device"));
   }
 
   absl::StatusOr<bool> CheckWindow(uint64_t offset, uint64_t size) {
     void* const view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.fd(),
                               static_cast<off_t>(offset));
-    if (view == MAP_FAILED) return true;
+    int error = view == MAP_FAILED ? errno : 0;
+    if (error != 0) return CannotLook(error);
     const absl::Cleanup unmap = [=] { ::munmap(view, size); };
     const uint64_t pages = (size + kPageBytes - 1) / kPageBytes;
-    if (::mincore(view, size, resident_.data()) != 0) return true;
+    error = EVE_FAULT("file.mincore");
+    if (error == 0 && ::mincore(view, size, resident_.data()) != 0) {
+      error = errno;
+    }
+    if (error == ENOSYS) return true;
+    if (error != 0) return CannotLook(error);
     for (uint64_t page = 0; page < pages;) {
       uint64_t end = page;
       while (end < pages && (resident_[end] & 1) != 0) ++end;
@@ -107,6 +123,10 @@ class CacheCheck {
   }
 
  private:
+  absl::Status CannotLook(int error) const {
+    return ErrnoStatus(error, absl::StrCat("look which pages of ", file_.path(),
+                                           " are in the page cache"));
+  }
   absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size) {
     EVE_RETURN_IF_ERROR(file_.ReadAt(offset, cached_.get(), size));
     int error = EVE_FAULT("file.read_device");
@@ -142,7 +162,8 @@ class CacheCheck {
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes) {
   if (IsInMemory(file) || !MayBeCached(file)) return true;
   CacheCheck check(file);
-  if (!check.Open()) return true;
+  EVE_ASSIGN_OR_RETURN(const bool can_look, check.Open());
+  if (!can_look) return true;
   for (uint64_t offset = 0; offset < bytes; offset += kWindowBytes) {
     EVE_ASSIGN_OR_RETURN(
         const bool is_same,
