@@ -366,12 +366,12 @@ TEST_P(PackedBackupTest, AStreamIsPackedInAFileWithoutAName) {
   // Nor has it one where files need one to be made.
   bool is_written = false;
   for (const bool has_unnamed : {true, false}) {
-    SetStepHook([&](std::string_view step) {
+    const ScopedStepHook written([&](std::string_view step) {
       if (step != "backup.written") return;
       is_written = true;
       ExpectNothingLeft();
     });
-    SetFaultHook([&](std::string_view point) {
+    const ScopedFaultHook no_unnamed([&](std::string_view point) {
       return !has_unnamed && point == "file.create_unnamed" ? EOPNOTSUPP : 0;
     });
     const auto [status, bytes] = Stream(Options());
