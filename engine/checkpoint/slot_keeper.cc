@@ -125,7 +125,10 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
     EVE_STEP("checkpoint.slot_taken");
     // Chosen under the byte.
     const absl::StatusOr<bool> still = IsNeeded(slot);
-    if (still.ok() && !*still) return slot;
+    if (still.ok() && !*still) {
+      NoteVain({});
+      return slot;
+    }
     Release(slot);
     EVE_RETURN_IF_ERROR(still.status());
   }
@@ -143,8 +146,6 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> first, TryTake());
   if (first.has_value()) return first;
   std::vector<uint64_t> seen = announced();
-  // Who has waited in vain for those who have them does so once (P20).
-  const bool is_known_vain = IsVain(seen);
   // Not by the wall clock, which may be set meanwhile.
   const auto patience =
       static_cast<uint64_t>(absl::ToInt64Nanoseconds(patience_));
@@ -162,8 +163,8 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
       return absl::DeadlineExceededError(absl::StrCat(
           core_->path, ": version ", wanted, " is not durable yet"));
     }
-    if ((is_known_vain && IsVain(seen)) ||
-        MonotonicNanos() - got_on >= patience) {
+    // Who has them is waited for in vain once, by one of this process (P20).
+    if (IsVain(seen) || MonotonicNanos() - got_on >= patience) {
       NoteVain(std::move(seen));
       return absl::UnavailableError(absl::StrCat(
           core_->path, ": all ", kCommitSlotCount,

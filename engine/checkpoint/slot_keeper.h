@@ -56,7 +56,8 @@ class SlotKeeper {
   // Nothing: all that may be written over are in use.
   absl::StatusOr<std::optional<uint32_t>> TryTake();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
-  // Whether somebody has waited in vain while what was announced was this.
+  // Whether somebody has waited in vain while what was announced was this, and
+  // no slot was had since.
   bool IsVain(const std::vector<uint64_t>& announced) {
     std::lock_guard lock(mutex_);
     return !vain_.empty() && vain_ == announced;
