@@ -4,13 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/format/constants.h"
+#include "util/check.h"
 #include "util/status_macros.h"
 
 namespace eve {
 
 absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
   const uint64_t units = UnitsForBytes(bytes);
-  if (Offset offset; TryAllocate(stream, units, &offset)) return offset;
   if (units * kUnitBytes > kRunThresholdBytes) return AllocateRun(units);
   if (!HasRoom(stream, units) && purpose_ != ClaimPurpose::kAdd &&
       source_->is_tight()) {
@@ -28,19 +28,19 @@ absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
     stream = other;
   }
   WrittenExtent& extent = extents_[active_[stream]];
-  const uint32_t begin = extent.to_units;
-  const uint32_t end = begin + static_cast<uint32_t>(units);
+  const uint32_t end = extent.to_units + static_cast<uint32_t>(units);
   if (end > extent.backed_units) {
     const absl::StatusOr<uint32_t> backed = source_->Back(
-        extent.segment, std::max(begin, extent.backed_units), end);
+        extent.segment, std::max(extent.to_units, extent.backed_units), end);
     if (!backed.ok()) {
       refused_ = 1;
       return backed.status();
     }
     extent.backed_units = *backed;
   }
-  extent.to_units = end;
-  return Offset{SegmentOffset(extent.segment).units + begin};
+  Offset offset;
+  EVE_CHECK(TryAllocate(stream, units, &offset), "there is room, and backed");
+  return offset;
 }
 
 absl::Status SegmentWriter::OpenSegment(int stream) {
