@@ -22,131 +22,6 @@
 namespace eve {
 namespace {
 
-// Only what is live: a file that was cut may be shorter than the record's
-// segment count says.
-absl::Status CheckInsideFile(const RecoveryContext& context,
-                             const std::vector<AccountingRow>& rows) {
-  for (uint64_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].live_units == 0) continue;
-    const uint64_t end = SegmentOffset(static_cast<uint32_t>(i)).bytes() +
-                         rows[i].fill_units * kUnitBytes;
-    if (end > context.file_bytes) {
-      return absl::DataLossError(absl::StrCat(
-          context.file->path(), ": the file is truncated: segment ", i,
-          " has data up to offset ", end, ", the file ends at offset ",
-          context.file_bytes));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
-                                         Offset record) {
-  RootCandidate candidate;
-  EVE_ASSIGN_OR_RETURN(const ChainRecord read,
-                       ReadRecord(context.view, record, context.salt));
-  EVE_ASSIGN_OR_RETURN(candidate.rows,
-                       ReadExactRows(context.view, record, context.salt));
-  EVE_RETURN_IF_ERROR(CheckInsideFile(context, candidate.rows));
-  candidate.record = record;
-  candidate.version = read.record->version;
-  return candidate;
-}
-
-// The sum of block hashes over [from, to) of a segment; nothing if the bytes
-// are not whole blocks, or not as they were stored: the sum may be of bytes
-// that reached the disk before the checksums in the headers did.
-std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
-                                  uint32_t segment, uint32_t from,
-                                  uint32_t to) {
-  uint64_t sum = 0;
-  for (uint64_t at = from; at < to;) {
-    const Offset offset{SegmentOffset(segment).units + at};
-    if (!context.view.Contains(offset)) return std::nullopt;
-    const auto* header = context.view.As<BlockHeader>(offset);
-    if (header->size_units == 0 || at + header->size_units > to ||
-        header->size_units > context.view.limit_units - offset.units) {
-      return std::nullopt;
-    }
-    const uint64_t hash = BlockHash(header, offset, context.salt);
-    if (header->checksum != ChecksumOf(hash)) return std::nullopt;
-    sum += hash;
-    at += header->size_units;
-  }
-  return sum;
-}
-
-// Whether all that the slot was flushed with has reached the disk.
-absl::Status VerifyExtents(const RecoveryContext& context,
-                           const CommitSlot& slot) {
-  for (uint32_t i = 0; i < slot.extent_count; ++i) {
-    const CommitExtent& extent = slot.extents[i];
-    const Offset begin{SegmentOffset(extent.segment).units +
-                       uint64_t{extent.from_units}};
-    const uint64_t units = uint64_t{extent.to_units} - extent.from_units;
-    if (extent.segment >= kSegmentsMax || extent.to_units < extent.from_units ||
-        begin.units + units > context.view.limit_units) {
-      return absl::DataLossError(
-          absl::StrCat("extent ", i, " lies outside of the file"));
-    }
-    if (SumBlocks(context, extent.segment, extent.from_units,
-                  extent.to_units) != extent.sum) {
-      return absl::DataLossError(absl::StrCat(
-          "the ", units * kUnitBytes, " bytes at offset ", begin.bytes(),
-          " are not those that were flushed with "
-          "it"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Whether what the live root says of a segment beyond the durable root is what
-// the bytes say.
-bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
-                 const AccountingRow& durable, const AccountingRow& live,
-                 uint64_t durable_version) {
-  // Nothing to lose, and a killed writer may have been refilling it (P23).
-  if (live.live_units == 0) return true;
-  if (live.run_index > 0) return true;  // summed at its head
-  if (live.run_length > 1) {
-    if (live.birth <= durable_version) return true;
-    const Offset offset = SegmentOffset(segment);
-    const auto* header = context.view.As<BlockHeader>(offset);
-    return header->size_units > kSegmentUnits &&
-           header->size_units <= context.view.limit_units - offset.units &&
-           BlockHash(header, offset, context.salt) == live.sum &&
-           header->checksum == ChecksumOf(live.sum);
-  }
-  uint32_t from = SegmentStartUnits(segment);
-  uint64_t expected = live.sum;
-  if (live.birth <= durable_version) {
-    from = durable.fill_units;
-    expected -= durable.sum;
-  }
-  return SumBlocks(context, segment, from, live.fill_units) == expected;
-}
-
-// Versions are used again after a rollback, at the same offsets: of what the
-// rolled-back timeline wrote there, all sums may be right. But what was
-// published since the oldest slot of the region's incarnation was published in
-// it. Newer slots do not count: what they name may not have reached the disk,
-// and the other timeline's be there.
-bool IsOfTimeline(const RecoveryContext& context, Offset newest,
-                  const std::vector<CommitSlot>& slots, uint64_t incarnation) {
-  uint64_t since = UINT64_MAX;
-  for (const CommitSlot& slot : slots) {
-    if (slot.incarnation == incarnation) since = std::min(since, slot.version);
-  }
-  const absl::StatusOr<std::vector<ChainRecord>> chain =
-      ReadChain(context.view, newest, context.salt);
-  return chain.ok() &&
-         std::all_of(chain->begin(), chain->end(),
-                     [since, incarnation](const ChainRecord& link) {
-                       return link.record->version <= since ||
-                              link.record->incarnation == incarnation;
-                     });
-}
-
 uint64_t DrawNonce() {
   uint64_t nonce = 0;
   FillRandom(&nonce, sizeof(nonce));
@@ -203,25 +78,6 @@ absl::StatusOr<std::vector<CommitSlot>> ReadCommitSlots(
   return slots;
 }
 
-absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
-                                        const CommitSlot& slot) {
-  if (const uint64_t bytes = FileBytesAt(slot); bytes > context.file_bytes) {
-    return absl::DataLossError(absl::StrCat("the file is truncated: it had ",
-                                            bytes, " bytes, now it has ",
-                                            context.file_bytes));
-  }
-  EVE_RETURN_IF_ERROR(VerifyExtents(context, slot));
-  EVE_ASSIGN_OR_RETURN(RootCandidate candidate,
-                       VerifyRoot(context, slot.record));
-  if (candidate.version != slot.version ||
-      BlockHash(context.view.At(slot.record), slot.record, context.salt) !=
-          slot.record_hash) {
-    return absl::DataLossError("its record was overwritten");
-  }
-  candidate.slot = slot.slot_index;
-  return candidate;
-}
-
 absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots,
     const std::vector<uint32_t>& damaged, uint64_t promised) {
@@ -238,18 +94,22 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     absl::StatusOr<RootCandidate> candidate = JudgeSlot(context, slot);
     if (candidate.ok()) {
       candidate->note = reasons;
-      candidate->why_verify =
-          is_rot ? "a slot whose root had been on disk before it has lost that"
-          : rejected > 1
-              ? "of two slots or more something is missing, so it may be of "
-                "both newest durable versions"
-          : candidate->version < promised
-              ? absl::StrCat("the lock file knows that version ", promised,
-                             " had been on disk")
-          : context.why_unknown.empty()
-              ? ""
-              : context.why_unknown +
-                    ", so it may be a copy that was taken while others wrote";
+      if (is_rot) {
+        candidate->why_verify =
+            "a slot whose root had been on disk before it has lost that";
+      } else if (rejected > 1) {
+        candidate->why_verify =
+            "of two slots or more something is missing, so it may be of both "
+            "newest durable versions";
+      } else if (candidate->version < promised) {
+        candidate->why_verify = absl::StrCat(
+            "the lock file knows that version ", promised, " had been on disk");
+      } else if (!context.why_unknown.empty()) {
+        candidate->why_verify =
+            absl::StrCat(context.why_unknown,
+                         ", so it may be a copy that was taken while others "
+                         "wrote");
+      }
       return candidate;
     }
     // No power failure takes a part of the file away that was flushed with its
@@ -279,6 +139,16 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
                    " valid commit slots leads to an intact root", reasons));
 }
 
+absl::Status ReadIfDoubtful(const RecoveryContext& context,
+                            const RootCandidate& chosen, std::string* note) {
+  if (chosen.why_verify.empty() || !context.verify_fallback) {
+    return absl::OkStatus();
+  }
+  EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
+  absl::StrAppend(note, "; all that it reaches was read: ", chosen.why_verify);
+  return absl::OkStatus();
+}
+
 void DropUnacknowledged(const SharedRegion& region,
                         std::vector<CommitSlot>& slots) {
   std::erase_if(slots, [&region](const CommitSlot& slot) {
@@ -286,32 +156,6 @@ void DropUnacknowledged(const SharedRegion& region,
            region.words().durable[slot.slot_index].load(
                std::memory_order_seq_cst) != slot.version;
   });
-}
-
-std::optional<RootCandidate> TryAdoptLiveRoot(
-    const RecoveryContext& context, const SharedRegion& region,
-    const std::vector<CommitSlot>& slots, const RootCandidate& durable) {
-  const RegionHeader& header = region.header();
-  if (header.poison.load(std::memory_order_acquire) != 0 ||
-      header.incarnation != slots.front().incarnation) {
-    return std::nullopt;
-  }
-  const Offset record = RootSlot(&region).Load();
-  absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
-  if (!live.ok() || live->version < durable.version ||
-      !IsOfTimeline(context, record, slots, header.incarnation)) {
-    return std::nullopt;
-  }
-  for (uint32_t i = 0; i < live->rows.size(); ++i) {
-    const AccountingRow before =
-        i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
-    if (before == live->rows[i]) continue;
-    if (!VerifyDelta(context, i, before, live->rows[i], durable.version)) {
-      return std::nullopt;
-    }
-  }
-  live->is_live = true;
-  return *std::move(live);
 }
 
 uint64_t PromisedVersion(const SharedRegion& region,
@@ -475,14 +319,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
     result.adopted_live = live->version > chosen.version;
     chosen = *std::move(live);
   }
-  if (!chosen.is_live && !chosen.why_verify.empty() &&
-      context.verify_fallback) {
-    // Segments that only the rejected root protected may have been reused
-    // since: what is older than the two newest slots is read whole (P24). So is
-    // what may be a copy: the version before may be any, an empty one even.
-    EVE_RETURN_IF_ERROR(context.verify_fallback(chosen.record));
-    absl::StrAppend(&result.note,
-                    "; all that it reaches was read: ", chosen.why_verify);
+  if (!chosen.is_live) {
+    EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, chosen, &result.note));
   }
   result.root = chosen.record;
   result.version = chosen.version;

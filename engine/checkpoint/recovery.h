@@ -88,6 +88,13 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
     const RecoveryContext& context, const std::vector<CommitSlot>& slots,
     const std::vector<uint32_t>& damaged, uint64_t promised);
 
+// If it says why, reads all that it reaches, and adds that to the note.
+// Segments that only a rejected root protected may have been reused since: what
+// is older than the two newest slots is read whole (P24). So is what may be a
+// copy: the version before may be any, an empty one even.
+absl::Status ReadIfDoubtful(const RecoveryContext& context,
+                            const RootCandidate& chosen, std::string* note);
+
 // The newest version that this region knows to be durable, if it is that of the
 // newest slot; else 0. REQUIRES: the region is of this file and boot.
 uint64_t PromisedVersion(const SharedRegion& region,

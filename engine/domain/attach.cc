@@ -249,9 +249,7 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
   }
   core.recovery_note =
       absl::StrCat("durable version ", durable.version, durable.note);
-  if (!durable.why_verify.empty()) {
-    EVE_RETURN_IF_ERROR(context.verify_fallback(durable.record));
-  }
+  EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, durable, &core.recovery_note));
   core.frozen_root = durable.record;
   core.frozen_segments = SegmentsForBytes(context.file_bytes);
   return absl::OkStatus();
