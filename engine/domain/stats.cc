@@ -93,9 +93,9 @@ void AddCounters(const SlotCounters& sum, DomainStats& stats) {
 // The words of a slot say something while somebody holds its byte.
 void AddFlushes(const Core& core, Checkpointer* own, DomainStats& stats) {
   stats.io_engine = "none";
-  if (const std::optional<uint64_t> dirty = core.file.DirtyBytes()) {
+  if (const std::optional<CachedBytes> cached = core.file.InCache()) {
     stats.knows_dirty_bytes = true;
-    stats.dirty_bytes = *dirty;
+    stats.dirty_bytes = cached->dirty;
   }
   if (!core.frozen_root.is_null()) return;  // nobody writes
   RegionWords& words = core.region.words();

@@ -25,6 +25,13 @@
 
 namespace eve {
 
+// Of a file's content, what the page cache has; and what is in memory only: not
+// yet written, or on its way.
+struct CachedBytes {
+  uint64_t all = 0;
+  uint64_t dirty = 0;
+};
+
 struct FileIdentity {
   uint64_t device = 0;
   uint64_t inode = 0;
@@ -96,9 +103,8 @@ class File {
   // What the file system has left for files, in bytes; UINT64_MAX where it does
   // not say so, or has no end. Quotas do not show in it.
   uint64_t AvailableBytes() const;
-  // Of the file's content, what is in memory only: not yet written, or on its
-  // way. Nothing where the kernel cannot tell (before Linux 6.5).
-  std::optional<uint64_t> DirtyBytes() const;
+  // Nothing where the kernel cannot tell (before Linux 6.5).
+  std::optional<CachedBytes> InCache() const;
   absl::StatusOr<FileIdentity> Identity() const;
   // Whether the range may hold anything but space that was never stored to; if
   // the file system cannot tell, it may.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,17 +52,8 @@ bool IsInMemory(const File& file) {
 // not say so, and to ask for each page of each file that is opened would take
 // too long; readers without a slot are known by their byte.
 bool MayBeCached(const File& file) {
-  constexpr long kCachestat = 451;  // no header of Debian 12 has it
-  struct {
-    uint64_t offset = 0;
-    uint64_t size = 0;  // all of it
-  } range;
-  struct {
-    uint64_t cached, dirty, under_way, evicted, recently_evicted;
-  } pages{};
-  if (EVE_FAULT("file.cachestat") == 0 &&
-      ::syscall(kCachestat, file.fd(), &range, &pages, 0) == 0) {
-    return pages.cached > 0;
+  if (const std::optional<CachedBytes> cached = file.InCache()) {
+    return cached->all > 0;
   }
   return IsRangeLockedByOther(file, kUnpinnedReadersLockByte, 1).value_or(true);
 }

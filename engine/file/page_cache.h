@@ -24,8 +24,8 @@
 namespace eve {
 
 // Of the first `bytes`. True also where it cannot be told: on file systems
-// without direct reads, as those in memory are, and where this process may not
-// see what others have in the cache. REQUIRES: the file was flushed.
+// without direct reads, as those in memory are, and without /proc. REQUIRES:
+// the file was flushed.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
 
 // Drops what can be dropped; what others have mapped stays. kFailedPrecondition

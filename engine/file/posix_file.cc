@@ -349,7 +349,7 @@ uint64_t File::AvailableBytes() const {
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
-std::optional<uint64_t> File::DirtyBytes() const {
+std::optional<CachedBytes> File::InCache() const {
   if (EVE_FAULT("file.cachestat") != 0) return std::nullopt;
   // cachestat(2); no header of Debian 12 has it.
   constexpr long kCachestat = 451;
@@ -361,7 +361,8 @@ std::optional<uint64_t> File::DirtyBytes() const {
     uint64_t cached, dirty, under_way, evicted, recently_evicted;
   } pages{};
   if (::syscall(kCachestat, fd_, &range, &pages, 0) != 0) return std::nullopt;
-  return (pages.dirty + pages.under_way) * kPageBytes;
+  return CachedBytes{pages.cached * kPageBytes,
+                     (pages.dirty + pages.under_way) * kPageBytes};
 }
 
 absl::StatusOr<FileIdentity> File::Identity() const {

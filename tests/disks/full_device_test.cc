@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
@@ -20,6 +21,7 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "util/check.h"
+#include "util/failpoint.h"
 
 namespace eve::disks {
 namespace {
@@ -174,6 +176,18 @@ TEST(FullDeviceTest, WithoutItsLockFileWhatWasLostIsNotBelieved) {
     EXPECT_CODE(refused, absl::StatusCode::kFailedPrecondition);
     EXPECT_NE(refused.message().find("a flush has failed"), std::string::npos)
         << refused;
+    // Nor is it believed by one who cannot look.
+    for (const std::string_view call :
+         {"file.open_device", "file.mincore", "file.read_device"}) {
+      const ScopedFaultHook fails([call](std::string_view point) {
+        return point == call ? EMFILE : 0;
+      });
+      std::filesystem::remove(path + "-lock");
+      const absl::Status failed = Domain::Open(path, Quiet()).status();
+      EXPECT_FALSE(failed.ok()) << call;
+      EXPECT_NE(failed.message().find("Too many open files"), std::string::npos)
+          << call << ": " << failed;
+    }
   }
   {
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
