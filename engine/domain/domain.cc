@@ -210,11 +210,10 @@ absl::Status SwapOne(const CollectionRef& ref,
 }
 
 absl::StatusOr<uint64_t> CountOne(const CollectionRef& ref) {
-  Core& core = ref.domain->core();
-  EVE_RETURN_IF_ERROR(core.CheckUsable());
-  SnapshotImpl snapshot(nullptr, &core);
-  EVE_RETURN_IF_ERROR(snapshot.Take());
-  return ViewAt(core, snapshot.record(), ref, &snapshot).count;
+  uint64_t count = 0;
+  EVE_RETURN_IF_ERROR(
+      ReadOne(ref, [&count](const MapView& view) { count = view.count; }));
+  return count;
 }
 
 }  // namespace internal

@@ -18,8 +18,6 @@
 #ifndef EVE_MAP_H_
 #define EVE_MAP_H_
 
-#include <cstddef>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -30,6 +28,7 @@
 #include "eve/internal/diff_access.h"
 #include "eve/internal/key_value.h"
 #include "eve/internal/map_access.h"
+#include "eve/internal/map_iterator.h"
 
 namespace eve {
 
@@ -42,41 +41,15 @@ class MapReader : public KeyValueReader<K, V> {
     View<K> key;
     View<V> value;
   };
-
-  // Entries in no particular, but per version fixed, order. At damaged bytes it
-  // is at the end, and Snapshot::status() is kDataLoss.
-  class Iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = Entry;
-    using difference_type = std::ptrdiff_t;
-    using pointer = const Entry*;
-    using reference = Entry;
-
-    Iterator() = default;
-    explicit Iterator(MapCursor cursor) : cursor_(std::move(cursor)) {}
-    // A record without the form of its type gives zeros, and the same status.
-    Entry operator*() const {
-      return Entry{Decoded<K>(cursor_.key()), Decoded<V>(cursor_.value())};
+  struct Decoder {
+    using Entry = MapReader::Entry;
+    static Entry Decode(const MapCursor& cursor) {
+      return {DecodeAt<K>(cursor, cursor.key()),
+              DecodeAt<V>(cursor, cursor.value())};
     }
-    Iterator& operator++() {
-      cursor_.Next();
-      return *this;
-    }
-    void operator++(int) { cursor_.Next(); }
-    friend bool operator==(const Iterator& a, const Iterator& b) {
-      return a.cursor_.AtEnd() == b.cursor_.AtEnd();
-    }
-
-   private:
-    template <class T>
-    View<T> Decoded(Bytes bytes) const {
-      if (Codec<T>::IsValid(bytes)) return Codec<T>::Decode(bytes);
-      if (!cursor_.AtEnd()) cursor_.NoteUndecodable();
-      return View<T>();
-    }
-    MapCursor cursor_;
   };
+  // Entries in no particular, but per version fixed, order.
+  using Iterator = MapIterator<Decoder>;
 
   using KeyValueReader<K, V>::KeyValueReader;
   Iterator begin() const { return Iterator(MapCursor(this->source())); }

@@ -242,12 +242,8 @@ class MultiMap : public internal::MultiMapHandle<K, V> {
   // One-op forms: a snapshot or swap of their own.
   absl::StatusOr<bool> Contains(Arg<K> key, Arg<V> value) const {
     Scratch scratch;
-    absl::Status found = internal::GetOne(
-        this->ref(), internal::JoinPair<K, V>(key, value, scratch),
-        [](Bytes) {});
-    if (absl::IsNotFound(found)) return false;
-    if (!found.ok()) return found;
-    return true;
+    return internal::ContainsOne(this->ref(),
+                                 internal::JoinPair<K, V>(key, value, scratch));
   }
   absl::StatusOr<uint64_t> Count(Arg<K> key) const {
     absl::StatusOr<uint64_t> count = 0;

@@ -12,17 +12,15 @@
 #ifndef EVE_SET_H_
 #define EVE_SET_H_
 
-#include <cstddef>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "eve/codec.h"
 #include "eve/internal/keys.h"
 #include "eve/internal/map_access.h"
+#include "eve/internal/map_iterator.h"
 
 namespace eve {
 
@@ -31,37 +29,14 @@ namespace internal {
 template <class K>
 class HashSetReader : public KeyReader<K> {
  public:
-  // Keys in no particular, but per version fixed, order. At damaged bytes it is
-  // at the end, and Snapshot::status() is kDataLoss.
-  class Iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = View<K>;
-    using difference_type = std::ptrdiff_t;
-    using pointer = const View<K>*;
-    using reference = View<K>;
-
-    Iterator() = default;
-    explicit Iterator(MapCursor cursor) : cursor_(std::move(cursor)) {}
-    // A key without the form of its type gives zero, and the same status.
-    View<K> operator*() const {
-      const Bytes key = cursor_.key();
-      if (Codec<K>::IsValid(key)) return Codec<K>::Decode(key);
-      if (!cursor_.AtEnd()) cursor_.NoteUndecodable();
-      return View<K>();
+  struct Decoder {
+    using Entry = View<K>;
+    static Entry Decode(const MapCursor& cursor) {
+      return DecodeAt<K>(cursor, cursor.key());
     }
-    Iterator& operator++() {
-      cursor_.Next();
-      return *this;
-    }
-    void operator++(int) { cursor_.Next(); }
-    friend bool operator==(const Iterator& a, const Iterator& b) {
-      return a.cursor_.AtEnd() == b.cursor_.AtEnd();
-    }
-
-   private:
-    MapCursor cursor_;
   };
+  // Keys in no particular, but per version fixed, order.
+  using Iterator = MapIterator<Decoder>;
 
   using KeyReader<K>::KeyReader;
   Iterator begin() const { return Iterator(MapCursor(this->source())); }

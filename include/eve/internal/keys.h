@@ -119,11 +119,7 @@ class KeyHandle : public Handle<R, W> {
   // One-op forms: a snapshot or swap of their own.
   absl::StatusOr<bool> Contains(Arg<K> key) const {
     Scratch scratch;
-    absl::Status found =
-        GetOne(this->ref(), Codec<K>::Encode(key, scratch), [](Bytes) {});
-    if (absl::IsNotFound(found)) return false;
-    if (!found.ok()) return found;
-    return true;
+    return ContainsOne(this->ref(), Codec<K>::Encode(key, scratch));
   }
   absl::Status Add(Arg<K> key) const {
     return SwapOne(this->ref(), [&](Transaction& transaction) {

@@ -108,6 +108,12 @@ absl::StatusOr<MapView> ViewOfMap(MapEditor* editor);
 
 absl::Status GetOne(const CollectionRef& ref, Bytes key,
                     absl::FunctionRef<void(Bytes)> take);
+inline absl::StatusOr<bool> ContainsOne(const CollectionRef& ref, Bytes key) {
+  const absl::Status found = GetOne(ref, key, [](Bytes) {});
+  if (absl::IsNotFound(found)) return false;
+  if (!found.ok()) return found;
+  return true;
+}
 // Runs `fn` on the newest version. kDataLoss if it met damage.
 absl::Status ReadOne(const CollectionRef& ref,
                      absl::FunctionRef<void(const MapView&)> fn);
