@@ -215,6 +215,7 @@ bool ParseFlags(int argc, char** argv, Flags& flags) {
 }  // namespace eve
 
 int main(int argc, char** argv) {
+  eve::simdisk::FixAddresses(argv);
   ::testing::InitGoogleTest(&argc, argv);
   if (!eve::ParseFlags(argc, argv, eve::TheFlags())) {
     std::cerr << "usage: io_failures [--seconds=N | --workloads=N] [--seed=S] "

@@ -345,6 +345,7 @@ int RunMain(const Flags& flags) {
 }  // namespace eve
 
 int main(int argc, char** argv) {
+  eve::simdisk::FixAddresses(argv);
   eve::Flags flags;
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];

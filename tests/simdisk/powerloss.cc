@@ -11,9 +11,6 @@
 // state does whatever they are. --cured=1 plants nothing, but writes what suits
 // the bug.
 
-#include <sys/personality.h>
-#include <unistd.h>
-
 #include <iostream>
 #include <string>
 
@@ -22,6 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "tests/simdisk/fixed_random.h"
 #include "tests/simdisk/rig.h"
 #include "util/clock.h"
 
@@ -40,15 +38,6 @@ struct Flags {
   std::string state;
   std::string bug;
 };
-
-// Where the engine walks through a hash table, addresses decide the order:
-// without randomisation a seed gives the same bytes each time.
-void FixAddresses(char** argv) {
-  const int now = ::personality(0xffffffff);
-  if (now < 0 || (now & ADDR_NO_RANDOMIZE) != 0) return;
-  if (::personality(static_cast<unsigned>(now) | ADDR_NO_RANDOMIZE) < 0) return;
-  ::execv("/proc/self/exe", argv);
-}
 
 bool ParseFlags(int argc, char** argv, Flags* flags) {
   for (int i = 1; i < argc; ++i) {
