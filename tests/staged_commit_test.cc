@@ -28,14 +28,9 @@ namespace {
 
 using testing::ChildProcess;
 using testing::HeldThread;
+using testing::Synchronous;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
-
-DomainOptions Synchronous() {
-  DomainOptions options = testing::Quiet();
-  options.durability = Durability::kSync;
-  return options;
-}
 
 class StagedCommitTest : public ::testing::Test {
  protected:

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -63,6 +62,15 @@ class AdoptionTest : public ::testing::Test {
               kRegionWordsOffset + offsetof(RegionWords, root));
     return root;
   }
+  static bool PutSync(Domain& domain, Strings& map, std::string_view key,
+                      std::string_view value) {
+    SwapOptions options;
+    options.durability = Durability::kSync;
+    return domain
+        .Swap([&](Transaction& t) { return map.In(t).Put(key, value); },
+              options)
+        .ok();
+  }
   // The block of a value that is alone in it, with a key of one byte, reached
   // the disk before its checksum was stored.
   void LoseChecksumOf(const std::string& value) {
@@ -76,6 +84,19 @@ class AdoptionTest : public ::testing::Test {
     ASSERT_NE(block.checksum, 0u);
     block.checksum = 0;
     ASSERT_OK(file.WriteAt(header, &block, sizeof(block)));
+  }
+  // All but the commit slots, as another timeline had them.
+  void PutBlocksBack(const std::string& other) {
+    ASSERT_EQ(ReadFile(path_).size(), other.size());
+    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+    ASSERT_OK(file.WriteAt(kFirstBlockOffset, other.data() + kFirstBlockOffset,
+                           other.size() - kFirstBlockOffset));
+  }
+  void ExpectDurable() {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    EXPECT_EQ(map.Get("n").value(), "durable");
+    testing::ExpectCleanCheck(path_, domain);
   }
   void ExpectRolledBack() {
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
@@ -115,19 +136,8 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
   DoAndDie([](Domain&, Strings& map) {
     return map.Get("n").value() == "durable" && map.Put("n", "second ").ok();
   });
-  std::string second = ReadFile(path_);
-  ASSERT_EQ(first.size(), second.size());
-  // All but the commit slots.
-  std::copy(first.begin() + kFirstBlockOffset, first.end(),
-            second.begin() + kFirstBlockOffset);
-  {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
-    ASSERT_OK(file.WriteAt(0, second.data(), second.size()));
-  }
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-  EXPECT_EQ(map.Get("n").value(), "durable");
-  testing::ExpectCleanCheck(path_, domain);
+  ASSERT_NO_FATAL_FAILURE(PutBlocksBack(first));
+  ExpectDurable();
 }
 
 // The same where the second one's slot is on the disk, and what that lists is
@@ -141,12 +151,7 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
     const ScopedStepHook hook([where](std::string_view step) {
       if (step == where) ::kill(::getpid(), SIGKILL);
     });
-    SwapOptions options;
-    options.durability = Durability::kSync;
-    return domain
-        .Swap([&](Transaction& t) { return map.In(t).Put("n", value); },
-              options)
-        .ok();
+    return PutSync(domain, map, "n", value);
   };
   DoAndDie([](Domain& domain, Strings& map) {
     return map.Put("n", "durable").ok() && domain.Sync().ok();
@@ -162,19 +167,9 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
     return map.Get("n").value() == "durable" &&
            put_and_die_at(domain, map, "second ", "one_flush.slot_written");
   });
-  std::string second = ReadFile(path_);
-  ASSERT_EQ(first.size(), second.size());
   ASSERT_EQ(RootWord(), first_root);
-  std::copy(first.begin() + kFirstBlockOffset, first.end(),
-            second.begin() + kFirstBlockOffset);
-  {
-    ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
-    ASSERT_OK(file.WriteAt(0, second.data(), second.size()));
-  }
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-  EXPECT_EQ(map.Get("n").value(), "durable");
-  testing::ExpectCleanCheck(path_, domain);
+  ASSERT_NO_FATAL_FAILURE(PutBlocksBack(first));
+  ExpectDurable();
 }
 
 // P24: that a version had been on the disk is known to the lock file of this
@@ -182,13 +177,7 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
 TEST_F(AdoptionTest, ALossOfWhatWasAcknowledgedIsReportedAndTheRestRead) {
   const std::string value(600, 'v');
   DoAndDie([&](Domain& domain, Strings& map) {
-    SwapOptions options;
-    options.durability = Durability::kSync;
-    return domain.Sync().ok() &&
-           domain
-               .Swap([&](Transaction& t) { return map.In(t).Put("k", value); },
-                     options)
-               .ok();
+    return domain.Sync().ok() && PutSync(domain, map, "k", value);
   });
   const size_t at = ReadFile(path_).find(value);
   ASSERT_NE(at, std::string::npos);

@@ -251,8 +251,7 @@ TEST(KillPointsTest, DeathAtEveryStepWithNobodyElseAttached) {
 // Synchronous commits, of which no acknowledged one may be missing after a
 // power failure either.
 TEST(KillPointsTest, SynchronousDeathAtEveryStep) {
-  DomainOptions options = Quiet();
-  options.durability = Durability::kSync;
+  const DomainOptions options = testing::Synchronous();
   uint64_t steps;
   uint64_t calm;
   {

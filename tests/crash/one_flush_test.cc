@@ -37,15 +37,10 @@ namespace {
 using testing::ChildProcess;
 using testing::ReadFile;
 using testing::SignalSelfAt;
+using testing::Synchronous;
 using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
 using Strings = Map<std::string, std::string>;
-
-DomainOptions Synchronous() {
-  DomainOptions options = testing::Quiet();
-  options.durability = Durability::kSync;
-  return options;
-}
 
 class OneFlushTest : public ::testing::Test {
  protected:

@@ -131,8 +131,7 @@ class GrownTruncationTest : public ::testing::TestWithParam<bool> {};
 uint64_t GrowByASynchronousCommit(const std::string& path, bool closes) {
   testing::SharedValue<uint64_t> before;
   testing::ChildProcess child([&] {
-    DomainOptions options = Quiet();
-    options.durability = Durability::kSync;
+    const DomainOptions options = testing::Synchronous();
     absl::StatusOr<Domain> domain = Domain::Open(path, options);
     if (!domain.ok()) return 1;
     {

@@ -192,8 +192,7 @@ TEST_F(IdentityTest, ClocksMayDiffer) {
   constexpr uint64_t kTenDays = 10 * 86'400;
   SharedValue<std::atomic<bool>> is_refused;
   const auto put = [this] {
-    DomainOptions options = Quiet();
-    options.durability = Durability::kSync;
+    const DomainOptions options = testing::Synchronous();
     auto other = Domain::Open(path_, options);
     if (!other.ok()) return 2;
     auto map = other->Collection<Strings>("m");

@@ -1,5 +1,6 @@
-// Quiet(): options of a domain that does nothing by itself, so that a script
-// decides what happens when.
+// Options of a domain that does nothing by itself, so that a script decides
+// what happens when: Quiet(), whose commits are durable with a checkpoint only,
+// and Synchronous(), where each is when it returns.
 //
 // Threads:    any.
 // Processes:  none.
@@ -18,6 +19,12 @@ inline DomainOptions Quiet() {
   DomainOptions options;
   options.background = false;
   options.durability = Durability::kNone;
+  return options;
+}
+
+inline DomainOptions Synchronous() {
+  DomainOptions options = Quiet();
+  options.durability = Durability::kSync;
   return options;
 }
 
