@@ -15,11 +15,13 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
+#include "engine/format/constants.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/quiet.h"
@@ -139,6 +141,16 @@ class BackupTest : public ::testing::TestWithParam<bool> {
       }
     }
     return absl::NotFoundError("no unnamed file");
+  }
+
+  // Changes a byte of what is written, before it is verified.
+  void SpoilWhatIsWritten() {
+    SetStepHook([this](std::string_view step) {
+      if (step != "backup.written") return;
+      const absl::StatusOr<File> file = OpenUnnamed();
+      EXPECT_OK(file);
+      if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
+    });
   }
 
   TempDir dir_;

@@ -232,12 +232,7 @@ TEST_P(BackupTest, StoppedLeavesNothing) {
 // Neither damage in the source nor in what was written of it goes unseen.
 TEST_P(BackupTest, DamageIsFound) {
   ASSERT_NO_FATAL_FAILURE(Fill());
-  SetStepHook([this](std::string_view step) {
-    if (step != "backup.written") return;
-    const absl::StatusOr<File> file = OpenUnnamed();
-    EXPECT_OK(file);
-    if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
-  });
+  SpoilWhatIsWritten();
   EXPECT_CODE(domain_.Backup(to_, Options()), absl::StatusCode::kDataLoss);
   ClearStepHook();
   ExpectNothingLeft();
@@ -349,12 +344,7 @@ class PackedBackupTest : public BackupTest {
 // What is wrong in the file that it is packed in reaches nobody.
 TEST_P(PackedBackupTest, AStreamBeginsWhenAllOfItIsVerified) {
   ASSERT_NO_FATAL_FAILURE(Fill());
-  SetStepHook([this](std::string_view step) {
-    if (step != "backup.written") return;
-    const absl::StatusOr<File> file = OpenUnnamed();
-    EXPECT_OK(file);
-    if (file.ok()) EXPECT_OK(file->WriteAt(kFirstBlockOffset + 50, "#", 1));
-  });
+  SpoilWhatIsWritten();
   const auto [status, bytes] = Stream(Options());
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   EXPECT_EQ(bytes, 0u);
