@@ -13,8 +13,6 @@ namespace {
 // What an average leaf and node take.
 constexpr uint32_t kLeafLinesCopied =
     kTreeLeafBytesMax * 3 / 4 / kCacheLineBytes;
-// Of those, what is looked at first.
-constexpr uint32_t kHeadLines = 6;
 constexpr uint32_t kNodeLinesCopied =
     kTreeNodeBytesMax * 3 / 4 / kCacheLineBytes;
 
@@ -136,11 +134,8 @@ absl::Status TreeEditor::ApplyTo(const Place& place,
 void TreeEditor::PrefetchChild(const TreeNodeView& node, uint32_t index) const {
   const Offset child = node.slot(index).offset();
   if (!writer_.view().Contains(child)) return;
-  const char* const at = writer_.view().At(child);
-  PrefetchLines(at, kHeadLines);
-  PrefetchLinesForLater(
-      at + kHeadLines * kCacheLineBytes,
-      (node.level() > 1 ? kNodeLinesCopied : kLeafLinesCopied) - kHeadLines);
+  PrefetchLines(writer_.view().At(child),
+                node.level() > 1 ? kNodeLinesCopied : kLeafLinesCopied);
 }
 
 void TreeEditor::AskForBeside(const TreeNodeView& node) const {
