@@ -1,12 +1,8 @@
 #include "engine/verify/rescue.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -16,8 +12,6 @@
 #include "engine/format/checksum.h"
 #include "engine/format/commit_record.h"
 #include "engine/format/commit_slot.h"
-#include "engine/format/shared_layout.h"
-#include "engine/format/superblock.h"
 #include "engine/verify/rescue_identity.h"
 #include "engine/verify/rescue_scan.h"
 #include "engine/verify/rescue_walk.h"
