@@ -42,6 +42,14 @@ lines() {
   [ "$found" -eq "$1" ] || fail "$found lines match '$2', not $1"
 }
 
+# Expects all keys where an engine has an order, and right counts.
+ordered_lines() {
+  lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+  lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
+  lines $sorted '^prefixscan .*\(4 of 4 found\)$'
+  lines $sorted '^rangecount .*\(500 of 500 found\)$'
+}
+
 # Expects that awk finds $* to be true.
 holds() {
   awk "BEGIN { exit !($*) }" || fail "not true: $*"
@@ -79,9 +87,7 @@ lines $((count * 2)) \
 lines 1 '^Summary: medians'
 lines $((count * 2 * 14)) "^  cpu: $number s$"
 lines 14 "^  [a-z]+( +$number){$count}\$"
-for name in ${engines//,/ }; do
-  lines 2 "^$name, turn [12] of 2$"
-done
+for name in ${engines//,/ }; do lines 2 "^$name, turn [12] of 2$"; done
 
 [ "$(wc -l <"$json")" -eq $((count * 2 * 14)) ] || fail 'lines of JSON'
 for key in benchmark engine collection num threads processes micros_per_op \
@@ -120,28 +126,22 @@ lines $(((count - sorted) * 9)) '^[a-z]+ left out: its keys have no order$'
 lines $((count - sorted)) '^diff left out: it has no snapshots$'
 lines $((count - $(but leveldb tkrzw))) '^bulkload left out: it has no way'
 # Before the deletions all keys are there, and every count is right.
-lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
-lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
+ordered_lines
 lines $sorted '^readwhilescanning .*\(2000 of 2000 found\)$'
-lines $sorted '^prefixscan .*\(4 of 4 found\)$'
-lines $sorted '^rangecount .*\(500 of 500 found\)$'
 lines $sorted '^diff .*\(3 of 3 found\)$'
 run 0 --benchmarks=$ordered --threads=2 --db="$work/threads"
 lines $((count * 3 + sorted * 10)) "$result"
 # Values that are as short as they can be verified.
 run 0 --benchmarks=$ordered --key_size=8 --value_size=8 --db="$work/short"
 lines $((count * 3 + sorted * 10)) "$result"
-lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
+ordered_lines
 # Keys that are integers: each engine has them in its own way, and all find the
 # same in the same order.
 run 0 --benchmarks=bulkload,$ordered,$all --key_type=int64 --value_size=8 \
   --json="$json" --db="$work/ints"
 lines $((count * 17 + sorted * 10 + $(but leveldb tkrzw))) "$result"
 lines $((count * 1)) '^readmissing .*\(0 of 2000 found\)$'
-lines $((sorted * 2)) '^read(seq|reverse) .*\(2000 of 2000 found\)$'
-lines $((sorted * 3)) '^seek(random|ordered).* \(400 of 400 found\)$'
-lines $sorted '^prefixscan .*\(4 of 4 found\)$'
-lines $sorted '^rangecount .*\(500 of 500 found\)$'
+ordered_lines
 lines 1 '^Keys: +8 bytes each \(integers: '
 for name in ${engines//,/ }; do
   [ "$(field readrandom "$name" key_type)" = int64 ] || fail "key_type of $name"
@@ -427,9 +427,7 @@ for collection in ordered map; do
   lines $count '^readrandom .*\(2000 of 2000 found\)$'
   lines $((count + sorted)) '^  rounds: 3$'
   lines $((count + sorted)) "^  max file: $number MB$"
-  for key in start final rested; do
-    lines $count "^  $key disk: $number MB$"
-  done
+  for key in start final rested; do lines $count "^  $key disk: $number MB$"; done
   lines $((count * 2 + sorted)) "^  packed disk: $number MB$"
   lines $count "^  max to packed disk: ${number}x$"
   lines $sorted "^  max to bound disk: ${number}x$"
@@ -461,26 +459,17 @@ run 0 --benchmarks=fillseq --undefok=nosuch --nosuch=1 --db="$work/one"
 run 2 --num=abc
 lines 1 "^ERROR: Illegal value 'abc' specified for flag 'num'"
 run 2 nosuch
-run 2 --benchmarks=nosuch
-run 2 --benchmarks=readrandom
-run 2 --durability=nosuch
-run 2 --num=0
-run 2 --engines=nosuch
-run 2 --distribution=nosuch
-run 2 --read_random_exp_range=-1
-run 2 --value_size_distribution_type=nosuch
 run 2 --value_size_min=200 --value_size_max=100
-run 2 --value_size=7
-run 2 --key_type=nosuch
 run 2 --benchmarks=fillseq,multiprocwriteown --key_type=int64
-run 2 --compression_ratio=0
-run 2 --compression_type=nosuch
-run 2 --duration=-1
-run 2 --stats_interval_seconds=-1
-run 2 --report_interval_seconds=-1
 run 2 --report_interval_seconds=1 --report_file=/nosuch/report.csv
-run 2 --benchmark_write_rate_limit=-1
-run 2 --readwritepercent=101
+for flag in benchmarks=nosuch benchmarks=readrandom durability=nosuch num=0 \
+  engines=nosuch distribution=nosuch read_random_exp_range=-1 \
+  value_size_distribution_type=nosuch value_size=7 key_type=nosuch \
+  compression_ratio=0 compression_type=nosuch duration=-1 \
+  stats_interval_seconds=-1 report_interval_seconds=-1 \
+  benchmark_write_rate_limit=-1 readwritepercent=101; do
+  run 2 --$flag
+done
 run 2 --report=/nosuch/report.html
 lines 1 'db_bench: --report: /nosuch/report.html: No such file'
 run 2 --json=/nosuch/results.json
