@@ -28,7 +28,8 @@
 // Errors:     a failed flush is final: the domain is poisoned in all processes
 //             (kUnavailable), because the kernel forgets what it lost. While
 //             all slots are in use a checkpoint waits; kUnavailable when none
-//             of their owners has got on for a while, as when they are stopped.
+//             of their owners has got on for a while, as when they are stopped;
+//             it names them.
 // Cost:       one or two fdatasync calls and one 4-KiB write.
 #ifndef EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_
 #define EVE_ENGINE_CHECKPOINT_CHECKPOINTER_H_

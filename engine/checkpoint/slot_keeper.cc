@@ -126,13 +126,29 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
     // Chosen under the byte.
     const absl::StatusOr<bool> still = IsNeeded(slot);
     if (still.ok() && !*still) {
-      NoteVain({});
+      ForgetVain();
       return slot;
     }
     Release(slot);
     EVE_RETURN_IF_ERROR(still.status());
   }
   return std::nullopt;
+}
+
+// Once for all who are told so: to look who it is costs as much as commits.
+absl::Status SlotKeeper::NoteVain(std::vector<uint64_t> announced) {
+  const absl::Status error = absl::UnavailableError(absl::StrCat(
+      core_->path, ": all ", kCommitSlotCount,
+      " commit slots are in use, and nobody has got on for ",
+      absl::FormatDuration(patience_), ". They are held by ",
+      DescribeHolders(core_->region.file(), kCommitSlotLockBase,
+                      kCommitSlotCount),
+      ". What was committed is there, but not yet on disk. If those are "
+      "stopped, let them go on (kill -CONT) or kill them"));
+  std::lock_guard lock(mutex_);
+  vain_ = std::move(announced);
+  vain_error_ = error;
+  return error;
 }
 
 absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
@@ -164,16 +180,10 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
           core_->path, ": version ", wanted, " is not durable yet"));
     }
     // Who has them is waited for in vain once, by one of this process (P20).
-    if (IsVain(seen) || MonotonicNanos() - got_on >= patience) {
-      NoteVain(std::move(seen));
-      return absl::UnavailableError(absl::StrCat(
-          core_->path, ": all ", kCommitSlotCount,
-          " commit slots are in use by other processes, which have not got on "
-          "for ",
-          absl::FormatDuration(patience_),
-          ". What was committed is there, but not yet on disk. Look for "
-          "stopped "
-          "processes with eve readers"));
+    EVE_RETURN_IF_ERROR(ErrorOfVain(seen));
+    if (MonotonicNanos() - got_on >= patience ||
+        EVE_FAULT("checkpoint.slot_patience") != 0) {
+      return NoteVain(std::move(seen));
     }
     // A checkpoint takes two flushes, so this is short.
     absl::SleepFor(absl::Milliseconds(1));

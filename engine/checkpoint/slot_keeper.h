@@ -56,15 +56,18 @@ class SlotKeeper {
   // Nothing: all that may be written over are in use.
   absl::StatusOr<std::optional<uint32_t>> TryTake();
   absl::StatusOr<bool> FinishDeadOwner(uint32_t slot);
-  // Whether somebody has waited in vain while what was announced was this, and
-  // no slot was had since.
-  bool IsVain(const std::vector<uint64_t>& announced) {
+  // What one was told who has waited in vain while what was announced was this,
+  // if no slot was had since.
+  absl::Status ErrorOfVain(const std::vector<uint64_t>& announced) {
     std::lock_guard lock(mutex_);
-    return !vain_.empty() && vain_ == announced;
+    return vain_ == announced ? vain_error_ : absl::OkStatus();
   }
-  void NoteVain(std::vector<uint64_t> announced) {
+  // Returns what to tell: who has the slots, and what to do.
+  absl::Status NoteVain(std::vector<uint64_t> announced);
+  void ForgetVain() {
     std::lock_guard lock(mutex_);
-    vain_ = std::move(announced);
+    vain_.clear();
+    vain_error_ = absl::OkStatus();
   }
 
   Core* core_;
@@ -72,7 +75,8 @@ class SlotKeeper {
   const std::function<absl::Status()> flush_;
   std::mutex mutex_;
   bool is_mine_[kCommitSlotCount] = {};
-  std::vector<uint64_t> vain_;  // see IsVain(); empty: nobody has
+  std::vector<uint64_t> vain_;  // see ErrorOfVain(), and so is
+  absl::Status vain_error_;     // OK: nobody has
 };
 
 }  // namespace eve

@@ -198,11 +198,14 @@ absl::Duration DomainImpl::CheckpointTick(bool is_due) {
   EVE_STEP("checkpoints.tick");
   const uint64_t begin = MonotonicNanos();
   // Before the root is looked at: what is asked for later has a tick to come.
-  const bool is_wanted = is_durability_wanted_.exchange(false);
+  const uint64_t asked = flush_requests_.asked();
   const absl::StatusOr<uint64_t> version = NewestVersion();
-  if (!version.ok()) return options_.checkpoint_every;
   // First: somebody waits for it, and asks again if this fails.
-  if (is_wanted) checkpointer_->Commit(*version).IgnoreError();
+  if (!flush_requests_.IsAnswered(asked)) {
+    flush_requests_.Answer(asked, version.ok() ? checkpointer_->Commit(*version)
+                                               : version.status());
+  }
+  if (!version.ok()) return options_.checkpoint_every;
   if (!is_due) return absl::ZeroDuration();
   // An error stays in the domain: the next Sync meets it.
   if (options_.durability == Durability::kCheckpoint || HoldsMoreThanLives()) {

@@ -1,6 +1,7 @@
 #include "engine/domain/domain_impl.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -363,15 +364,25 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   if (checkpointer_ == nullptr) {
     return Checkpointer(&core_).Wait(version, absl::Now() + timeout);
   }
-  // Asked again and again: a flush may fail for a reason that passes.
+  // Asked again and again: a flush may fail for a reason that passes. What does
+  // not pass by itself, stopped processes in all commit slots, is told.
+  uint64_t number = 0;
   while (options_.background) {
-    is_durability_wanted_ = true;
-    checkpoints_.Wake();
+    if (number == 0) {
+      number = flush_requests_.Ask();
+      checkpoints_.Wake();
+    }
     const absl::Status done =
         checkpointer_->Wait(version, absl::Now() + std::min(left(), kAskAgain));
     if (!absl::IsDeadlineExceeded(done) || left() == absl::ZeroDuration()) {
       return done;
     }
+    const std::optional<absl::Status> answer = flush_requests_.AnswerTo(number);
+    if (!answer.has_value()) continue;
+    if (absl::IsUnavailable(*answer) && durable_version() < version) {
+      return *answer;
+    }
+    number = 0;
   }
   EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
   const absl::Time until = absl::Now() + left();

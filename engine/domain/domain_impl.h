@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/checkpoint_pacer.h"
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/domain/flush_requests.h"
 #include "engine/domain/idle_writers.h"
 #include "engine/domain/slow_readers.h"
 #include "engine/epoch/courtesy_lease.h"
@@ -213,7 +214,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;
-  std::atomic<bool> is_durability_wanted_{false};
+  FlushRequests flush_requests_;
   std::atomic<bool> may_have_graveyards_{true};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> folded_version_{0};  // as of the last pass

@@ -36,9 +36,14 @@ short TypeOf(LockKind kind) {
   return kind == LockKind::kExclusive ? F_WRLCK : F_RDLCK;
 }
 
-// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on `byte`. They look
-// like "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
-bool IsLockOf(const std::string& line, uint64_t byte) {
+struct LockBytes {
+  uint64_t first;
+  uint64_t last;
+};
+
+// Whether a line of /proc/PID/fdinfo/FD is of an OFD lock on any of these. They
+// look like "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:2f:77 1099511627776 EOF".
+bool IsLockOf(const std::string& line, const LockBytes& bytes) {
   const std::vector<std::string> words =
       absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (words.size() != 9 || words[0] != "lock:" || words[2] != "OFDLCK") {
@@ -48,7 +53,7 @@ bool IsLockOf(const std::string& line, uint64_t byte) {
   uint64_t last = ~uint64_t{0};
   return absl::SimpleAtoi(words[7], &first) &&
          (words[8] == "EOF" || absl::SimpleAtoi(words[8], &last)) &&
-         first <= byte && byte <= last;
+         first <= bytes.last && bytes.first <= last;
 }
 
 // The names in a folder that may change or go meanwhile.
@@ -64,10 +69,10 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 }
 
 bool HasSuchALock(const std::string& process, const std::string& descriptor,
-                  uint64_t byte) {
+                  const LockBytes& bytes) {
   std::ifstream lines(absl::StrCat(process, "/fdinfo/", descriptor));
   for (std::string line; std::getline(lines, line);) {
-    if (IsLockOf(line, byte)) return true;
+    if (IsLockOf(line, bytes)) return true;
   }
   return false;
 }
@@ -75,9 +80,9 @@ bool HasSuchALock(const std::string& process, const std::string& descriptor,
 // Does not look at what other descriptors lead to: that may be on a server that
 // does not answer.
 bool HoldsLock(const std::string& process, const FileIdentity& file,
-               uint64_t byte) {
+               const LockBytes& bytes) {
   for (const std::string& name : NamesIn(process + "/fdinfo")) {
-    if (!HasSuchALock(process, name, byte)) continue;
+    if (!HasSuchALock(process, name, bytes)) continue;
     const absl::StatusOr<FileIdentity> its =
         IdentityOfPath(absl::StrCat(process, "/fd/", name));
     if (its.ok() && *its == file) return true;
@@ -87,14 +92,15 @@ bool HoldsLock(const std::string& process, const FileIdentity& file,
 
 }  // namespace
 
-std::string DescribeHolders(const File& file, uint64_t byte) {
+std::string DescribeHolders(const File& file, uint64_t first, uint64_t count) {
+  const LockBytes bytes = {first, first + count - 1};
   const absl::StatusOr<FileIdentity> identity = file.Identity();
   std::vector<std::string> holders;
   for (const std::string& id : NamesIn("/proc")) {
     const std::string process = "/proc/" + id;
     uint64_t number = 0;
     if (!identity.ok() || !absl::SimpleAtoi(id, &number) ||
-        !HoldsLock(process, *identity, byte)) {
+        !HoldsLock(process, *identity, bytes)) {
       continue;
     }
     std::string name;

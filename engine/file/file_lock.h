@@ -27,12 +27,13 @@ enum class LockKind { kShared, kExclusive };
 absl::StatusOr<bool> TryLockByte(const File& file, uint64_t byte,
                                  LockKind kind);
 
-// Who holds a lock on the byte, for people: "process 17 (name)", several of
-// them, or "another process", if this one may not look into it or it is in
-// another PID namespace. The kernel tells nobody whose an OFD lock is
+// Who holds a lock on any of the bytes, for people: "process 17 (name)",
+// several of them, or "another process", if this one may not look into it or it
+// is in another PID namespace. The kernel tells nobody whose an OFD lock is
 // (F_OFD_GETLK says -1), but shows the locks of each descriptor in
 // /proc/PID/fdinfo. Cost: reads much of /proc, some ten ms.
-std::string DescribeHolders(const File& file, uint64_t byte);
+std::string DescribeHolders(const File& file, uint64_t first,
+                            uint64_t count = 1);
 
 // Polls until taken. kDeadlineExceeded names the process that holds it, if
 // DescribeHolders can.

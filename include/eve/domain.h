@@ -130,7 +130,9 @@ class Domain {
   // A read-only handle asks nobody: it waits for what writers do by themselves.
   //   kDeadlineExceeded    it is not durable yet, or not even published
   //   kUnavailable         a flush has failed: it will not be; or stopped
-  //                        processes hold all commit slots
+  //                        processes hold all commit slots, which is told
+  //                        after 30 s, whatever the timeout, with their ids:
+  //                        let them go on, or kill them, and wait again
   //   kFailedPrecondition  read-only, and nobody has it open for writing
   absl::Status WaitDurable(uint64_t version, absl::Duration timeout) const;
 

@@ -2,17 +2,21 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file_lock.h"
 #include "eve/eve.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
@@ -25,6 +29,7 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using ::testing::HasSubstr;
 using testing::SharedValue;
 using Numbers = Map<std::string, int64_t>;
 
@@ -105,6 +110,84 @@ TEST_F(SlotsTest, NobodyWaitsForEver) {
   }
   EXPECT_OK(checkpointer.Run());
 }
+
+// Processes that are stopped in checkpoints, as many as can be: each has a
+// slot.
+class StoppedCheckpointsTest : public ::testing::TestWithParam<bool> {
+ protected:
+  static constexpr int kStopped = kCommitSlotCount - 2;
+
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+    for (int n = 0; n < 2; ++n) {  // two durable roots, which are not given up
+      // Not kept: it would keep this opening.
+      ASSERT_OK_AND_ASSIGN(const Numbers map, domain.Collection<Numbers>("m"));
+      ASSERT_OK(map.Put("n", n));
+      ASSERT_OK(domain.Sync());
+    }
+    for (int p = 0; p < kStopped; ++p) {
+      children_.emplace_back([&] {
+        auto mine = Domain::Open(path_, Quiet());
+        if (!mine.ok()) return 1;
+        auto map = mine->Collection<Numbers>("m");
+        if (!map.ok() || !map->Put("n", 7).ok()) return 2;
+        testing::SignalSelfAt(1, SIGSTOP, "checkpoint.slot_taken");
+        return mine->Sync().ok() ? 0 : 3;
+      });
+      children_.back().AwaitStopped();
+    }
+    SetFaultHook([](std::string_view point) {
+      return point == "checkpoint.slot_patience" ? 1 : 0;
+    });
+    EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+    DomainOptions options = Quiet();
+    options.background = GetParam();
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
+  }
+  void TearDown() override { ClearFaultHook(); }
+  absl::StatusOr<Commit> Put(int64_t n, Durability durability) {
+    absl::StatusOr<Numbers> map = domain_.Collection<Numbers>("m");
+    if (!map.ok()) return map.status();
+    SwapOptions options;
+    options.durability = durability;
+    return domain_.Swap(
+        [&](Transaction& txn) { return map->In(txn).Put("n", n); }, options);
+  }
+  // That nobody gets a slot, who has them, and what is to be done.
+  void ExpectNamesThem(const absl::Status& status) {
+    EXPECT_CODE(status, absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("kill -CONT"));
+    for (const ChildProcess& child : children_) {
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr(absl::StrCat("process ", child.pid(), " (")));
+    }
+  }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  std::vector<ChildProcess> children_;
+  Domain domain_;
+};
+
+// Who only waits is told as well as who commits, whoever flushes for him. The
+// wait would be for ever; this one is long so that the test can fail.
+TEST_P(StoppedCheckpointsTest, AreNamedToWhoWaitsForADurableVersion) {
+  ASSERT_OK_AND_ASSIGN(const Commit done, Put(1, Durability::kNone));
+  ExpectNamesThem(domain_.WaitDurable(done.version, absl::Seconds(40)));
+  ExpectNamesThem(Put(2, Durability::kSync).status());
+  ClearFaultHook();
+  children_.back().Signal(SIGKILL);  // one is enough
+  EXPECT_EQ(children_.back().Wait(), -SIGKILL);
+  children_.pop_back();
+  EXPECT_OK(domain_.WaitDurable(done.version, absl::InfiniteDuration()));
+  EXPECT_OK(Put(3, Durability::kSync));
+  for (ChildProcess& child : children_) child.Signal(SIGCONT);
+  for (ChildProcess& child : children_) EXPECT_EQ(child.Wait(), 0);
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+INSTANTIATE_TEST_SUITE_P(WithAndWithoutThreads, StoppedCheckpointsTest,
+                         ::testing::Bool());
 
 // Checkpoints that run at once all write the newest root, each into a slot of
 // its own. The next one must find a slot all the same.
