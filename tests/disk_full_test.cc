@@ -2,12 +2,17 @@
 // erasing go on, and more space makes it work again.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
@@ -20,12 +25,14 @@
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
 
 using testing::ChildProcess;
 using testing::MemoryFileSystem;
+using testing::SharedValue;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
@@ -42,6 +49,13 @@ void FillUntilFull(Domain& domain, Strings& map, int64_t* written) {
     ASSERT_EQ(map.Get("key" + std::to_string(i)).value(), value);
   }
   (void)domain;
+}
+
+void FillToTheLastBlock(const std::string& path) {
+  ASSERT_OK_AND_ASSIGN(const File ballast, File::Open(path, O_CREAT | O_RDWR));
+  for (uint64_t size = 0; ballast.Allocate(size, kPageBytes).ok();) {
+    size += kPageBytes;
+  }
 }
 
 TEST(DiskFullTest, FullFileSystemIsACleanError) {
@@ -160,14 +174,7 @@ TEST(DiskFullTest, AFullFileSystemIsErasedKeyByKey) {
   if (HasFatalFailure()) return;
   EXPECT_GT(written, 8000);
   // Nothing else is left of the disk either.
-  {
-    ASSERT_OK_AND_ASSIGN(
-        const File ballast,
-        File::Open(dir.File("small/ballast"), O_CREAT | O_RDWR));
-    for (uint64_t size = 0; ballast.Allocate(size, kPageBytes).ok();) {
-      size += kPageBytes;
-    }
-  }
+  FillToTheLastBlock(dir.File("small/ballast"));
   for (int64_t i = 0; i < written; ++i) {
     // Far apart from each other.
     const int64_t key = i * 7919 % written;
@@ -186,6 +193,78 @@ TEST(DiskFullTest, AFullFileSystemIsErasedKeyByKey) {
     SCOPED_TRACE(i);
     ASSERT_OK(map.Erase("key" + std::to_string(i)));
   }
+  testing::ExpectCleanCheck(path, domain);
+}
+
+absl::Status ReadAndErase(Domain& domain, int key) {
+  EVE_ASSIGN_OR_RETURN(const Strings map, domain.Collection<Strings>("m"));
+  EVE_RETURN_IF_ERROR(map.Get("key" + std::to_string(key)).status());
+  // Of those who erase at once in so small a domain not all may.
+  return key == 0 ? map.Erase("key0").status() : absl::OkStatus();
+}
+
+// Holds as many snapshots as it can.
+size_t CountSnapshots(const Domain& domain) {
+  std::vector<Snapshot> held;
+  absl::StatusOr<Snapshot> now = domain.Now();
+  for (; now.ok(); now = domain.Now()) held.push_back(*std::move(now));
+  EXPECT_CODE(now, absl::StatusCode::kResourceExhausted);
+  return held.size();
+}
+
+// Each process needs a page of the lock file. Those of four to come are set
+// aside: to open and erase is what one does about a full disk. Beyond those it
+// is an error, and no SIGBUS.
+TEST(DiskFullTest, ProcessesJoinOnAFullFileSystem) {
+  TempDir dir;
+  MemoryFileSystem small(dir.File("small"), "size=48m");
+  if (!small.mounted()) {
+    GTEST_SKIP() << "no privilege to mount a small file system";
+  }
+  const std::string path = dir.File("small/d.eve");
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, testing::Quiet()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  int64_t written = 0;
+  FillUntilFull(domain, map, &written);
+  if (HasFatalFailure()) return;
+  std::vector<ChildProcess> children;
+  SharedValue<std::array<std::atomic<absl::StatusCode>, 20>> outcomes;
+  int next = 0;
+  // A process that opens and reads, and stays. Returns how that went.
+  const auto join = [&] {
+    const int key = next++;
+    children.emplace_back([&, key] {
+      DomainOptions options = testing::Quiet();
+      options.read_only = key == 1;
+      absl::StatusOr<Domain> joined = Domain::Open(path, options);
+      (*outcomes)[key] = joined.ok() ? ReadAndErase(*joined, key).code()
+                                     : joined.status().code();
+      ::raise(SIGSTOP);
+      return 0;
+    });
+    children.back().AwaitStopped();
+    return (*outcomes)[key].load();
+  };
+  const auto leave = [&] {
+    children.back().Signal(SIGCONT);
+    EXPECT_EQ(children.back().Wait(), 0);
+    children.pop_back();
+  };
+  const std::string ballast = dir.File("small/ballast");
+  for (int round = 0; round < 2; ++round) {
+    FillToTheLastBlock(ballast);
+    for (int p = 0; p < 4; ++p) EXPECT_EQ(join(), absl::StatusCode::kOk) << p;
+    EXPECT_EQ(join(), absl::StatusCode::kResourceExhausted);
+    leave();
+    EXPECT_EQ(CountSnapshots(domain), 128u) << "as many again as it had";
+    // Who leaves, leaves room for another.
+    leave();
+    EXPECT_EQ(join(), absl::StatusCode::kOk);
+    // The next that finds some sets aside again, for four more.
+    std::filesystem::remove(ballast);
+    EXPECT_EQ(join(), absl::StatusCode::kOk);
+  }
+  while (!children.empty()) leave();
   testing::ExpectCleanCheck(path, domain);
 }
 

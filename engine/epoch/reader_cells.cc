@@ -11,6 +11,10 @@ namespace {
 
 constexpr uint32_t kCellsPerStep = kPageBytes / sizeof(ReaderCell);
 
+// Processes to come that have the room of their first cells set aside: on a
+// disk that is full none could join otherwise, to read or to erase.
+constexpr uint32_t kProcessesAhead = 4;
+
 // Where this thread found a cell last time: threads then seldom touch each
 // other's lines.
 thread_local uint32_t cell_hint = 0;
@@ -51,7 +55,23 @@ absl::Status ReaderCells::Grow(uint32_t needed) {
   slots_->own().cells_used.store(needed, std::memory_order_seq_cst);
   EVE_STEP("cells.counted");
   usable_.store(needed, std::memory_order_release);
+  SetAside(needed);
   return absl::OkStatus();
+}
+
+// Whoever has taken of it sets as much aside again, if there is room. Backed
+// pages stay so: a slot that was used once, or set aside for, needs no more.
+void ReaderCells::SetAside(uint32_t used_cells) const {
+  const uint32_t own = std::min(used_cells + kCellsPerStep,
+                                static_cast<uint32_t>(kCellsPerProcessMax));
+  // Without it the next to need room will ask for it, and be told.
+  region_->EnsureCells(slots_->index(), own).IgnoreError();
+  const uint32_t used = slots_->used();
+  const uint32_t end =
+      std::min(used + kProcessesAhead, static_cast<uint32_t>(kProcessesMax));
+  for (uint32_t process = used; process < end; ++process) {
+    if (!region_->EnsureCells(process, kCellsPerStep).ok()) break;
+  }
 }
 
 absl::StatusOr<uint32_t> ReaderCells::Acquire() {

@@ -78,6 +78,8 @@ class ReaderCells {
     return region_->cell(slots_->index(), cell).word;
   }
   absl::Status Grow(uint32_t needed);
+  // Room on the disk for a step more of these, and for processes to come.
+  void SetAside(uint32_t used_cells) const;
 
   const SharedRegion* region_;
   const ProcessSlots* slots_;

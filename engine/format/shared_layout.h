@@ -8,7 +8,7 @@
 // Owns:       nothing.
 // Lifetime:   one region from the first opener to the next first opener.
 // Errors:     none.
-// Cost:       sparse: 140 KiB plus 4 KiB a process plus 8 bytes a segment.
+// Cost:       sparse: 156 KiB plus 8 KiB a process plus 8 bytes a segment.
 #ifndef EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
 #define EVE_ENGINE_FORMAT_SHARED_LAYOUT_H_
 
