@@ -137,6 +137,43 @@ bool IsOfTimeline(const RecoveryContext& context, Offset newest,
                      });
 }
 
+// The error says why it is not to be gone on with.
+absl::StatusOr<RootCandidate> JudgeLiveRoot(
+    const RecoveryContext& context, const SharedRegion& region,
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable) {
+  const RegionHeader& header = region.header();
+  if (header.poison.load(std::memory_order_acquire) != 0) {
+    return absl::UnavailableError(
+        "a flush had failed, so that it may have been in memory only");
+  }
+  if (header.incarnation != slots.front().incarnation) {
+    return absl::DataLossError(
+        absl::StrCat("it is of incarnation ", header.incarnation,
+                     ", the newest slot of ", slots.front().incarnation));
+  }
+  const Offset record = RootSlot(&region).Load();
+  EVE_ASSIGN_OR_RETURN(RootCandidate live, VerifyRoot(context, record));
+  if (live.version < durable.version) {
+    return absl::DataLossError("it is older than what a slot names");
+  }
+  if (!IsOfTimeline(context, record, slots, header.incarnation)) {
+    return absl::DataLossError(
+        "what is on the disk is of commits that were rolled back");
+  }
+  for (uint32_t i = 0; i < live.rows.size(); ++i) {
+    const AccountingRow before =
+        i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
+    if (before == live.rows[i]) continue;
+    if (!VerifyDelta(context, i, before, live.rows[i], durable.version)) {
+      return absl::DataLossError(
+          absl::StrCat("the segment at offset ", SegmentOffset(i).bytes(),
+                       " is not what was committed to it"));
+    }
+  }
+  live.is_live = true;
+  return live;
+}
+
 }  // namespace
 
 absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
@@ -160,28 +197,22 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
 
 std::optional<RootCandidate> TryAdoptLiveRoot(
     const RecoveryContext& context, const SharedRegion& region,
-    const std::vector<CommitSlot>& slots, const RootCandidate& durable) {
-  const RegionHeader& header = region.header();
-  if (header.poison.load(std::memory_order_acquire) != 0 ||
-      header.incarnation != slots.front().incarnation) {
-    return std::nullopt;
-  }
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable,
+    std::string* refusal) {
   const Offset record = RootSlot(&region).Load();
-  absl::StatusOr<RootCandidate> live = VerifyRoot(context, record);
-  if (!live.ok() || live->version < durable.version ||
-      !IsOfTimeline(context, record, slots, header.incarnation)) {
-    return std::nullopt;
+  absl::StatusOr<RootCandidate> live =
+      JudgeLiveRoot(context, region, slots, durable);
+  if (live.ok()) return *std::move(live);
+  if (refusal == nullptr || record.is_null()) return std::nullopt;
+  std::string name = absl::StrCat("live root at offset ", record.bytes());
+  if (const auto read = ReadRecord(context.view, record, context.salt);
+      read.ok()) {
+    // Nothing newer is lost with it.
+    if (read->record->version <= durable.version) return std::nullopt;
+    name = absl::StrCat("live version ", read->record->version);
   }
-  for (uint32_t i = 0; i < live->rows.size(); ++i) {
-    const AccountingRow before =
-        i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
-    if (before == live->rows[i]) continue;
-    if (!VerifyDelta(context, i, before, live->rows[i], durable.version)) {
-      return std::nullopt;
-    }
-  }
-  live->is_live = true;
-  return *std::move(live);
+  *refusal = absl::StrCat(name, " refused: ", live.status().message());
+  return std::nullopt;
 }
 
 }  // namespace eve

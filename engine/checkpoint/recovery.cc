@@ -312,7 +312,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   const uint64_t durable_version = chosen.version;
   result.note = absl::StrCat("durable version ", chosen.version, chosen.note);
   std::optional<RootCandidate> live;
-  if (belongs) live = TryAdoptLiveRoot(context, region, slots, chosen);
+  std::string refusal;
+  if (belongs) {
+    live = TryAdoptLiveRoot(context, region, slots, chosen, &refusal);
+  }
   if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,
                                " on durable version ", chosen.version);
@@ -322,6 +325,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   if (!chosen.is_live) {
     EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, chosen, &result.note));
   }
+  if (!refusal.empty()) absl::StrAppend(&result.note, "; ", refusal);
   result.root = chosen.record;
   result.version = chosen.version;
   EVE_STEP("recover.chosen");

@@ -101,11 +101,13 @@ uint64_t PromisedVersion(const SharedRegion& region,
                          const std::vector<CommitSlot>& slots);
 
 // The region's root, if it may be adopted on top of `durable`. `slots`: those
-// that ChooseDurableRoot() was given. REQUIRES: the region is of this file and
-// boot.
+// that ChooseDurableRoot() was given. If it may not, and is newer than that or
+// cannot be read, `refusal` says which it is and why. REQUIRES: the region is
+// of this file and boot.
 std::optional<RootCandidate> TryAdoptLiveRoot(
     const RecoveryContext& context, const SharedRegion& region,
-    const std::vector<CommitSlot>& slots, const RootCandidate& durable);
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable,
+    std::string* refusal);
 
 // After a failed flush, or a death before one, the cache may show slots, and
 // what they list, that are not on disk: leaves those that were acknowledged.

@@ -72,6 +72,7 @@ void PrintJson(const RecoveryPreview& preview) {
       .Add("whole_check", !preview.why_whole_check.empty())
       .Add("whole_check_reason", std::string_view(preview.why_whole_check))
       .AddJson("damaged_slots", damaged.ToString())
+      .Add("region_refusal", std::string_view(preview.refusal))
       .AddJson("slots", slots.ToString());
   if (preview.chosen_version) all.Add("version", *preview.chosen_version);
   if (preview.chosen_slot) all.Add("slot", uint64_t{*preview.chosen_slot});
@@ -89,7 +90,8 @@ void PrintText(const RecoveryPreview& preview) {
     absl::StrAppend(&text, "slot ", slot, ": fails its checksum\n");
   }
   absl::StrAppend(&text, "lock file: ", NameOf(preview.region), ": ",
-                  MeaningOf(preview.region), "\n");
+                  MeaningOf(preview.region),
+                  preview.refusal.empty() ? "" : ": ", preview.refusal, "\n");
   if (preview.attached) {
     absl::StrAppend(&text,
                     "open in other processes: an opener joins them and "

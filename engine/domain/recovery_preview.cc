@@ -75,9 +75,10 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;
   preview.why_whole_check = durable->why_verify;
-  if (!belongs || preview.region == Region::kPoisoned) return preview;
+  if (!belongs) return preview;
   const std::optional<RootCandidate> live =
-      TryAdoptLiveRoot(context, *region, slots, *durable);
+      TryAdoptLiveRoot(context, *region, slots, *durable, &preview.refusal);
+  if (preview.region == Region::kPoisoned) return preview;
   preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
   if (live.has_value() && live->version > durable->version) {
     preview.chosen_version = live->version;

@@ -42,6 +42,7 @@ struct RecoveryPreview {
   std::vector<Slot> slots;  // whole ones, newest first
   std::vector<uint32_t> damaged_slots;  // of no version that one could tell
   Region region = Region::kNone;
+  std::string refusal;  // of a newer root that the lock file names; empty: none
   std::optional<uint64_t> chosen_version;  // nothing: it would not open
   std::optional<uint32_t> chosen_slot;     // nothing: the lock file's root
   // Why everything is read before it is taken; empty: it is not.

@@ -11,11 +11,13 @@
 #include <string>
 #include <string_view>
 
+#include "engine/domain/recovery_preview.h"
 #include "engine/file/file.h"
 #include "engine/format/block.h"
 #include "engine/format/node_layout.h"
 #include "engine/format/shared_layout.h"
 #include "eve/eve.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
@@ -29,6 +31,10 @@ namespace eve {
 namespace {
 
 using testing::ChildProcess;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
 using testing::Quiet;
 using testing::ReadFile;
 using testing::TempDir;
@@ -92,35 +98,50 @@ class AdoptionTest : public ::testing::Test {
     ASSERT_OK(file.WriteAt(kFirstBlockOffset, other.data() + kFirstBlockOffset,
                            other.size() - kFirstBlockOffset));
   }
-  void ExpectDurable() {
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    EXPECT_EQ(map.Get("n").value(), "durable");
-    testing::ExpectCleanCheck(path_, domain);
+  // Opens it. Of a root that is lost it is said why; the dry run says the same.
+  void OpenAndExpectRefusal(const char* why) {
+    ASSERT_OK_AND_ASSIGN(const RecoveryPreview seen, PreviewRecovery(path_));
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain_.Stats());
+    EXPECT_THAT(seen.refusal, MatchesRegex(why));
+    if (seen.refusal.empty()) {
+      EXPECT_THAT(stats.recovery, Not(HasSubstr("refused")));
+    } else {
+      EXPECT_THAT(stats.recovery, EndsWith("; " + seen.refusal));
+    }
   }
-  void ExpectRolledBack() {
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  void ExpectDurable(const char* why) {
+    ASSERT_NO_FATAL_FAILURE(OpenAndExpectRefusal(why));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+    EXPECT_EQ(map.Get("n").value(), "durable");
+    testing::ExpectCleanCheck(path_, domain_);
+  }
+  void ExpectRolledBack(const char* why) {
+    ASSERT_NO_FATAL_FAILURE(OpenAndExpectRefusal(why));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
     EXPECT_CODE(map.Get("k"), absl::StatusCode::kNotFound);
-    testing::ExpectCleanCheck(path_, domain);
+    testing::ExpectCleanCheck(path_, domain_);
   }
 
   TempDir dir_;
   const std::string path_ = dir_.File("d.eve");
+  Domain domain_;
 };
 
 TEST_F(AdoptionTest, BlockWithoutItsChecksumIsNotAdopted) {
   const std::string value(600, 'v');
   PutAndDie(value);
   ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
-  ExpectRolledBack();
+  ExpectRolledBack(
+      "live version [0-9]+ refused: the segment at offset [0-9]+ is not .*");
 }
 
 TEST_F(AdoptionTest, RunWithoutItsChecksumIsNotAdopted) {
   const std::string value(3 << 20, 'v');
   PutAndDie(value);
   ASSERT_NO_FATAL_FAILURE(LoseChecksumOf(value));
-  ExpectRolledBack();
+  ExpectRolledBack(
+      "live version [0-9]+ refused: the segment at offset [0-9]+ is not .*");
 }
 
 // After a rollback the same versions are written again, to the same offsets.
@@ -137,7 +158,8 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdopted) {
     return map.Get("n").value() == "durable" && map.Put("n", "second ").ok();
   });
   ASSERT_NO_FATAL_FAILURE(PutBlocksBack(first));
-  ExpectDurable();
+  ExpectDurable(
+      "live version [0-9]+ refused: .* commits that were rolled back");
 }
 
 // The same where the second one's slot is on the disk, and what that lists is
@@ -169,7 +191,8 @@ TEST_F(AdoptionTest, RolledBackTimelineIsNotAdoptedForASlotOfItsVersion) {
   });
   ASSERT_EQ(RootWord(), first_root);
   ASSERT_NO_FATAL_FAILURE(PutBlocksBack(first));
-  ExpectDurable();
+  ExpectDurable(
+      "live version [0-9]+ refused: .* commits that were rolled back");
 }
 
 // P24: that a version had been on the disk is known to the lock file of this
@@ -207,6 +230,7 @@ TEST_F(AdoptionTest, WholeRootOfThisBootIsAdopted) {
 struct OtherWord {
   const char* name;
   uint64_t at;
+  const char* refusal = "";  // that is told; none of another file or boot
 };
 
 class OtherRegionTest : public AdoptionTest,
@@ -221,21 +245,23 @@ TEST_P(OtherRegionTest, IsNotAdopted) {
     byte ^= 1;
     ASSERT_OK(lock.WriteAt(GetParam().at, &byte, 1));
   }
-  ExpectRolledBack();
+  ExpectRolledBack(GetParam().refusal);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     All, OtherRegionTest,
-    ::testing::Values(OtherWord{"Magic", offsetof(RegionHeader, magic)},
-                      OtherWord{"Build", offsetof(RegionHeader, abi_hash)},
-                      OtherWord{"Device", offsetof(RegionHeader, data_device)},
-                      OtherWord{"Inode", offsetof(RegionHeader, data_inode)},
-                      OtherWord{"Uuid", offsetof(RegionHeader, uuid)},
-                      OtherWord{"Boot", offsetof(RegionHeader, boot_id)},
-                      OtherWord{"Incarnation",
-                                offsetof(RegionHeader, incarnation)},
-                      OtherWord{"Unready", offsetof(RegionHeader, ready)},
-                      OtherWord{"Poison", offsetof(RegionHeader, poison)}),
+    ::testing::Values(
+        OtherWord{"Magic", offsetof(RegionHeader, magic)},
+        OtherWord{"Build", offsetof(RegionHeader, abi_hash)},
+        OtherWord{"Device", offsetof(RegionHeader, data_device)},
+        OtherWord{"Inode", offsetof(RegionHeader, data_inode)},
+        OtherWord{"Uuid", offsetof(RegionHeader, uuid)},
+        OtherWord{"Boot", offsetof(RegionHeader, boot_id)},
+        OtherWord{"Incarnation", offsetof(RegionHeader, incarnation),
+                  "live version [0-9]+ refused: it is of incarnation .*"},
+        OtherWord{"Unready", offsetof(RegionHeader, ready)},
+        OtherWord{"Poison", offsetof(RegionHeader, poison),
+                  "live version [0-9]+ refused: a flush had failed, .*"}),
     [](const ::testing::TestParamInfo<OtherWord>& info) {
       return info.param.name;
     });
@@ -245,7 +271,7 @@ TEST_F(AdoptionTest, CopyOfTheFileIsNotAdopted) {
   PutAndDie("v");
   std::filesystem::copy_file(path_, path_ + "2");
   std::filesystem::rename(path_ + "2", path_);
-  ExpectRolledBack();
+  ExpectRolledBack(/*why=*/"");
 }
 
 // A child that was forked while the domain was open, and that outlives its
