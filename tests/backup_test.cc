@@ -361,13 +361,26 @@ TEST_P(PackedBackupTest, AStreamIsPackedInAFileWithoutAName) {
       is_written = true;
       ExpectNothingLeft();
     });
+    int named = 0;
     const ScopedFaultHook no_unnamed([&](std::string_view point) {
+      // Until then it has a name, but for nobody else.
+      if (point == "backup.unlink") {
+        for (const std::string& name : NamesLeft()) {
+          ++named;
+          EXPECT_EQ(std::filesystem::status(dir_.File(name)).permissions() &
+                        std::filesystem::perms::mask,
+                    std::filesystem::perms::owner_read |
+                        std::filesystem::perms::owner_write)
+              << name;
+        }
+      }
       return !has_unnamed && point == "file.create_unnamed" ? EOPNOTSUPP : 0;
     });
     const auto [status, bytes] = Stream(Options());
     ASSERT_OK(status);
     EXPECT_GT(bytes, 0u);
     EXPECT_TRUE(std::exchange(is_written, false));
+    EXPECT_EQ(named, has_unnamed ? 0 : 1);
     ExpectNothingLeft();
   }
   ::setenv("TMPDIR", dir_.File("no-folder").c_str(), 1);

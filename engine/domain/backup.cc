@@ -29,6 +29,9 @@ namespace {
 // More first openers than a domain ever has in one boot: no lock file of the
 // source names the incarnation of a copy.
 constexpr uint64_t kIncarnationStep = uint64_t{1} << 20;
+// Of files that are to stay, and of those that nobody else is to open.
+constexpr mode_t kCopyMode = 0644;
+constexpr mode_t kOwnMode = 0600;
 
 absl::Status DamagedSegment(const Core& core, uint32_t segment,
                             uint64_t offset) {
@@ -181,7 +184,9 @@ class PlainCopy {
 // A file that gets its name when it is whole.
 class TemporaryCopy {
  public:
-  explicit TemporaryCopy(const std::string& path) : path_(path) {}
+  // `mode` is of the name that it may have at first.
+  TemporaryCopy(const std::string& path, mode_t mode)
+      : path_(path), mode_(mode) {}
   ~TemporaryCopy() {
     if (!name_.empty()) ::unlink(name_.c_str());
   }
@@ -194,7 +199,7 @@ class TemporaryCopy {
         !absl::IsPermissionDenied(file.status())) {
       // File systems without unnamed files.
       const std::string name = FreshName();
-      file = File::Open(name, O_CREAT | O_EXCL | O_RDWR);
+      file = File::Open(name, O_CREAT | O_EXCL | O_RDWR, mode_);
       if (file.ok()) name_ = name;
     }
     EVE_RETURN_IF_ERROR(file.status());
@@ -262,6 +267,7 @@ class TemporaryCopy {
   }
 
   const std::string path_;
+  const mode_t mode_;
   File file_;
   std::string name_;  // to be removed; empty if there is none
 };
@@ -367,7 +373,9 @@ std::string ScratchPath() {
 absl::StatusOr<BackupResult> StreamPacked(const SnapshotImpl& snapshot,
                                           StreamSink& sink,
                                           const BackupOptions& options) {
-  TemporaryCopy scratch(ScratchPath());
+  // Many may open what is in the folder; whoever did would have all that is
+  // written later.
+  TemporaryCopy scratch(ScratchPath(), kOwnMode);
   EVE_RETURN_IF_ERROR(scratch.Create());
   EVE_RETURN_IF_ERROR(scratch.DropName());
   const File& file = scratch.file();
@@ -404,7 +412,7 @@ absl::StatusOr<BackupResult> BackupToPath(const SnapshotImpl& snapshot,
   const Core& core = snapshot.core();
   EVE_RETURN_IF_ERROR(core.CheckUsable());
   EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
-  TemporaryCopy copy(path);
+  TemporaryCopy copy(path, kCopyMode);
   EVE_RETURN_IF_ERROR(copy.Create());
   EVE_ASSIGN_OR_RETURN(const BackupResult result,
                        options.compact

@@ -48,8 +48,10 @@ class File {
   ~File();
 
   // `flags` as in open(2); O_CLOEXEC is added. Never returns descriptors 0 to
-  // 2: a stray print to a closed stderr must not reach a domain.
-  static absl::StatusOr<File> Open(const std::string& path, int flags);
+  // 2: a stray print to a closed stderr must not reach a domain. What it
+  // creates gets `mode`, without what the umask forbids.
+  static absl::StatusOr<File> Open(const std::string& path, int flags,
+                                   mode_t mode = 0644);
   // The same file opened once more, for reading: it has no part in the lock
   // bytes taken through this one. Fails where /proc is missing.
   absl::StatusOr<File> OpenAgain() const;

@@ -109,12 +109,13 @@ void File::Close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
-absl::StatusOr<File> File::Open(const std::string& path, int flags) {
+absl::StatusOr<File> File::Open(const std::string& path, int flags,
+                                mode_t mode) {
   if (int error = EVE_FAULT("file.open"); error != 0) {
     return ErrnoStatus(error, absl::StrCat("open ", path));
   }
   const int fd =
-      AboveStandardStreams(::open(path.c_str(), flags | O_CLOEXEC, 0644));
+      AboveStandardStreams(::open(path.c_str(), flags | O_CLOEXEC, mode));
   if (fd < 0) return ErrnoStatus(errno, absl::StrCat("open ", path));
   return File(fd, path);
 }
