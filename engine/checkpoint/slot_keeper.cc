@@ -122,13 +122,12 @@ absl::StatusOr<std::optional<uint32_t>> SlotKeeper::TryTake() {
     if (is_needed) continue;
     EVE_ASSIGN_OR_RETURN(const bool taken, TryTakeThis(slot));
     if (!taken) continue;
+    // Who had it last has got on.
+    ForgetVain();
     EVE_STEP("checkpoint.slot_taken");
     // Chosen under the byte.
     const absl::StatusOr<bool> still = IsNeeded(slot);
-    if (still.ok() && !*still) {
-      ForgetVain();
-      return slot;
-    }
+    if (still.ok() && !*still) return slot;
     Release(slot);
     EVE_RETURN_IF_ERROR(still.status());
   }

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -44,13 +45,23 @@ class SlotsTest : public ::testing::Test {
     ASSERT_OK(map.Put("n", 1));
     // As other processes hold them: through a description of its own.
     ASSERT_OK_AND_ASSIGN(locks_, File::Open(path_ + "-lock", O_RDWR));
-    for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
-      ASSERT_TRUE(
-          TryLockByte(locks_, kCommitSlotLockBase + slot, LockKind::kExclusive)
-              .value());
-    }
+    EXPECT_EQ(SetLocks(/*locked=*/true), kCommitSlotCount);
   }
   void TearDown() override { ClearStepHook(); }
+  // Of all slots; returns how many that did.
+  uint32_t SetLocks(bool locked) {
+    uint32_t done = 0;
+    for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+      const uint64_t byte = kCommitSlotLockBase + slot;
+      if (!locked) {
+        UnlockByte(locks_, byte);
+      } else if (!TryLockByte(locks_, byte, LockKind::kExclusive).value()) {
+        continue;
+      }
+      ++done;
+    }
+    return done;
+  }
   // Calls `fn` when a checkpoint has found all slots in use for the n-th time.
   void WhenInUse(int n, const std::function<void()>& fn) {
     SetStepHook([this, n, fn](std::string_view step) {
@@ -67,11 +78,7 @@ class SlotsTest : public ::testing::Test {
 
 TEST_F(SlotsTest, OneThatIsGivenBackIsWaitedFor) {
   const uint64_t before = domain_.durable_version();
-  WhenInUse(3, [this] {
-    for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
-      UnlockByte(locks_, kCommitSlotLockBase + slot);
-    }
-  });
+  WhenInUse(3, [this] { SetLocks(/*locked=*/false); });
   EXPECT_OK(domain_.Sync());
   EXPECT_EQ(found_in_use_, 3);
   EXPECT_GT(domain_.durable_version(), before);
@@ -105,10 +112,42 @@ TEST_F(SlotsTest, NobodyWaitsForEver) {
   EXPECT_CODE(checkpointer.Run(), absl::StatusCode::kUnavailable);
   SetStepHook(nullptr);
   EXPECT_EQ(looks, kFailpointsEnabled ? 1 : 0);
-  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
-    UnlockByte(locks_, kCommitSlotLockBase + slot);
-  }
+  SetLocks(/*locked=*/false);
   EXPECT_OK(checkpointer.Run());
+}
+
+// Who has had a slot gets on, though it has announced nothing yet: another is
+// not told of the time when nobody did.
+TEST_F(SlotsTest, WhoHasOneNowIsWaitedFor) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, domain_.Now());
+  Checkpointer checkpointer(&impl->core(), absl::Hours(1));
+  {
+    const ScopedFaultHook impatient([](std::string_view point) {
+      return point == "checkpoint.slot_patience" ? 1 : 0;
+    });
+    EXPECT_CODE(checkpointer.Run(), absl::StatusCode::kUnavailable);
+  }
+  SetLocks(/*locked=*/false);
+  std::atomic<bool> is_over{false};
+  absl::Status other;
+  std::thread thread;
+  SetStepHook([&](std::string_view step) {
+    if (step == "checkpoint.slots_in_use") ++found_in_use_;
+    if (step != "checkpoint.slot_taken" || thread.joinable()) return;
+    // The one that was taken is the only one.
+    SetLocks(/*locked=*/true);
+    thread = std::thread([&] {
+      other = checkpointer.Commit(now.version());
+      is_over = true;
+    });
+    while (found_in_use_ < 2 && !is_over) std::this_thread::yield();
+  });
+  EXPECT_OK(checkpointer.Run());
+  thread.join();
+  EXPECT_OK(other);
+  EXPECT_GE(found_in_use_, 2);
 }
 
 // Processes that are stopped in checkpoints, as many as can be: each has a
