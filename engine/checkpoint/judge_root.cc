@@ -83,8 +83,7 @@ absl::Status VerifyExtents(const RecoveryContext& context,
                   extent.to_units) != extent.sum) {
       return absl::DataLossError(absl::StrCat(
           "the ", units * kUnitBytes, " bytes at offset ", begin.bytes(),
-          " are not those that were flushed with "
-          "it"));
+          " are not those that were flushed with it"));
     }
   }
   return absl::OkStatus();
@@ -203,7 +202,7 @@ std::optional<RootCandidate> TryAdoptLiveRoot(
   absl::StatusOr<RootCandidate> live =
       JudgeLiveRoot(context, region, slots, durable);
   if (live.ok()) return *std::move(live);
-  if (refusal == nullptr || record.is_null()) return std::nullopt;
+  if (record.is_null()) return std::nullopt;
   std::string name = absl::StrCat("live root at offset ", record.bytes());
   if (const auto read = ReadRecord(context.view, record, context.salt);
       read.ok()) {

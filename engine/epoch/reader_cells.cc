@@ -66,6 +66,7 @@ void ReaderCells::SetAside(uint32_t used_cells) const {
                                 static_cast<uint32_t>(kCellsPerProcessMax));
   // Without it the next to need room will ask for it, and be told.
   region_->EnsureCells(slots_->index(), own).IgnoreError();
+  EVE_STEP("cells.set_aside");
   const uint32_t used = slots_->used();
   const uint32_t end =
       std::min(used + kProcessesAhead, static_cast<uint32_t>(kProcessesMax));

@@ -40,9 +40,10 @@ using testing::TempDir;
 using Numbers = Map<std::string, int64_t>;
 
 constexpr int64_t kCommits = 150;  // each is held: cells for more than a page
-constexpr const char* kSteps[] = {
-    "process.locked", "process.generation", "process.swept", "process.counted",
-    "cells.cleared",  "cells.counted",      "pin.dropped"};
+constexpr const char* kSteps[] = {"process.locked",  "process.generation",
+                                  "process.swept",   "process.counted",
+                                  "cells.cleared",   "cells.counted",
+                                  "cells.set_aside", "pin.dropped"};
 
 // Holds a snapshot of each of its commits, drops half of them, collects.
 int HoldAndDrop(const std::string& path, std::atomic<int64_t>& acknowledged) {
