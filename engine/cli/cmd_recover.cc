@@ -73,6 +73,7 @@ void PrintJson(const RecoveryPreview& preview) {
       .Add("whole_check_reason", std::string_view(preview.why_whole_check))
       .AddJson("damaged_slots", damaged.ToString())
       .Add("region_refusal", std::string_view(preview.refusal))
+      .Add("cache_stale", preview.is_cache_stale)
       .AddJson("slots", slots.ToString());
   if (preview.chosen_version) all.Add("version", *preview.chosen_version);
   if (preview.chosen_slot) all.Add("slot", uint64_t{*preview.chosen_slot});
@@ -98,8 +99,11 @@ void PrintText(const RecoveryPreview& preview) {
                     "recovers nothing\n");
   }
   if (!preview.chosen_version) {
-    absl::StrAppend(
-        &text, "no root: the domain would not open: ", preview.error, "\n");
+    absl::StrAppend(&text,
+                    preview.is_cache_stale
+                        ? "not to be told: "
+                        : "no root: the domain would not open: ",
+                    preview.error, "\n");
   } else {
     absl::StrAppend(&text, "chosen: version ", *preview.chosen_version,
                     preview.chosen_slot
@@ -166,7 +170,9 @@ const Verb& RecoverVerb() {
       .help =
           "Every opener recovers by itself; this does nothing else, and says "
           "what it chose.\nWith --dry-run it never writes, and judges each "
-          "commit slot. Exit code 3: the\ndomain would not open.",
+          "commit slot. Exit code 3: the\ndomain would not open, or memory and "
+          "disk "
+          "differ after a failed flush.",
       .words_min = 1,
       .words_max = 1,
       .options = {kDryRunOption, kJsonOption},

@@ -7,6 +7,7 @@
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/attach.h"
 #include "engine/epoch/process_slots.h"
+#include "engine/file/page_cache.h"
 #include "engine/file/shared_region.h"
 #include "engine/root/root_slot.h"
 #include "util/status_macros.h"
@@ -64,6 +65,18 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   if (belongs && IsPoisoned(*region)) {
     preview.region = Region::kPoisoned;
     DropUnacknowledged(*region, slots);
+  }
+  if (!belongs && !preview.attached) {
+    EVE_ASSIGN_OR_RETURN(const bool is_on_device,
+                         IsCacheOnDevice(core.file, context.file_bytes));
+    if (!is_on_device) {
+      preview.is_cache_stale = true;
+      preview.error =
+          "memory shows other bytes than the disk has: a flush has failed. Who "
+          "opens it goes by the disk, and is refused while another process has "
+          "the file mapped. 'eve dump --rescue' saves what memory shows";
+      return preview;
+    }
   }
   const absl::StatusOr<RootCandidate> durable =
       ChooseDurableRoot(context, slots, preview.damaged_slots,

@@ -3,12 +3,15 @@
 // Threads:    a function; any thread.
 // Processes:  never writes, neither to the domain nor to its lock file, and
 //             takes no lock that another process would wait for. While others
-//             have the domain open the figures are of a moment.
+//             have the domain open the figures are of a moment. The page cache
+//             stays as it is, but where it is compared with the device the
+//             kernel writes back first what waits for that.
 // Owns:       nothing.
 // Lifetime:   none.
 // Errors:     as Domain::Open() before it comes to recovery. What recovery
 //             itself would say is in the preview.
-// Cost:       that of a recovery; without the whole check that this may want.
+// Cost:       that of a recovery, without the whole check that this may want;
+//             without a lock file of this boot also a read of what is cached.
 #ifndef EVE_ENGINE_DOMAIN_RECOVERY_PREVIEW_H_
 #define EVE_ENGINE_DOMAIN_RECOVERY_PREVIEW_H_
 
@@ -42,6 +45,10 @@ struct RecoveryPreview {
   std::vector<Slot> slots;  // whole ones, newest first
   std::vector<uint32_t> damaged_slots;  // of no version that one could tell
   Region region = Region::kNone;
+  // The page cache has what the disk has not, and no lock file of this file and
+  // boot says why: what the slots and blocks are on disk is not known here, for
+  // only to drop the cache would show it. Nothing is chosen then.
+  bool is_cache_stale = false;
   std::string refusal;  // of a newer root that the lock file names; empty: none
   std::optional<uint64_t> chosen_version;  // nothing: it would not open
   std::optional<uint32_t> chosen_slot;     // nothing: the lock file's root

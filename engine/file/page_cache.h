@@ -24,8 +24,9 @@
 namespace eve {
 
 // Of the first `bytes`. True also where it cannot be told: on file systems
-// without direct reads, as those in memory are, and without /proc. REQUIRES:
-// the file was flushed.
+// without direct reads, as those in memory are, and without /proc. What waits
+// to be written back counts as written: a direct read has the kernel do that
+// first.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
 
 // Drops what can be dropped; what others have mapped stays. kFailedPrecondition

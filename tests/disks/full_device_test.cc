@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/domain/recovery_preview.h"
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/shared_layout.h"
@@ -172,6 +173,15 @@ TEST(FullDeviceTest, WithoutItsLockFileWhatWasLostIsNotBelieved) {
   {
     const OneWhoLooks reader(path);
     std::filesystem::remove(path + "-lock");
+    // Who asks what an opener would find is told, and nothing is dropped.
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview,
+                           PreviewRecovery(path));
+      EXPECT_TRUE(preview.is_cache_stale);
+      EXPECT_FALSE(preview.chosen_version.has_value());
+      EXPECT_NE(preview.error.find("a flush has failed"), std::string::npos)
+          << preview.error;
+    }
     const absl::Status refused = Domain::Open(path, Quiet()).status();
     EXPECT_CODE(refused, absl::StatusCode::kFailedPrecondition);
     EXPECT_NE(refused.message().find("a flush has failed"), std::string::npos)
@@ -198,6 +208,9 @@ TEST(FullDeviceTest, WithoutItsLockFileWhatWasLostIsNotBelieved) {
   // All of it is on the disk: he who looks is in nobody's way.
   const OneWhoLooks reader(path);
   std::filesystem::remove(path + "-lock");
+  ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview, PreviewRecovery(path));
+  EXPECT_FALSE(preview.is_cache_stale);
+  EXPECT_TRUE(preview.chosen_version.has_value()) << preview.error;
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
   EXPECT_EQ(Written(domain), 1);
 }
