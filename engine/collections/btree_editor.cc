@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/collections/side_moves.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
@@ -136,53 +135,6 @@ void TreeEditor::PrefetchChild(const TreeNodeView& node, uint32_t index) const {
   if (!writer_.view().Contains(child)) return;
   PrefetchLines(writer_.view().At(child),
                 node.level() > 1 ? kNodeLinesCopied : kLeafLinesCopied);
-}
-
-void TreeEditor::AskForBeside(const TreeNodeView& node) const {
-  const SideMoves* const moves = context_.side_moves;
-  if (moves == nullptr || moves->budget_bytes <= 0) return;
-  size_t asked = 0;
-  for (uint32_t i = 0; i < node.count() && asked < kSideLeavesAhead; ++i) {
-    if (!moves->IsWanted(node.slot(i).offset())) continue;
-    PrefetchChild(node, i);
-    ++asked;
-  }
-}
-
-void TreeEditor::MoveBeside(const Place& place, const TreeNodeView& node,
-                            NodeEdit& edit) {
-  SideMoves* const moves = context_.side_moves;
-  if (moves == nullptr || moves->budget_bytes <= 0) return;
-  // A node that nothing was changed in is not copied.
-  const bool is_changed = std::any_of(
-      edit.replaced.begin(), edit.replaced.end(), [&](const Replacement& part) {
-        return part.end != part.begin + 1 ||
-               edit.made[part.begin].slot != node.slot(part.index);
-      });
-  if (!is_changed) return;
-  const size_t edited = edit.replaced.size();
-  for (uint32_t i = 0; i < node.count() && moves->budget_bytes > 0; ++i) {
-    const Offset offset = node.slot(i).offset();
-    if (!moves->IsWanted(offset)) continue;
-    TreeLeafView leaf;
-    const auto is_it = [i](const Replacement& part) { return part.index == i; };
-    if (std::any_of(edit.replaced.begin(), edit.replaced.begin() + edited,
-                    is_it) ||
-        !TreeLeafView::Open(writer_.view(), offset, &leaf)) {
-      continue;
-    }
-    const Offset moved =
-        TakeAlong(*context_.store, *moves, offset, leaf.bytes());
-    if (moved.is_null()) break;
-    TreeChild child = Unchanged(ChildOf(place, node, i));
-    child.slot = TreeSlot::Make(moved, child.slot.leaf_records());
-    edit.replaced.push_back({i, edit.made.size(), edit.made.size() + 1});
-    edit.made.push_back(child);
-  }
-  std::sort(edit.replaced.begin(), edit.replaced.end(),
-            [](const Replacement& a, const Replacement& b) {
-              return a.index < b.index;
-            });
 }
 
 absl::Status TreeEditor::ApplyToNode(const Place& place,

@@ -72,6 +72,11 @@ class TreeEditor {
   // moved, and moves those that the edit has left where they were.
   void AskForBeside(const TreeNodeView& node) const;
   void MoveBeside(const Place& place, const TreeNodeView& node, NodeEdit& edit);
+  // The same for the large values of a leaf that is edited, and was.
+  void AskForValuesBeside(const TreeLeafView& leaf) const;
+  void MoveValuesBeside(TreeSlot slot);
+  // Null if nothing has to be moved.
+  SideMoves* SideMovesToPay() const;
   absl::Status ApplyTo(const Place& place, absl::Span<MapOp* const> ops,
                        Children& out);
   absl::Status ApplyToNode(const Place& place, absl::Span<MapOp* const> ops,
@@ -90,6 +95,9 @@ class TreeEditor {
   absl::Status AppendTo(const Place& place, absl::Span<TreeChild> leaves,
                         bool replace_last, Children& out);
 
+  // ApplyToLeaf() without side moves.
+  absl::Status EditLeaf(const Place& place, const TreeLeafView& leaf,
+                        absl::Span<MapOp* const> ops, Children& out);
   // The cheap edits of a leaf by one op; *done says whether one was possible.
   absl::Status TryPatchLeaf(const Place& place, const TreeLeafView& leaf,
                             MapOp& op, Children& out, bool* done);

@@ -4,6 +4,7 @@
 
 #include "engine/collections/btree_editor.h"
 #include "util/check.h"
+#include "util/prefetch.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -25,6 +26,15 @@ absl::Status TreeEditor::ApplyToLeaf(const Place& place,
   if (!TreeLeafView::Open(writer_.view(), place.slot.offset(), &leaf)) {
     return DamagedTree(place.slot.offset(), "tree leaf");
   }
+  AskForValuesBeside(leaf);
+  const size_t before = out.size();
+  EVE_RETURN_IF_ERROR(EditLeaf(place, leaf, ops, out));
+  for (size_t i = before; i < out.size(); ++i) MoveValuesBeside(out[i].slot);
+  return absl::OkStatus();
+}
+
+absl::Status TreeEditor::EditLeaf(const Place& place, const TreeLeafView& leaf,
+                                  absl::Span<MapOp* const> ops, Children& out) {
   if (ops.size() == 1) {
     bool done = false;
     EVE_RETURN_IF_ERROR(TryPatchLeaf(place, leaf, *ops.front(), out, &done));
@@ -181,6 +191,11 @@ absl::Status TreeEditor::OverwriteValue(const Place& place,
   bool external;
   const Bytes old = leaf.Stored(index, &external);
   const size_t at = static_cast<size_t>(old.data() - leaf.data());
+  // Its header says what is retired: it comes while the new value is copied.
+  if (external && old.size() == kTreeExternalBytes) {
+    const Offset block = TreeLeafView::ExternalOffset(old);
+    if (writer_.view().Contains(block)) PrefetchLine(writer_.view().At(block));
+  }
   uint64_t word;
   TreeRecord record;
   EVE_RETURN_IF_ERROR(writer_.PlaceValue(op.key, op.value, &word, &record));

@@ -98,6 +98,9 @@ class TrieEditor {
   // The same for the nodes below a node, with the leaves of those that move.
   void AskForNodesBeside(const NodeEditor& node, uint32_t depth) const;
   absl::Status MoveNodesBeside(NodeEditor& node, uint32_t depth);
+  // The same for the large values of a leaf that one op edits, and has edited.
+  void AskForValuesBeside(const LeafView& leaf) const;
+  void MoveValuesBeside(NodeSlot slot);
   // Null if nothing has to be moved.
   SideMoves* SideMovesToPay() const;
   // All of a leaf's ops, or an empty range's. The new words of the region go

@@ -144,6 +144,7 @@ absl::Status TrieEditor::ApplyOne(const Region& region, NodeSlot old, size_t k,
   if (leaf.bytes() > kLeafBytesMax) {
     return ApplyMany(region, old, {k, k + 1}, slots, change);
   }
+  AskForValuesBeside(leaf);
   LeafHit hit = FindInLeaf(writer_.view(), leaf, op.hash, op.key);
   if (hit.outcome == FindOutcome::kDamaged) {
     return DamagedBlock(old.offset(), "trie leaf");
@@ -162,6 +163,7 @@ absl::Status TrieEditor::ApplyOne(const Region& region, NodeSlot old, size_t k,
       EVE_RETURN_IF_ERROR(OverwriteValue(old, leaf, hit, op.value,
                                          slots + region.range.first, change));
       if (*change != Change::kNone) {
+        MoveValuesBeside(slots[region.range.first]);
         FillRange(slots, region.range, slots[region.range.first]);
       }
       return absl::OkStatus();
@@ -181,6 +183,7 @@ absl::Status TrieEditor::ApplyOne(const Region& region, NodeSlot old, size_t k,
     EVE_RETURN_IF_ERROR(RewriteLeaf(old, leaf, hit, &added,
                                     slots + region.range.first, change));
   }
+  MoveValuesBeside(slots[region.range.first]);
   FillRange(slots, region.range, slots[region.range.first]);
   return absl::OkStatus();
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "engine/collections/hamt_descend.h"
 #include "engine/collections/hamt_editor.h"
@@ -9,10 +10,8 @@
 namespace eve {
 namespace {
 
-// Of the nodes beside an edited one, at a time: what they cost comes on top of
-// the edit.
+// Of the nodes beside an edited one, at a time.
 constexpr size_t kSideNodesMax = 3;
-constexpr uint64_t kSideBytesMax = 8 << 10;
 // Above this, nodes are few, and edits copy them before they are in the way.
 constexpr uint32_t kSideNodesDepth = 2;
 
@@ -108,6 +107,49 @@ absl::Status TrieEditor::MoveNodesBeside(NodeEditor& node, uint32_t depth) {
     EVE_RETURN_IF_ERROR(node.Fill(SlotRange{i, 1}, child.slot()));
   }
   return absl::OkStatus();
+}
+
+void TrieEditor::AskForValuesBeside(const LeafView& leaf) const {
+  const SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr) return;
+  size_t asked = 0;
+  for (uint32_t i = 0; i < leaf.count() && asked < kSideValuesAhead; ++i) {
+    StoredRecord stored;
+    if (!leaf.Record(i, &stored) || !stored.external()) continue;
+    const Offset value = stored.AsExternal().offset();
+    if (!moves->IsWanted(value) || !writer_.view().Contains(value)) continue;
+    PrefetchLines(writer_.view().At(value), kSideValueLines);
+    ++asked;
+  }
+}
+
+void TrieEditor::MoveValuesBeside(NodeSlot slot) {
+  SideMoves* const moves = SideMovesToPay();
+  if (moves == nullptr || slot.kind() != SlotKind::kLeaf) return;
+  // Null: the edit has left the leaf where it was.
+  char* const data = writer_.Edit(slot.offset());
+  LeafView leaf;
+  if (data == nullptr ||
+      !LeafView::Open(writer_.view(), slot.offset(), &leaf)) {
+    return;
+  }
+  const uint64_t most = moves->moved.bytes + kSideBytesMax;
+  for (uint32_t i = 0; i < leaf.count() && moves->moved.bytes < most; ++i) {
+    StoredRecord stored;
+    if (!leaf.Record(i, &stored) || !stored.external()) continue;
+    const ExternalRecord before = stored.AsExternal();
+    LargeRecord large;
+    if (!moves->IsWanted(before.offset()) ||
+        !OpenLargeRecord(writer_.view(), before.offset(), &large) ||
+        large.block_bytes > kSideBytesMax) {
+      continue;
+    }
+    const Offset copy =
+        TakeAlong(*context_.store, *moves, before.offset(), large.block_bytes);
+    if (copy.is_null()) return;
+    const ExternalRecord after = ExternalRecord::Make(copy, before.hash);
+    std::memcpy(data + (stored.data - leaf.data()), &after, sizeof(after));
+  }
 }
 
 }  // namespace eve

@@ -1,22 +1,23 @@
 // Side moves: leaves that are moved out of segments to be emptied because an
-// edit has come to the node above them. Of a trie also the nodes beside those
-// that an edit goes down to, with their leaves.
+// edit has come to the node above them, and large values because one has come
+// to the leaf above them. Of a trie also the nodes beside those that an edit
+// goes down to, with their leaves.
 //
-// Moving a leaf costs a walk to it and a copy of the node that leads to it. An
-// edit has done both already for the leaves beside the one that it changes: to
-// take one of them along costs no more than its own bytes. So a writer that
-// owes moves pays with the neighbours of what it writes, and only what nobody
-// comes near is looked for and moved by itself (move.h).
+// Moving a block costs a walk to it and a copy of the one that leads to it. An
+// edit has done both already for what lies beside that which it changes: to
+// take some of it along costs no more than its own bytes. So a writer that owes
+// moves pays with the neighbours of what it writes, and only what nobody comes
+// near is looked for and moved by itself (move.h).
 //
 // Threads:    EmptiedSegments: any. SideMoves: those of its transaction.
 // Processes:  of this one; what is moved is decided by the transaction's own
-//             root, so that a stale bit moves a leaf needlessly and no more.
+//             root, so that a stale bit moves a block needlessly and no more.
 // Owns:       a bit for each segment.
 // Lifetime:   EmptiedSegments: that of the domain. SideMoves: one run.
 // Errors:     none: what cannot be read or placed stays where it is.
 // Cost:       a load and a test for each child of a node above leaves (of a
-//             trie: of depth 2 and below), while there is something to pay; a
-//             copy for each block moved.
+//             trie: of depth 2 and below) and each large value of a leaf, while
+//             there is something to pay; a copy for each block moved.
 #ifndef EVE_ENGINE_COLLECTIONS_SIDE_MOVES_H_
 #define EVE_ENGINE_COLLECTIONS_SIDE_MOVES_H_
 
@@ -76,8 +77,8 @@ inline absl::StatusOr<NewBlock> CopyBlock(NodeStore& store, Stream stream,
   return copy;
 }
 
-// Moves the leaf at `offset`, of `bytes`, if there is room. Null: it stays, and
-// nothing else is moved in this run.
+// Moves the block at `offset`, of `bytes`, if there is room. Null: it stays,
+// and nothing else is moved in this run.
 inline Offset TakeAlong(NodeStore& store, SideMoves& moves, Offset offset,
                         uint64_t bytes) {
   const absl::StatusOr<NewBlock> copy =
@@ -90,8 +91,16 @@ inline Offset TakeAlong(NodeStore& store, SideMoves& moves, Offset offset,
   return copy->offset;
 }
 
-// How many leaves of one node are asked for ahead of the edit.
+// How many leaves of one node are asked for ahead of the edit, and how many
+// large values of one leaf, of each so many lines: the processor asks for what
+// follows them.
 inline constexpr size_t kSideLeavesAhead = 2;
+inline constexpr size_t kSideValuesAhead = 4;
+inline constexpr uint32_t kSideValueLines = 3;
+// What is moved comes on top of the edit. Of the nodes below one node with
+// their leaves, and of the large values of one leaf, the first that brings this
+// much is the last; a larger value waits for a slice (move.h).
+inline constexpr uint64_t kSideBytesMax = 8 << 10;
 
 }  // namespace eve
 

@@ -15,9 +15,9 @@ namespace {
 // they pay what keeps the balance, and at the lower one twice that. While there
 // is enough that is free they pay nothing down to the lower one, and below it
 // twice the balance at the third.
-constexpr double kShareRelaxed = 0.58;
-constexpr double kShareTight = 0.42;
-constexpr double kShareLeast = 0.36;
+constexpr double kShareRelaxed = 0.56;
+constexpr double kShareTight = 0.40;
+constexpr double kShareLeast = 0.34;
 // Segments that writers have open, and small domains, are not worth it.
 constexpr uint64_t kSlackBytes = 8 * kSegmentBytes;
 // Free segments and open ones that a busy domain has besides: so many however
@@ -122,12 +122,14 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
     wanted.count_max = victims_max - evacuation_.victims();
     EVE_RETURN_IF_ERROR(TakeVictims(survey, wanted).status());
   }
+  // When they were claimed: what is left of those that writers have come by
+  // says nothing of what the next ones will cost.
   const uint64_t held = evacuation_.victims() * kSegmentBytes;
   const double victims_share =
-      held == 0
-          ? 0
-          : std::min(0.9, static_cast<double>(evacuation_.live_bytes_left()) /
-                              static_cast<double>(held));
+      held == 0 ? 0
+                : std::min(0.9, static_cast<double>(
+                                    evacuation_.live_bytes_when_claimed()) /
+                                    static_cast<double>(held));
   const double rate = std::clamp(
       2 * pressure * victims_share / (1 - victims_share), kRateMin, kRateMax);
   rate_.Set(static_cast<int64_t>(rate * kRateOne));

@@ -41,6 +41,7 @@ void Evacuation::Add(uint32_t segment, uint32_t fill_units,
   victims_.push_back(victim);
   live_left_.Add(int64_t{live_units} * kUnitBytes);
   count_.Set(static_cast<int64_t>(victims_.size()));
+  claimed_.Add(int64_t{live_units} * kUnitBytes);
   emptied_.Add(segment);
 }
 
@@ -317,7 +318,9 @@ void Evacuation::ReleaseIfDone(uint32_t segment) {
 
 void Evacuation::Forget(uint32_t segment) {
   std::erase_if(victims_, [&](const Victim& victim) {
-    return victim.segment == segment;
+    if (victim.segment != segment) return false;
+    claimed_.Add(-int64_t{victim.live_units_when_claimed} * kUnitBytes);
+    return true;
   });
   count_.Set(static_cast<int64_t>(victims_.size()));
   // What died before it could be moved was counted and never settled.

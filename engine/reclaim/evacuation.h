@@ -99,6 +99,10 @@ class Evacuation {
   uint64_t live_bytes_left() const {
     return static_cast<uint64_t>(std::max<int64_t>(live_left_.Get(), 0));
   }
+  // What lived in the present victims when they were claimed.
+  uint64_t live_bytes_when_claimed() const {
+    return static_cast<uint64_t>(std::max<int64_t>(claimed_.Get(), 0));
+  }
   size_t victims() const { return static_cast<size_t>(count_.Get()); }
   bool has_targets() const { return targets_.Get() > 0; }
 
@@ -166,6 +170,7 @@ class Evacuation {
   // Sorted batches, by collection; cut from the back.
   std::map<uint32_t, std::deque<std::vector<MoveTarget>>> ready_;
   Gauge live_left_;  // bytes
+  Gauge claimed_;    // bytes that lived when claimed
   Gauge count_;      // of victims_
   Gauge targets_;    // in ready_
 };

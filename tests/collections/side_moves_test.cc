@@ -1,10 +1,12 @@
-// Leaves that edits take along out of segments that are to be emptied.
+// What edits take along out of segments that are to be emptied.
 #include "engine/collections/side_moves.h"
 
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -170,6 +172,142 @@ TYPED_TEST(SideMovesTest, ManyWritesEmptyTheSegments) {
   // waits for its own.
   EXPECT_LT(this->LeavesLeft(), before / 20);
   ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+// Large values lie in blocks of their own, which the leaf above them leads to.
+template <class Fixture>
+class SideMovesOfValuesTest : public SideMovesTest<Fixture> {
+ protected:
+  static constexpr uint64_t kLargeRecords = 1500;
+  static constexpr size_t kValueBytes = 1000;
+
+  void SetUp() override { Fill(kValueBytes); }
+  void Fill(size_t value_bytes) {
+    using Op = typename OpOf<Fixture>::Type;
+    ASSERT_NO_FATAL_FAILURE(this->end_units_ =
+                                FillToEmpty<Op>(this->map_, this->emptied_,
+                                                kLargeRecords, value_bytes));
+  }
+  bool IsValue(uint64_t units) {
+    const auto type =
+        static_cast<BlockType>(this->map_.store()
+                                   .view()
+                                   .template As<BlockHeader>(Offset{units})
+                                   ->type);
+    return type == BlockType::kRecord || type == BlockType::kTreeValue;
+  }
+  // Live values in the segments to be emptied.
+  uint64_t ValuesLeft() {
+    uint64_t left = 0;
+    for (const auto& [units, bytes] : this->map_.store().live()) {
+      left += units < this->end_units_ && IsValue(units);
+    }
+    return left;
+  }
+};
+
+TYPED_TEST_SUITE(SideMovesOfValuesTest, Fixtures);
+
+// The first that brings 8 KiB is the last, and a small put, for which a tree's
+// leaf is split, pays as well as one of a large value.
+TYPED_TEST(SideMovesOfValuesTest, ThoseOfTheLeafThatIsEditedAreTakenAlong) {
+  for (const std::string& value : {std::string(1000, 'n'), std::string("n")}) {
+    const uint64_t before = this->ValuesLeft();
+    this->Allow(kNoLimit);
+    ASSERT_NO_FATAL_FAILURE(
+        this->map_.Put(PaddedKey(700 + value.size()), value));
+    const uint64_t gone = before - this->ValuesLeft();
+    // With the one that is replaced.
+    EXPECT_GT(gone, 5u) << value.size();
+    const uint64_t leaves = value.size() == 1 ? 2 : 1;
+    EXPECT_LE(gone, 1 + leaves * (kSideBytesMax / this->kValueBytes + 1))
+        << value.size();
+    ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+  }
+}
+
+TYPED_TEST(SideMovesOfValuesTest, NoMoreThanTheBudgetIsMoved) {
+  const uint64_t before = this->ValuesLeft();
+  this->Allow(1);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(7), "new"));
+  EXPECT_EQ(this->moves_.moved.blocks, 1u);
+  EXPECT_GT(this->moves_.moved.bytes, this->kValueBytes);
+  EXPECT_EQ(this->ValuesLeft(), before - 2);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+TYPED_TEST(SideMovesOfValuesTest, LargerOnesStayWhereTheyAre) {
+  ASSERT_NO_FATAL_FAILURE(this->Fill(kSideBytesMax + 1));
+  const uint64_t before = this->ValuesLeft();
+  this->Allow(kNoLimit);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Put(PaddedKey(7), "new"));
+  EXPECT_EQ(this->ValuesLeft(), before - 1);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+TYPED_TEST(SideMovesOfValuesTest, AnEditThatChangesNothingMovesNothing) {
+  this->Allow(kNoLimit);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Erase("absent"));
+  ASSERT_NO_FATAL_FAILURE(
+      this->map_.Apply({{MapOpKind::kInsert, PaddedKey(7), "there"}}));
+  EXPECT_EQ(this->moves_.moved.blocks, 0u);
+}
+
+// Puts, erasures and batches, after which a leaf has large and small values.
+TYPED_TEST(SideMovesOfValuesTest, ManyWritesEmptyTheSegments) {
+  const uint64_t before = this->ValuesLeft();
+  Random random(17);
+  for (uint64_t i = 0; i < this->kLargeRecords; ++i) {
+    this->Allow(kNoLimit);
+    std::vector<typename OpOf<TypeParam>::Type> ops;
+    for (uint64_t n = 0; n <= i % 3; ++n) {
+      const std::string key =
+          PaddedKey(random.Next() % (2 * this->kLargeRecords));
+      if (i % 4 == 0) {
+        ops.push_back({MapOpKind::kErase, key, ""});
+      } else {
+        ops.push_back({MapOpKind::kPut, key,
+                       RandomBytes(random, random.OneIn(2) ? 1000 : 20)});
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(this->map_.Apply(ops));
+    if (i % 7 == 0) this->map_.store().Seal();
+  }
+  // The writes alone would leave a third.
+  EXPECT_LT(this->ValuesLeft(), before / 20);
+  ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+}
+
+// What has been copied before there was no more room is moved; the rest stays
+// what it was.
+TYPED_TEST(SideMovesOfValuesTest, WithoutRoomTheEditGoesOn) {
+  std::set<uint64_t> moved;
+  for (uint64_t n = 1; n < 100; ++n) {
+    this->map_.store().Seal();  // or a rewind would not undo all
+    const MemoryStore::Mark mark = this->map_.store().TakeMark();
+    const std::string key = PaddedKey(7);
+    MapOp op{};
+    op.key = key;
+    op.value = "new";
+    MapRoot root = this->map_.root();
+    this->Allow(kNoLimit);
+    this->map_.store().FailAt(n);
+    const absl::Status status = this->ApplyTo(this->map_, op, root);
+    this->map_.store().Rewind(mark);
+    if (status.ok()) {
+      this->Allow(kNoLimit);
+      this->map_.store().FailAt(n);
+      ASSERT_NO_FATAL_FAILURE(this->map_.Put(key, "new"));
+      moved.insert(this->moves_.moved.blocks);
+    } else {
+      EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    }
+    this->map_.store().FailAt(0);
+    ASSERT_NO_FATAL_FAILURE(this->map_.Check());
+  }
+  // A tree's edit needs room for the nodes above when it has moved them.
+  constexpr bool kIsTrie = std::is_same_v<TypeParam, HamtFixture>;
+  EXPECT_GT(moved.size(), kIsTrie ? 2u : 0u);
 }
 
 // Nodes two levels above the leaves' have nodes below them that hold a few
