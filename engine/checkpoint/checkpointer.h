@@ -63,7 +63,9 @@ class Checkpointer {
 
   explicit Checkpointer(Core* core, absl::Duration patience = kSlotPatience)
       : core_(core),
-        slots_(core, patience, [this] { return FlushFile(); }),
+        slots_(
+            core, patience, [this] { return FlushFile(); },
+            [this] { return CheckDevice(); }),
         turn_(&core->region, core->slots.get()),
         write_back_(&core->file) {}
 
@@ -100,6 +102,11 @@ class Checkpointer {
 
  private:
   absl::Status FlushFile();
+  // Somebody died in a flush (flush_death.h): whether the device has what is
+  // published and not durable. Poisons the domain if not.
+  absl::Status CheckDevice();
+  // Those of the newest durable root; empty if it cannot be read.
+  std::vector<AccountingRow> DurableRows() const;
   // The steps of a checkpoint, each of which poisons the domain if it fails.
   absl::Status StepOfCheckpoint(absl::FunctionRef<absl::Status()> step);
   // Takes what will be written back out of the page tables, at once instead of

@@ -7,6 +7,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/checkpoint/flush_death.h"
 #include "engine/format/commit_slot.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
@@ -89,6 +90,7 @@ absl::Status Checkpointer::Settle() {
 absl::Status Checkpointer::WipeSlots(const std::vector<uint32_t>& slots) {
   RegionWords& words = core_->region.words();
   const CommitSlot none{};
+  std::vector<uint32_t> wiped;
   for (const uint32_t slot : slots) {
     EVE_ASSIGN_OR_RETURN(const bool taken, slots_.TryTakeThis(slot));
     if (!taken) continue;
@@ -98,12 +100,18 @@ absl::Status Checkpointer::WipeSlots(const std::vector<uint32_t>& slots) {
         words.pending[slot].load(std::memory_order_seq_cst) != 0) {
       continue;
     }
+    // Of no version, so that a death in the flush is one that others know of.
+    words.pending[slot].store(kNoVersion, std::memory_order_seq_cst);
+    wiped.push_back(slot);
     EVE_RETURN_IF_ERROR(
         core_->file.WriteAt(CommitSlotPosition(slot), &none, sizeof(none)));
     EVE_STEP("shorten.wiped");
   }
   EVE_RETURN_IF_ERROR(FlushFile());
   EVE_STEP("shorten.wipe_flushed");
+  for (const uint32_t slot : wiped) {
+    words.pending[slot].store(0, std::memory_order_seq_cst);
+  }
   return absl::OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include "engine/alloc/segment_table.h"
 #include "engine/checkpoint/boot_id.h"
 #include "engine/checkpoint/durable_state.h"
+#include "engine/checkpoint/flush_death.h"
 #include "engine/epoch/attached.h"
 #include "engine/epoch/process_slots.h"
 #include "engine/file/page_cache.h"
@@ -276,8 +277,42 @@ absl::Status FlushCache(const RecoveryContext& context,
                         const SharedRegion& region, bool belongs,
                         bool is_poisoned) {
   if (is_poisoned || !belongs) context.file->DropCache();
+  // A death in this flush, too, is one that the next opener has to know of.
+  if (belongs && !IsFlushAnnounced(region)) {
+    region.words().pending[0].store(kNoVersion, std::memory_order_seq_cst);
+  }
+  EVE_STEP("recover.flush_announced");
   EVE_RETURN_IF_ERROR(Flush(context, region));
-  return belongs ? absl::OkStatus() : DropAndCheckCache(*context.file);
+  return belongs && !is_poisoned ? absl::OkStatus()
+                                 : DropAndCheckCache(*context.file);
+}
+
+struct RebuildFields {
+  uint32_t spare = 0;         // the slot that gets the choice
+  uint32_t durable_slot = 0;  // what the choice stands on
+  uint64_t durable_version = 0;
+  uint64_t incarnation = 0;
+};
+
+// Makes the choice durable and the region anew. Sets ready.
+absl::Status Rebuild(const RecoveryContext& context, const SharedRegion& region,
+                     const RootCandidate& chosen, const RebuildFields& fields) {
+  EVE_RETURN_IF_ERROR(WriteRecoverySlot(context, region, chosen,
+                                        fields.incarnation, fields.spare));
+  EVE_STEP("recover.checkpointed");
+  region.header().ready.store(0, std::memory_order_release);
+  EVE_RETURN_IF_ERROR(ResetWords(context, region, chosen));
+  region.header().nonce = DrawNonce();
+  RegionWords& words = region.words();
+  words.durable[fields.spare].store(chosen.version, std::memory_order_seq_cst);
+  // The one that it stands on stays a candidate.
+  words.durable[fields.durable_slot].store(fields.durable_version,
+                                           std::memory_order_seq_cst);
+  EVE_RETURN_IF_ERROR(
+      WriteIdentity(context, region, fields.incarnation, chosen.record));
+  // So that the file is known after a power failure; else it is read whole.
+  region.file().TryDatasync();
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -287,6 +322,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   EVE_ASSIGN_OR_RETURN(const bool belongs, RegionBelongs(region, context));
   const bool is_poisoned =
       region.header().poison.load(std::memory_order_acquire) != 0;
+  const bool died_flushing =
+      belongs && !is_poisoned && IsFlushAnnounced(region);
   EVE_RETURN_IF_ERROR(FlushCache(context, region, belongs, is_poisoned));
   std::vector<uint32_t> damaged;
   EVE_ASSIGN_OR_RETURN(
@@ -303,7 +340,10 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   if (context.sync_name) EVE_RETURN_IF_ERROR(context.sync_name());
   Recovered result;
   result.incarnation = NextIncarnation(slots, belongs ? &region : nullptr);
-  if (belongs && is_poisoned) DropUnacknowledged(region, slots);
+  const std::vector<CommitSlot> all_slots = slots;
+  if ((belongs && is_poisoned) || died_flushing) {
+    DropUnacknowledged(region, slots);
+  }
   EVE_ASSIGN_OR_RETURN(
       RootCandidate chosen,
       ChooseDurableRoot(context, slots, damaged,
@@ -314,7 +354,18 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   std::optional<RootCandidate> live;
   std::string refusal;
   if (belongs) {
-    live = TryAdoptLiveRoot(context, region, slots, chosen, &refusal);
+    live = TryAdoptLiveRoot(context, region, all_slots, chosen, &refusal);
+  }
+  if (live.has_value() && died_flushing) {
+    EVE_ASSIGN_OR_RETURN(
+        const bool is_on_device,
+        IsCacheOnDevice(*context.file, WrittenSince(chosen.rows, live->rows)));
+    // That flush has failed: so it is noted now, and all begins anew.
+    if (!is_on_device) {
+      region.header().poison.store(EIO, std::memory_order_release);
+      if (context.drop_pages) context.drop_pages();
+      return RecoverAndRebuild(std::move(context), region);
+    }
   }
   if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,
@@ -329,21 +380,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   result.root = chosen.record;
   result.version = chosen.version;
   EVE_STEP("recover.chosen");
-  const uint32_t spare = PickSpareSlot(slots, durable_slot);
-  EVE_RETURN_IF_ERROR(
-      WriteRecoverySlot(context, region, chosen, result.incarnation, spare));
-  EVE_STEP("recover.checkpointed");
-  region.header().ready.store(0, std::memory_order_release);
-  EVE_RETURN_IF_ERROR(ResetWords(context, region, chosen));
-  region.header().nonce = DrawNonce();
-  RegionWords& words = region.words();
-  words.durable[spare].store(chosen.version, std::memory_order_seq_cst);
-  // The one that it stands on stays a candidate.
-  words.durable[durable_slot].store(durable_version, std::memory_order_seq_cst);
-  EVE_RETURN_IF_ERROR(
-      WriteIdentity(context, region, result.incarnation, chosen.record));
-  // So that the file is known after a power failure; else it is read whole.
-  region.file().TryDatasync();
+  EVE_RETURN_IF_ERROR(Rebuild(context, region, chosen,
+                              {PickSpareSlot(slots, durable_slot), durable_slot,
+                               durable_version, result.incarnation}));
   return result;
 }
 

@@ -47,6 +47,9 @@ struct RecoveryContext {
   std::function<absl::Status(Offset record)> verify_fallback;
   // See WhyUnknown(). Empty: it is known.
   std::string why_unknown;
+  // Takes the file out of this process's page tables, so that the page cache
+  // can drop it. May be empty.
+  std::function<void()> drop_pages;
   // Makes the file's name durable: who gave it that may have died or failed
   // before he did so. May be empty.
   std::function<absl::Status()> sync_name;
@@ -100,8 +103,8 @@ absl::Status ReadIfDoubtful(const RecoveryContext& context,
 uint64_t PromisedVersion(const SharedRegion& region,
                          const std::vector<CommitSlot>& slots);
 
-// The region's root, if it may be adopted on top of `durable`. `slots`: those
-// that ChooseDurableRoot() was given. If it may not, and is newer than that or
+// The region's root, if it may be adopted on top of `durable`. `slots`: all
+// valid ones. If it may not, and is newer than that or
 // cannot be read, `refusal` says which it is and why. REQUIRES: the region is
 // of this file and boot.
 std::optional<RootCandidate> TryAdoptLiveRoot(

@@ -33,6 +33,10 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   RegionWords& words = core_->region.words();
   const uint64_t pending = words.pending[slot].load(std::memory_order_seq_cst);
   if (pending == 0) return false;
+  // Before anybody flushes and believes it, and while the word says so to who
+  // comes if this process dies as well (P22).
+  EVE_RETURN_IF_ERROR(check_device_());
+  EVE_STEP("checkpoint.device_checked");
   // relaxed: a figure for people.
   words.flush_begun[slot].store(0, std::memory_order_relaxed);
   CommitSlot page;

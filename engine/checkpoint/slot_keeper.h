@@ -32,10 +32,15 @@ namespace eve {
 
 class SlotKeeper {
  public:
-  // `flush` makes the file durable, or poisons the domain.
+  // `flush` makes the file durable, or poisons the domain. `check_device`
+  // looks what a flush has come to whose caller died (flush_death.h).
   SlotKeeper(Core* core, absl::Duration patience,
-             std::function<absl::Status()> flush)
-      : core_(core), patience_(patience), flush_(std::move(flush)) {}
+             std::function<absl::Status()> flush,
+             std::function<absl::Status()> check_device)
+      : core_(core),
+        patience_(patience),
+        flush_(std::move(flush)),
+        check_device_(std::move(check_device)) {}
 
   // A slot that may be written over. Nothing: somebody has made `wanted`
   // durable meanwhile. Waits until `deadline` of MonotonicNanos() at most.
@@ -73,6 +78,7 @@ class SlotKeeper {
   Core* core_;
   const absl::Duration patience_;
   const std::function<absl::Status()> flush_;
+  const std::function<absl::Status()> check_device_;
   std::mutex mutex_;
   bool is_mine_[kCommitSlotCount] = {};
   std::vector<uint64_t> vain_;  // see ErrorOfVain(), and so is

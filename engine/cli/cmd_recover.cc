@@ -75,6 +75,9 @@ void PrintJson(const RecoveryPreview& preview) {
       .Add("region_refusal", std::string_view(preview.refusal))
       .Add("cache_stale", preview.is_cache_stale)
       .AddJson("slots", slots.ToString());
+  if (!preview.error.empty()) {
+    all.Add("error", std::string_view(preview.error));
+  }
   if (preview.chosen_version) all.Add("version", *preview.chosen_version);
   if (preview.chosen_slot) all.Add("slot", uint64_t{*preview.chosen_slot});
   Print(all.ToString() + "\n");

@@ -197,6 +197,10 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
   if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
   EVE_RETURN_IF_ERROR(AwaitNoOtherRegion(core));
   EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
+  context.drop_pages = [&core, bytes = context.file_bytes] {
+    core.read_mapping.DropPages(0, bytes);
+    core.write_mapping.DropPages(0, bytes);
+  };
   if (!in_memory) {
     context.sync_name = [&core] {
       absl::Status synced = SyncNameOf(core.path);

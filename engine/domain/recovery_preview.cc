@@ -3,7 +3,9 @@
 #include <fcntl.h>
 
 #include <utility>
+#include <vector>
 
+#include "engine/checkpoint/flush_death.h"
 #include "engine/checkpoint/recovery.h"
 #include "engine/domain/attach.h"
 #include "engine/epoch/process_slots.h"
@@ -29,6 +31,22 @@ absl::StatusOr<SharedRegion> LookAtRegion(const Core& core) {
 
 bool IsPoisoned(const SharedRegion& region) {
   return region.header().poison.load(std::memory_order_acquire) != 0;
+}
+
+// The region's root, if an opener would adopt it on top of `durable`.
+absl::StatusOr<std::optional<RootCandidate>> LiveRoot(
+    const RecoveryContext& context, const SharedRegion& region,
+    const std::vector<CommitSlot>& slots, const RootCandidate& durable,
+    std::string* refusal) {
+  std::optional<RootCandidate> live =
+      TryAdoptLiveRoot(context, region, slots, durable, refusal);
+  if (!live.has_value() || !IsFlushAnnounced(region)) return live;
+  EVE_ASSIGN_OR_RETURN(
+      const bool is_on_device,
+      IsCacheOnDevice(*context.file, WrittenSince(durable.rows, live->rows)));
+  if (is_on_device) return live;
+  *refusal = "a process died in a flush that failed: the disk does not have it";
+  return std::optional<RootCandidate>();
 }
 
 }  // namespace
@@ -62,8 +80,10 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   EVE_ASSIGN_OR_RETURN(
       context.why_unknown,
       WhyUnknown(region.ok() ? &*region : nullptr, context, slots));
-  if (belongs && IsPoisoned(*region)) {
-    preview.region = Region::kPoisoned;
+  const std::vector<CommitSlot> all_slots = slots;
+  if (belongs && IsPoisoned(*region)) preview.region = Region::kPoisoned;
+  // Else somebody may have died in a flush.
+  if (belongs && (IsPoisoned(*region) || IsFlushAnnounced(*region))) {
     DropUnacknowledged(*region, slots);
   }
   if (!belongs && !preview.attached) {
@@ -89,8 +109,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   preview.chosen_slot = durable->slot;
   preview.why_whole_check = durable->why_verify;
   if (!belongs) return preview;
-  const std::optional<RootCandidate> live =
-      TryAdoptLiveRoot(context, *region, slots, *durable, &preview.refusal);
+  EVE_ASSIGN_OR_RETURN(
+      const std::optional<RootCandidate> live,
+      LiveRoot(context, *region, all_slots, *durable, &preview.refusal));
   if (preview.region == Region::kPoisoned) return preview;
   preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
   if (live.has_value() && live->version > durable->version) {

@@ -83,7 +83,10 @@ class CacheCheck {
         error, absl::StrCat("open ", file_.path(), " to read from the device"));
   }
 
-  absl::StatusOr<bool> CheckWindow(uint64_t offset, uint64_t size) {
+  // Of the window of `range` that begins at `offset`, a multiple of a page.
+  absl::StatusOr<bool> CheckWindow(uint64_t offset, const ByteRange& range) {
+    const uint64_t size =
+        std::min(kWindowBytes, range.offset + range.size - offset);
     void* const view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.fd(),
                               static_cast<off_t>(offset));
     int error = view == MAP_FAILED ? errno : 0;
@@ -106,7 +109,8 @@ class CacheCheck {
       const uint64_t from = page * kPageBytes;
       EVE_ASSIGN_OR_RETURN(
           const bool is_same,
-          IsSame(offset + from, std::min(end * kPageBytes, size) - from));
+          IsSame(offset + from, std::min(end * kPageBytes, size) - from,
+                 range.offset));
       if (!is_same) return false;
       page = end;
     }
@@ -118,7 +122,8 @@ class CacheCheck {
     return ErrnoStatus(error, absl::StrCat("look which pages of ", file_.path(),
                                            " are in the page cache"));
   }
-  absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size) {
+  // What lies before `begin` does not count.
+  absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size, uint64_t begin) {
     EVE_RETURN_IF_ERROR(file_.ReadAt(offset, cached_.get(), size));
     int error = EVE_FAULT("file.read_device");
     for (uint64_t done = 0; done < size && error == 0;) {
@@ -137,7 +142,9 @@ class CacheCheck {
           error, absl::StrCat(file_.path(), ": read of ", size,
                               " bytes at offset ", offset, " of the device"));
     }
-    return std::memcmp(cached_.get(), device_.get(), size) == 0;
+    const uint64_t skip = begin > offset ? begin - offset : 0;
+    return std::memcmp(cached_.get() + skip, device_.get() + skip,
+                       size - skip) == 0;
   }
 
   const File& file_;
@@ -150,18 +157,26 @@ class CacheCheck {
 
 }  // namespace
 
-absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes) {
-  if (IsInMemory(file) || !MayBeCached(file)) return true;
+absl::StatusOr<bool> IsCacheOnDevice(const File& file,
+                                     const std::vector<ByteRange>& ranges) {
+  if (ranges.empty() || IsInMemory(file) || !MayBeCached(file)) return true;
   CacheCheck check(file);
   EVE_ASSIGN_OR_RETURN(const bool can_look, check.Open());
   if (!can_look) return true;
-  for (uint64_t offset = 0; offset < bytes; offset += kWindowBytes) {
-    EVE_ASSIGN_OR_RETURN(
-        const bool is_same,
-        check.CheckWindow(offset, std::min(kWindowBytes, bytes - offset)));
-    if (!is_same) return false;
+  for (const ByteRange& range : ranges) {
+    const uint64_t end = range.offset + range.size;
+    for (uint64_t offset = range.offset / kPageBytes * kPageBytes; offset < end;
+         offset += kWindowBytes) {
+      EVE_ASSIGN_OR_RETURN(const bool is_same,
+                           check.CheckWindow(offset, range));
+      if (!is_same) return false;
+    }
   }
   return true;
+}
+
+absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes) {
+  return IsCacheOnDevice(file, {ByteRange{0, bytes}});
 }
 
 absl::Status DropAndCheckCache(const File& file) {

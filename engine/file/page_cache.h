@@ -16,10 +16,12 @@
 #define EVE_ENGINE_FILE_PAGE_CACHE_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/file/file.h"
+#include "engine/file/io_ring.h"
 
 namespace eve {
 
@@ -28,6 +30,10 @@ namespace eve {
 // to be written back counts as written: a direct read has the kernel do that
 // first.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
+// Of these bytes, which nobody may write to meanwhile; others beside them in
+// their pages may be.
+absl::StatusOr<bool> IsCacheOnDevice(const File& file,
+                                     const std::vector<ByteRange>& ranges);
 
 // Drops what can be dropped; what others have mapped stays. kFailedPrecondition
 // if that is not what the device has. REQUIRES: the file was flushed.

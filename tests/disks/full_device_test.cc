@@ -3,10 +3,13 @@
 // that it lies on is full.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -125,6 +128,104 @@ TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
     EXPECT_EQ(Written(domain), 1);
     testing::ExpectCleanCheck(path, domain);
     ASSERT_OK(domain.Sync());
+    ASSERT_OK(domain.Close());
+  }
+}
+
+// Is told of a failed flush, as the kernel does once, and dies of it: it can
+// tell nobody, and the next flush of anybody who comes later succeeds.
+class OneWhoDiesFlushing {
+ public:
+  explicit OneWhoDiesFlushing(const std::string& path) : path_(path) {
+    EVE_CHECK(::pipe(begin_) == 0, "a pipe");
+  }
+  ~OneWhoDiesFlushing() {
+    ::close(begin_[0]);
+    ::close(begin_[1]);
+  }
+  // In the child.
+  int Run() {
+    const int fd = ::open(path_.c_str(), O_RDWR);
+    auto domain = Domain::Open(path_, Quiet());
+    if (fd < 0 || !domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    char byte;
+    if (!map.ok() || ::read(begin_[0], &byte, 1) != 1) return 2;
+    if (!WriteMuch(*domain, *map).ok()) return 3;
+    SetFaultHook([fd](std::string_view point) {
+      if (point != "file.datasync") return 0;
+      if (::fdatasync(fd) != 0) ::raise(SIGKILL);
+      return EIO;  // it has not failed
+    });
+    domain->Sync().IgnoreError();
+    return 4;
+  }
+  void Begin() { EVE_CHECK(::write(begin_[1], "g", 1) == 1, "begins"); }
+
+ private:
+  const std::string path_;
+  int begin_[2];
+};
+
+// P22. Nobody believes the next flush, neither the first opener nor one who
+// joins a third: what was acknowledged before stays, what comes after counts.
+TEST(FullDeviceTest, ADeathInAFlushThatFailsLosesNothing) {
+  for (const bool is_first : {true, false}) {
+    SCOPED_TRACE(is_first ? "the next is first" : "the next joins another");
+    LoopDisk disk;
+    const std::string why =
+        disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+    if (!why.empty()) GTEST_SKIP() << why;
+    const std::string path = disk.path() + "/d.eve";
+    {
+      ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+      ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+      ASSERT_OK(map.Put("n", "1"));
+      ASSERT_OK(domain.Close());
+    }
+    OneWhoDiesFlushing script(path);
+    ChildProcess dying([&] { return script.Run(); });
+    std::optional<ChildProcess> third;
+    if (!is_first) {
+      third.emplace([&] {
+        auto domain = Domain::Open(path, Quiet());
+        ::raise(SIGSTOP);
+        return 1;
+      });
+      third->AwaitStopped();
+    }
+    ASSERT_NO_FATAL_FAILURE(FillUp(disk.BesideImage("ballast")));
+    script.Begin();
+    ASSERT_EQ(dying.Wait(), -SIGKILL);
+    std::filesystem::remove(disk.BesideImage("ballast"));
+    if (is_first) {
+      ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview,
+                           PreviewRecovery(path));
+      EXPECT_NE(preview.refusal.find("died in a flush"), std::string::npos);
+    }
+    {
+      ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+      EXPECT_EQ(Written(domain), is_first ? 1 : 2);
+      ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+      ASSERT_OK(map.Put("after", "x"));
+      const absl::Status synced = domain.Sync();
+      if (is_first) {
+        EXPECT_OK(synced);
+        EXPECT_OK(domain.Close());
+      } else {
+        EXPECT_CODE(synced, absl::StatusCode::kUnavailable);
+        third->Signal(SIGKILL);
+        EXPECT_EQ(third->Wait(), -SIGKILL);
+        EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+      }
+    }
+    disk.Unmount();
+    disk.Mount();
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+    EXPECT_EQ(Written(domain), 1);
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    EXPECT_EQ(map.Get("after").value_or("gone"), is_first ? "x" : "gone");
+    testing::ExpectCleanCheck(path, domain);
     ASSERT_OK(domain.Close());
   }
 }

@@ -146,7 +146,7 @@ void PlantLie(PlantedBug bug, Recorder* recorder) {
         return FlushFate::kFailedAndRetriedOk;
       case PlantedBug::kRecoveryWithoutFlush:
         // The first flush of an opening: nothing has been chosen yet.
-        return If(info.last_step == "open.init_exclusive",
+        return If(info.last_step == "recover.flush_announced",
                   FlushFate::kForgotten);
       case PlantedBug::kCreatedUnflushed:
         return If(info.last_step == "create.written", FlushFate::kForgotten);
