@@ -159,6 +159,37 @@ void DropUnacknowledged(const SharedRegion& region,
   });
 }
 
+absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
+                                       const SharedRegion& region,
+                                       const std::vector<CommitSlot>& slots) {
+  // The words may be older than the slots, if this file system was mounted
+  // anew: then more is compared.
+  std::vector<CommitSlot> acknowledged = slots;
+  DropUnacknowledged(region, acknowledged);
+  std::vector<AccountingRow> before;
+  for (const CommitSlot& slot : acknowledged) {
+    absl::StatusOr<RootCandidate> judged = JudgeSlot(context, slot);
+    if (!judged.ok()) continue;
+    before = std::move(judged->rows);
+    break;
+  }
+  std::vector<ByteRange> ranges = {ByteRange{0, kFirstBlockOffset}};
+  const auto add = [&](Offset record) {
+    const absl::StatusOr<std::vector<AccountingRow>> rows =
+        ReadExactRows(context.view, record, context.salt);
+    if (!rows.ok()) return;  // nobody will go on with it
+    const std::vector<ByteRange> more = WrittenSince(before, *rows);
+    ranges.insert(ranges.end(), more.begin(), more.end());
+  };
+  add(RootSlot(&region).Load());
+  for (const CommitSlot& slot : slots) {
+    if (slot.incarnation == region.header().incarnation) add(slot.record);
+  }
+  EVE_ASSIGN_OR_RETURN(const bool is_on_device,
+                       IsCacheOnDevice(*context.file, ranges));
+  return !is_on_device;
+}
+
 uint64_t PromisedVersion(const SharedRegion& region,
                          const std::vector<CommitSlot>& slots) {
   // Another one's words are of another state of the file.
@@ -340,10 +371,17 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   if (context.sync_name) EVE_RETURN_IF_ERROR(context.sync_name());
   Recovered result;
   result.incarnation = NextIncarnation(slots, belongs ? &region : nullptr);
-  const std::vector<CommitSlot> all_slots = slots;
-  if ((belongs && is_poisoned) || died_flushing) {
-    DropUnacknowledged(region, slots);
+  if (died_flushing) {
+    EVE_ASSIGN_OR_RETURN(const bool has_failed,
+                         DiedInFailedFlush(context, region, slots));
+    // It is noted now, and all begins anew.
+    if (has_failed) {
+      region.header().poison.store(EIO, std::memory_order_release);
+      if (context.drop_pages) context.drop_pages();
+      return RecoverAndRebuild(std::move(context), region);
+    }
   }
+  if (belongs && is_poisoned) DropUnacknowledged(region, slots);
   EVE_ASSIGN_OR_RETURN(
       RootCandidate chosen,
       ChooseDurableRoot(context, slots, damaged,
@@ -354,18 +392,7 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   std::optional<RootCandidate> live;
   std::string refusal;
   if (belongs) {
-    live = TryAdoptLiveRoot(context, region, all_slots, chosen, &refusal);
-  }
-  if (live.has_value() && died_flushing) {
-    EVE_ASSIGN_OR_RETURN(
-        const bool is_on_device,
-        IsCacheOnDevice(*context.file, WrittenSince(chosen.rows, live->rows)));
-    // That flush has failed: so it is noted now, and all begins anew.
-    if (!is_on_device) {
-      region.header().poison.store(EIO, std::memory_order_release);
-      if (context.drop_pages) context.drop_pages();
-      return RecoverAndRebuild(std::move(context), region);
-    }
+    live = TryAdoptLiveRoot(context, region, slots, chosen, &refusal);
   }
   if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,

@@ -118,6 +118,14 @@ std::optional<RootCandidate> TryAdoptLiveRoot(
 void DropUnacknowledged(const SharedRegion& region,
                         std::vector<CommitSlot>& slots);
 
+// After a death with a flush announced: whether that flush had failed, so that
+// the cache shows what the device has not. Compares what the region's root and
+// its slots say beyond what was acknowledged. REQUIRES: the region is of this
+// file and boot.
+absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
+                                       const SharedRegion& region,
+                                       const std::vector<CommitSlot>& slots);
+
 // Whether the region was written for this file, in this boot. Where that cannot
 // be told now, nothing must be concluded: it may have the newest commits.
 absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,

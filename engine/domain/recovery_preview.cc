@@ -33,20 +33,23 @@ bool IsPoisoned(const SharedRegion& region) {
   return region.header().poison.load(std::memory_order_acquire) != 0;
 }
 
-// The region's root, if an opener would adopt it on top of `durable`.
-absl::StatusOr<std::optional<RootCandidate>> LiveRoot(
-    const RecoveryContext& context, const SharedRegion& region,
-    const std::vector<CommitSlot>& slots, const RootCandidate& durable,
-    std::string* refusal) {
-  std::optional<RootCandidate> live =
-      TryAdoptLiveRoot(context, region, slots, durable, refusal);
-  if (!live.has_value() || !IsFlushAnnounced(region)) return live;
-  EVE_ASSIGN_OR_RETURN(
-      const bool is_on_device,
-      IsCacheOnDevice(*context.file, WrittenSince(durable.rows, live->rows)));
-  if (is_on_device) return live;
-  *refusal = "a process died in a flush that failed: the disk does not have it";
-  return std::optional<RootCandidate>();
+void JudgeAll(const RecoveryContext& context,
+              const std::vector<CommitSlot>& slots, RecoveryPreview* preview) {
+  for (const CommitSlot& slot : slots) {
+    preview->slots.push_back({slot.slot_index, slot.incarnation, slot.version,
+                              slot.extent_count,
+                              JudgeSlot(context, slot).status()});
+  }
+}
+
+// Whether an opener would go by what was acknowledged only.
+absl::StatusOr<bool> HasFailedFlush(const RecoveryContext& context,
+                                    const SharedRegion& region, bool attached,
+                                    const std::vector<CommitSlot>& slots) {
+  if (IsPoisoned(region)) return true;
+  // Of those who are attached somebody may be in one.
+  if (attached || !IsFlushAnnounced(region)) return false;
+  return DiedInFailedFlush(context, region, slots);
 }
 
 }  // namespace
@@ -68,11 +71,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
     EVE_ASSIGN_OR_RETURN(preview.attached,
                          ProcessSlots::AnyAttached(region->file()));
   }
-  for (const CommitSlot& slot : slots) {
-    preview.slots.push_back({slot.slot_index, slot.incarnation, slot.version,
-                             slot.extent_count,
-                             JudgeSlot(context, slot).status()});
-  }
+  JudgeAll(context, slots, &preview);
   bool belongs = false;
   if (region.ok()) {
     EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(*region, context));
@@ -80,11 +79,14 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   EVE_ASSIGN_OR_RETURN(
       context.why_unknown,
       WhyUnknown(region.ok() ? &*region : nullptr, context, slots));
-  const std::vector<CommitSlot> all_slots = slots;
-  if (belongs && IsPoisoned(*region)) preview.region = Region::kPoisoned;
-  // Else somebody may have died in a flush.
-  if (belongs && (IsPoisoned(*region) || IsFlushAnnounced(*region))) {
-    DropUnacknowledged(*region, slots);
+  if (belongs) {
+    EVE_ASSIGN_OR_RETURN(
+        const bool has_failed,
+        HasFailedFlush(context, *region, preview.attached, slots));
+    if (has_failed) {
+      preview.region = Region::kPoisoned;
+      DropUnacknowledged(*region, slots);
+    }
   }
   if (!belongs && !preview.attached) {
     EVE_ASSIGN_OR_RETURN(const bool is_on_device,
@@ -109,9 +111,8 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   preview.chosen_slot = durable->slot;
   preview.why_whole_check = durable->why_verify;
   if (!belongs) return preview;
-  EVE_ASSIGN_OR_RETURN(
-      const std::optional<RootCandidate> live,
-      LiveRoot(context, *region, all_slots, *durable, &preview.refusal));
+  const std::optional<RootCandidate> live =
+      TryAdoptLiveRoot(context, *region, slots, *durable, &preview.refusal);
   if (preview.region == Region::kPoisoned) return preview;
   preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
   if (live.has_value() && live->version > durable->version) {
