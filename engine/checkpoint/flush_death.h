@@ -1,4 +1,6 @@
-// A death inside a flush, and what it leaves.
+// A death inside a flush, and what it leaves. Recovery looks at it for the
+// first opener (DiedInFailedFlush), a Checkpointer for a survivor (CheckDevice,
+// in the same file as this).
 //
 // The kernel tells of a failed write-back once, to whoever flushes first, and
 // takes the pages for clean from then on. If that process is killed before it

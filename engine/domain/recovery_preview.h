@@ -35,10 +35,12 @@ struct RecoveryPreview {
   };
   // The lock file, with respect to adopting what it names.
   enum class Region : uint8_t {
-    kNone,      // there is none, or it is of another build, file or boot
-    kPoisoned,  // a flush failed: only acknowledged slots count
-    kIntact,    // its root is that of the chosen slot, or newer and taken
-    kRefused,   // of this file and boot, but its root is not to be trusted
+    kNone,  // there is none, or it is of another build, file or boot
+    // A flush failed: only acknowledged slots count. An opener drops the cache
+    // first, and is refused where somebody's mapping keeps the rest of it.
+    kPoisoned,
+    kIntact,   // its root is that of the chosen slot, or newer and taken
+    kRefused,  // of this file and boot, but its root is not to be trusted
   };
 
   bool attached = false;    // an opener joins the others and recovers nothing

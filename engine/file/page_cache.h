@@ -10,8 +10,8 @@
 // Errors:     of reading, as Status.
 // Cost:       none after DropCache(), if nobody has the file mapped (before
 //             Linux 6.5: if no reader without a slot has it open). Else asks
-//             the kernel which pages it has, and reads those from cache and
-//             device.
+//             the kernel which pages it has of what is asked about, and reads
+//             those from cache and device.
 #ifndef EVE_ENGINE_FILE_PAGE_CACHE_H_
 #define EVE_ENGINE_FILE_PAGE_CACHE_H_
 
@@ -30,8 +30,8 @@ namespace eve {
 // to be written back counts as written: a direct read has the kernel do that
 // first.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
-// Of these bytes, which nobody may write to meanwhile; others beside them in
-// their pages may be.
+// The same of these bytes. REQUIRES: nobody writes to them meanwhile; to others
+// in their pages they may.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file,
                                      const std::vector<ByteRange>& ranges);
 

@@ -46,6 +46,21 @@ void FillUp(const std::string& path) {
   }
 }
 
+// An ext4 without a journal on a tmpfs, with room to spare for now, and a
+// domain in which "n" is 1, durably. Why there is none: this may not mount,
+// say.
+std::string StartDisk(LoopDisk& disk, std::string* path) {
+  const std::string why =
+      disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+  if (!why.empty()) return why;
+  *path = disk.path() + "/d.eve";
+  auto domain = Domain::Open(*path, Quiet());
+  EXPECT_OK(domain.status());
+  EXPECT_OK(domain->Collection<Strings>("m").value().Put("n", "1"));
+  EXPECT_OK(domain->Close());
+  return "";
+}
+
 // Into segments that are new: the loop device (Linux 6.18) takes a write that
 // begins where the image has space, and is cut short, for a whole one.
 absl::Status WriteMuch(Domain& domain, const Strings& map) {
@@ -69,10 +84,9 @@ int64_t Written(Domain& domain) {
 
 TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
   LoopDisk disk;
-  const std::string why =
-      disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+  std::string path;
+  const std::string why = StartDisk(disk, &path);
   if (!why.empty()) GTEST_SKIP() << why;
-  const std::string path = disk.path() + "/d.eve";
   int to_child[2];
   int to_parent[2];
   ASSERT_EQ(::pipe(to_child), 0);
@@ -92,8 +106,6 @@ TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
   {
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
     ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    ASSERT_OK(map.Put("n", "1"));
-    ASSERT_OK(domain.Sync());
     ASSERT_EQ(::write(to_child[1], "o", 1), 1);
     char byte;
     ASSERT_EQ(::read(to_parent[0], &byte, 1), 1);
@@ -132,103 +144,126 @@ TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
   }
 }
 
-// Is told of a failed flush, as the kernel does once, and dies of it: it can
-// tell nobody, and the next flush of anybody who comes later succeeds.
-class OneWhoDiesFlushing {
- public:
-  explicit OneWhoDiesFlushing(const std::string& path) : path_(path) {
-    EVE_CHECK(::pipe(begin_) == 0, "a pipe");
+// From now on this process is told of a failed flush of the file, as the kernel
+// does once, and dies of it: it can tell nobody, and the next flush of anybody
+// who opens the file later succeeds. REQUIRES: `fd` was opened before the
+// failure.
+void DieOfAFailedFlush(int fd) {
+  SetFaultHook([fd](std::string_view point) {
+    if (point != "file.datasync") return 0;
+    if (::fdatasync(fd) != 0) ::raise(SIGKILL);
+    return EIO;  // it has not failed, which no test expects
+  });
+}
+
+// Who died in which flush, and who comes next.
+enum class Death { kInACheckpoint, kBesideAThird, kInRecovery };
+
+class FlushDeathTest : public ::testing::TestWithParam<Death> {
+ protected:
+  void SetUp() override {
+    const std::string why = StartDisk(disk_, &path_);
+    if (!why.empty()) GTEST_SKIP() << why;
   }
-  ~OneWhoDiesFlushing() {
-    ::close(begin_[0]);
-    ::close(begin_[1]);
-  }
-  // In the child.
-  int Run() {
-    const int fd = ::open(path_.c_str(), O_RDWR);
+  // In a child. Stops when the domain is open.
+  int WriteAndDie() {
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
     auto domain = Domain::Open(path_, Quiet());
     if (fd < 0 || !domain.ok()) return 1;
     auto map = domain->Collection<Strings>("m");
-    char byte;
-    if (!map.ok() || ::read(begin_[0], &byte, 1) != 1) return 2;
-    if (!WriteMuch(*domain, *map).ok()) return 3;
-    SetFaultHook([fd](std::string_view point) {
-      if (point != "file.datasync") return 0;
-      if (::fdatasync(fd) != 0) ::raise(SIGKILL);
-      return EIO;  // it has not failed
-    });
+    ::raise(SIGSTOP);
+    if (!map.ok() || !WriteMuch(*domain, *map).ok()) return 2;
+    // Nobody has flushed yet, so the next opener's is the one that fails.
+    if (GetParam() == Death::kInRecovery) ::raise(SIGKILL);
+    DieOfAFailedFlush(fd);
     domain->Sync().IgnoreError();
-    return 4;
+    return 3;
   }
-  void Begin() { EVE_CHECK(::write(begin_[1], "g", 1) == 1, "begins"); }
-
- private:
-  const std::string path_;
-  int begin_[2];
-};
-
-// P22. Nobody believes the next flush, neither the first opener nor one who
-// joins a third: what was acknowledged before stays, what comes after counts.
-TEST(FullDeviceTest, ADeathInAFlushThatFailsLosesNothing) {
-  for (const bool is_first : {true, false}) {
-    SCOPED_TRACE(is_first ? "the next is first" : "the next joins another");
-    LoopDisk disk;
-    const std::string why =
-        disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
-    if (!why.empty()) GTEST_SKIP() << why;
-    const std::string path = disk.path() + "/d.eve";
-    {
-      ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-      ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-      ASSERT_OK(map.Put("n", "1"));
-      ASSERT_OK(domain.Close());
-    }
-    OneWhoDiesFlushing script(path);
-    ChildProcess dying([&] { return script.Run(); });
-    std::optional<ChildProcess> third;
-    if (!is_first) {
-      third.emplace([&] {
-        auto domain = Domain::Open(path, Quiet());
+  int RecoverAndDie() {
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return 1;
+    DieOfAFailedFlush(fd);
+    return Domain::Open(path_, Quiet()).ok() ? 2 : 3;
+  }
+  // Nothing after "n" is 1 is on the disk, and there is room on it again.
+  void Die() {
+    ChildProcess dying([&] { return WriteAndDie(); });
+    dying.AwaitStopped();
+    if (GetParam() == Death::kBesideAThird) {
+      third_.emplace([&] {
+        const auto domain = Domain::Open(path_, Quiet());
         ::raise(SIGSTOP);
         return 1;
       });
-      third->AwaitStopped();
+      third_->AwaitStopped();
     }
-    ASSERT_NO_FATAL_FAILURE(FillUp(disk.BesideImage("ballast")));
-    script.Begin();
+    ASSERT_NO_FATAL_FAILURE(FillUp(disk_.BesideImage("ballast")));
+    dying.Signal(SIGCONT);
     ASSERT_EQ(dying.Wait(), -SIGKILL);
-    std::filesystem::remove(disk.BesideImage("ballast"));
-    if (is_first) {
-      ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview,
-                           PreviewRecovery(path));
-      EXPECT_EQ(preview.region, RecoveryPreview::Region::kPoisoned);
+    if (GetParam() == Death::kInRecovery) {
+      ChildProcess next([&] { return RecoverAndDie(); });
+      ASSERT_EQ(next.Wait(), -SIGKILL);
     }
-    {
-      ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-      EXPECT_EQ(Written(domain), is_first ? 1 : 2);
-      ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-      ASSERT_OK(map.Put("after", "x"));
-      const absl::Status synced = domain.Sync();
-      if (is_first) {
-        EXPECT_OK(synced);
-        EXPECT_OK(domain.Close());
-      } else {
-        EXPECT_CODE(synced, absl::StatusCode::kUnavailable);
-        third->Signal(SIGKILL);
-        EXPECT_EQ(third->Wait(), -SIGKILL);
-        EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
-      }
-    }
-    disk.Unmount();
-    disk.Mount();
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
-    EXPECT_EQ(Written(domain), 1);
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    EXPECT_EQ(map.Get("after").value_or("gone"), is_first ? "x" : "gone");
-    testing::ExpectCleanCheck(path, domain);
-    ASSERT_OK(domain.Close());
+    std::filesystem::remove(disk_.BesideImage("ballast"));
   }
+
+  LoopDisk disk_;
+  std::string path_;
+  std::optional<ChildProcess> third_;
+};
+
+// P22. Nobody believes the next flush: what was acknowledged before stays, what
+// is acknowledged after is there.
+TEST_P(FlushDeathTest, LosesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Die());
+  const bool is_first = !third_.has_value();
+  if (is_first) {
+    ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview, PreviewRecovery(path_));
+    EXPECT_EQ(preview.region, RecoveryPreview::Region::kPoisoned);
+  }
+  {
+    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+    EXPECT_EQ(Written(domain), is_first ? 1 : 2);
+    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+    ASSERT_OK(map.Put("after", "x"));
+    const absl::Status synced = domain.Sync();
+    if (is_first) {
+      EXPECT_OK(synced);
+      EXPECT_OK(domain.Close());
+    } else {
+      EXPECT_CODE(synced, absl::StatusCode::kUnavailable);
+      third_->Signal(SIGKILL);
+      EXPECT_EQ(third_->Wait(), -SIGKILL);
+      EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+    }
+  }
+  disk_.Unmount();
+  disk_.Mount();
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  EXPECT_EQ(Written(domain), 1);
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("after").value_or("gone"), is_first ? "x" : "gone");
+  testing::ExpectCleanCheck(path_, domain);
+  ASSERT_OK(domain.Close());
 }
+
+std::string NameOf(const ::testing::TestParamInfo<Death>& info) {
+  switch (info.param) {
+    case Death::kInACheckpoint:
+      return "InACheckpoint";
+    case Death::kBesideAThird:
+      return "BesideAThird";
+    case Death::kInRecovery:
+      break;
+  }
+  return "InRecovery";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FlushDeathTest,
+                         ::testing::Values(Death::kInACheckpoint,
+                                           Death::kBesideAThird,
+                                           Death::kInRecovery),
+                         NameOf);
 
 // Has the file mapped and has looked at all of it, as a reader may who has no
 // slot: the page cache cannot be dropped.
@@ -257,15 +292,12 @@ class OneWhoLooks {
 // cache, as whole as ever.
 TEST(FullDeviceTest, WithoutItsLockFileWhatWasLostIsNotBelieved) {
   LoopDisk disk;
-  const std::string why =
-      disk.Start(LoopDisk::Kind::kNoJournal, 48 << 20, 64 << 20);
+  std::string path;
+  const std::string why = StartDisk(disk, &path);
   if (!why.empty()) GTEST_SKIP() << why;
-  const std::string path = disk.path() + "/d.eve";
   {
     ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
     ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    ASSERT_OK(map.Put("n", "1"));
-    ASSERT_OK(domain.Sync());
     ASSERT_NO_FATAL_FAILURE(FillUp(disk.BesideImage("ballast")));
     ASSERT_OK(WriteMuch(domain, map));
     EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
