@@ -45,7 +45,7 @@ MemoryStore::~MemoryStore() { munmap(base_, options_.reserve_bytes); }
 absl::StatusOr<NewBlock> MemoryStore::Allocate(Stream, uint64_t bytes) {
   ++allocations_;
   if (fail_at_ != 0 && --fail_at_ == 0) {
-    fail_at_ = 1;
+    if (fails_on_) fail_at_ = 1;
     return absl::ResourceExhaustedError("the test says so");
   }
   const uint64_t rounded = UnitsForBytes(bytes) * kUnitBytes;

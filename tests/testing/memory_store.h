@@ -63,7 +63,9 @@ class MemoryStore : public NodeStore {
 
   // The `n`-th call of Allocate() from now on fails, and those after it; 0
   // takes that back.
-  void FailAt(uint64_t n) { fail_at_ = n; }
+  void FailAt(uint64_t n) { FailOnceAt(n), fails_on_ = true; }
+  // That one only, as where a smaller block still fits.
+  void FailOnceAt(uint64_t n) { fail_at_ = n, fails_on_ = false; }
 
   uint64_t allocations() const { return allocations_; }
   uint64_t used_bytes() const { return used_bytes_; }
@@ -80,6 +82,7 @@ class MemoryStore : public NodeStore {
   uint64_t live_bytes_ = 0;
   uint64_t allocations_ = 0;
   uint64_t fail_at_ = 0;
+  bool fails_on_ = false;  // from there on
   LiveBlocks live_;
 };
 
