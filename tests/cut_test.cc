@@ -21,6 +21,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/power_loss.h"
 #include "tests/testing/quiet.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -40,11 +41,7 @@ constexpr int kRuns = 12;
 
 // Of the steps that one may die at, each; a third of them where each costs
 // more.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr uint64_t kEachOf = 3;
-#else
-constexpr uint64_t kEachOf = 1;
-#endif
+constexpr uint64_t kEachOf = testing::kUnderAsan ? 3 : 1;
 
 class CutTest : public ::testing::Test {
  protected:

@@ -6,6 +6,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -357,11 +358,7 @@ TEST_F(DomainTest, ManyCommitsOfOneKeyReuseFewSegments) {
   Domain domain = Open(options);
   using Counters = Map<std::string, int64_t>;
   ASSERT_OK_AND_ASSIGN(Counters map, domain.Collection<Counters>("n"));
-#if defined(__SANITIZE_THREAD__)
-  constexpr int kCommits = 30000;
-#else
-  constexpr int kCommits = 100000;
-#endif
+  constexpr int kCommits = testing::kUnderTsan ? 30000 : 100000;
   for (int i = 0; i < kCommits; ++i) ASSERT_OK(map.Put("n", i));
   ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
   // 100,000 commits of some 400 bytes are 40 MB; what is live is tiny.

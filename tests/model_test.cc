@@ -15,6 +15,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/clock.h"
@@ -178,11 +179,7 @@ TEST_F(ModelTest, RandomOperationsAgreeWithTheModel) {
   Open();
   if (HasFatalFailure()) return;
   std::vector<std::pair<Snapshot, Models>> held;
-#if defined(__SANITIZE_THREAD__)
-  constexpr int kRounds = 40;
-#else
-  constexpr int kRounds = 250;
-#endif
+  constexpr int kRounds = testing::kUnderTsan ? 40 : 250;
   for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     RunTransaction();

@@ -31,6 +31,7 @@
 #include "tests/testing/check_domain.h"
 #include "tests/testing/flushed_image.h"
 #include "tests/testing/power_loss.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
@@ -226,13 +227,8 @@ class IoFailureTest : public ::testing::TestWithParam<Failure> {
     std::function<void()> finish = [] {};
     std::function<int(int nth)> next = [](int nth) { return nth + kEachOf; };
   };
-#if defined(__SANITIZE_ADDRESS__)
-  // All N are tried without it; with it a third, of each kind of failure
-  // others.
-  static constexpr int kEachOf = 3;
-#else
-  static constexpr int kEachOf = 1;
-#endif
+  // All N are tried; under ASan a third, of each kind of failure others.
+  static constexpr int kEachOf = testing::kUnderAsan ? 3 : 1;
   static int FirstCall() {
     const int kind = (GetParam().error == EIO) + (GetParam().is_sticky ? 1 : 0);
     return 1 + kind % kEachOf;

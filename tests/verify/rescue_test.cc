@@ -23,6 +23,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/quiet.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/random.h"
@@ -414,11 +415,7 @@ TEST_F(RescueTest, WithoutARootAllIsFound) {
 
 // Any bytes: it ends, with an error or with something right.
 TEST_F(RescueTest, NoDamageLeadsItAstray) {
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr int kImages = 20;
-#else
-  constexpr int kImages = 60;
-#endif
+  constexpr int kImages = testing::kUnderAsan ? 20 : 60;
   for (int run = 0; run < kImages; ++run) {
     std::string image = image_;
     hit_.clear();
