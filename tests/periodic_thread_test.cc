@@ -3,13 +3,12 @@
 
 #include "util/periodic_thread.h"
 
-#include <pthread.h>
-
 #include <atomic>
 #include <thread>
 
 #include "gtest/gtest.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/no_threads.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/step_sync.h"
 
@@ -124,13 +123,7 @@ TEST(PeriodicThreadTest, StopWaitsForATickAndMayBeCalledTwice) {
 
 TEST(PeriodicThreadTest, NoThreadIsAnError) {
   testing::ChildProcess child([] {
-    // Stacks for which there is no address space.
-    pthread_attr_t attributes;
-    if (::pthread_attr_init(&attributes) != 0 ||
-        ::pthread_attr_setstacksize(&attributes, size_t{1} << 47) != 0 ||
-        ::pthread_setattr_default_np(&attributes) != 0) {
-      return 1;
-    }
+    if (!testing::AllowNoThreads()) return 1;
     PeriodicThread thread;
     const absl::Status started =
         thread.Start(kForEver, [](bool) { return kForEver; });

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "util/start_thread.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
@@ -16,14 +16,9 @@ constexpr absl::Duration kRestMax = absl::Hours(24 * 365);
 }  // namespace
 
 absl::Status PeriodicThread::Start(absl::Duration rest, Tick tick) {
-  // The only way that std::thread has to say so.
-  try {
-    thread_ =
-        std::thread([this, rest, tick = std::move(tick)] { Run(rest, tick); });
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("cannot start a thread: ", error.what()));
-  }
+  EVE_ASSIGN_OR_RETURN(
+      thread_,
+      StartThread([this, rest, tick = std::move(tick)] { Run(rest, tick); }));
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/futex.h"
+#include "util/start_thread.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -138,7 +139,8 @@ absl::StatusOr<Watch> StartWatch(std::shared_ptr<DomainImpl> domain,
   auto state = std::make_shared<WatchState>();
   state->domain = std::move(domain);
   state->fn = std::move(fn);
-  state->thread = std::thread([state, seen] { RunWatch(state, seen); });
+  EVE_ASSIGN_OR_RETURN(state->thread,
+                       StartThread([state, seen] { RunWatch(state, seen); }));
   return Watch(std::move(state));
 }
 

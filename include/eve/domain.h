@@ -115,6 +115,7 @@ class Domain {
   // commits that it hears of are those after this call. `fn` may use the domain
   // in any way; if it commits, that is news, too.
   //   kFailedPrecondition  as WaitPast
+  //   kResourceExhausted   the system has no thread
   absl::StatusOr<Watch> OnChange(
       std::function<void(uint64_t version)> fn) const;
 

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/no_threads.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/step_sync.h"
@@ -339,6 +340,16 @@ TEST_F(WatchTest, NobodyWritesWhatIsOpenToReadAlone) {
               absl::StatusCode::kFailedPrecondition);
   EXPECT_CODE(reader.OnChange([](uint64_t) {}),
               absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(WatchTest, NoThreadIsAnError) {
+  ChildProcess child([&] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok() || !testing::AllowNoThreads()) return 1;
+    const auto watch = domain->OnChange([](uint64_t) {});
+    return absl::IsResourceExhausted(watch.status()) ? 0 : 2;
+  });
+  EXPECT_EQ(child.Wait(), 0);
 }
 
 TEST_F(WatchTest, CallsInOrderUntilStopped) {
