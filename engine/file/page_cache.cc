@@ -159,7 +159,7 @@ class CacheCheck {
 
 absl::StatusOr<bool> IsCacheOnDevice(const File& file,
                                      const std::vector<ByteRange>& ranges) {
-  if (ranges.empty() || IsInMemory(file) || !MayBeCached(file)) return true;
+  if (ranges.empty() || IsInMemory(file)) return true;
   CacheCheck check(file);
   EVE_ASSIGN_OR_RETURN(const bool can_look, check.Open());
   if (!can_look) return true;
@@ -176,6 +176,7 @@ absl::StatusOr<bool> IsCacheOnDevice(const File& file,
 }
 
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes) {
+  if (!MayBeCached(file)) return true;
   return IsCacheOnDevice(file, {ByteRange{0, bytes}});
 }
 

@@ -8,10 +8,10 @@
 // Owns:       nothing beyond the call.
 // Lifetime:   none.
 // Errors:     of reading, as Status.
-// Cost:       none after DropCache(), if nobody has the file mapped (before
-//             Linux 6.5: if no reader without a slot has it open). Else asks
-//             the kernel which pages it has of what is asked about, and reads
-//             those from cache and device.
+// Cost:       of a whole file none after DropCache(), if nobody has it mapped
+//             (before Linux 6.5: if no reader without a slot has it open). Else
+//             asks the kernel which pages it has of what is asked about, and
+//             reads those from cache and device.
 #ifndef EVE_ENGINE_FILE_PAGE_CACHE_H_
 #define EVE_ENGINE_FILE_PAGE_CACHE_H_
 
