@@ -1,4 +1,5 @@
-// FileObserver: a test's view of every call that changes a file or flushes it.
+// FileObserver: a test's view of every call that changes a file, flushes it or
+// reads past its page cache.
 //
 // Whatever makes such a call on a domain file makes it through Observed(), or a
 // simulated disk (tests/simdisk) does not know what may be on the disk.
@@ -29,6 +30,9 @@ enum class FileOp {
   kDatasync,
   kSync,
   kDropCache,
+  // To see what the device has, whatever the cache shows (page_cache.h):
+  kOpenDevice,  // files in memory have none
+  kReadDevice,
 };
 
 struct FileCall {
@@ -37,6 +41,7 @@ struct FileCall {
   std::string_view path;  // as opened
   uint64_t offset = 0;    // of kTruncate: the new size
   uint64_t size = 0;
+  char* bytes = nullptr;  // of kReadDevice: where to
 };
 
 class FileObserver {

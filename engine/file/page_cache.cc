@@ -18,6 +18,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/file/file_lock.h"
+#include "engine/file/file_observer.h"
 #include "engine/format/constants.h"
 #include "engine/format/shared_layout.h"
 #include "util/align.h"
@@ -69,14 +70,12 @@ class CacheCheck {
 
   // False: there are no direct reads here.
   absl::StatusOr<bool> Open() {
-    const std::string link = absl::StrCat("/proc/self/fd/", file_.fd());
-    int error = EVE_FAULT("file.open_device");
-    if (error == 0) {
-      direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
-      if (direct_ < 0) error = errno;
-    }
+    int error = Observed({FileOp::kOpenDevice, file_.fd(), file_.path()}, 0,
+                         [this] { return OpenDirect(); });
     // Without /proc it is not there.
     if (error == EINVAL || error == EOPNOTSUPP || error == ENOENT) return false;
+    cached_ = NewBuffer();
+    device_ = NewBuffer();
     if (cached_ == nullptr || device_ == nullptr) error = ENOMEM;
     if (error == 0) return true;
     return ErrnoStatus(
@@ -122,21 +121,36 @@ class CacheCheck {
     return ErrnoStatus(error, absl::StrCat("look which pages of ", file_.path(),
                                            " are in the page cache"));
   }
-  // What lies before `begin` does not count.
-  absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size, uint64_t begin) {
-    EVE_RETURN_IF_ERROR(file_.ReadAt(offset, cached_.get(), size));
-    int error = EVE_FAULT("file.read_device");
-    for (uint64_t done = 0; done < size && error == 0;) {
+  // An errno.
+  int OpenDirect() {
+    if (IsInMemory(file_)) return EOPNOTSUPP;
+    if (const int error = EVE_FAULT("file.open_device")) return error;
+    const std::string link = absl::StrCat("/proc/self/fd/", file_.fd());
+    direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+    return direct_ < 0 ? errno : 0;
+  }
+  // An errno; ENODATA: the file has been cut.
+  int ReadDirect(uint64_t offset, uint64_t size) {
+    for (uint64_t done = 0; done < size;) {
       const ssize_t n = ::pread(direct_, device_.get() + done,
                                 AlignUp(size, kPageBytes) - done,
                                 static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
-      // Some file systems say only now that they have no such reads.
-      if (n < 0 && errno == EINVAL) return true;
-      if (n < 0) error = errno;
-      if (n == 0) return true;  // it has been cut
-      if (n > 0) done += static_cast<uint64_t>(n);
+      if (n < 0) return errno;
+      if (n == 0) return ENODATA;
+      done += static_cast<uint64_t>(n);
     }
+    return 0;
+  }
+  // What lies before `begin` does not count.
+  absl::StatusOr<bool> IsSame(uint64_t offset, uint64_t size, uint64_t begin) {
+    EVE_RETURN_IF_ERROR(file_.ReadAt(offset, cached_.get(), size));
+    const int error = Observed({FileOp::kReadDevice, file_.fd(), file_.path(),
+                                offset, size, device_.get()},
+                               EVE_FAULT("file.read_device"),
+                               [&] { return ReadDirect(offset, size); });
+    // Some file systems say only now that they have no such reads.
+    if (error == EINVAL || error == ENODATA) return true;
     if (error != 0) {
       return ErrnoStatus(
           error, absl::StrCat(file_.path(), ": read of ", size,
@@ -149,8 +163,8 @@ class CacheCheck {
 
   const File& file_;
   int direct_ = -1;
-  const Buffer cached_ = NewBuffer();
-  const Buffer device_ = NewBuffer();
+  Buffer cached_;
+  Buffer device_;
   std::vector<unsigned char> resident_ =
       std::vector<unsigned char>(kWindowPages);
 };
@@ -159,7 +173,7 @@ class CacheCheck {
 
 absl::StatusOr<bool> IsCacheOnDevice(const File& file,
                                      const std::vector<ByteRange>& ranges) {
-  if (ranges.empty() || IsInMemory(file)) return true;
+  if (ranges.empty()) return true;
   CacheCheck check(file);
   EVE_ASSIGN_OR_RETURN(const bool can_look, check.Open());
   if (!can_look) return true;

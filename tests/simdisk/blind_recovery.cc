@@ -180,4 +180,14 @@ void TrustRegion(const std::string& path) {
       "room for a page that is there");
 }
 
+void WipeAnnouncements(const std::string& path) {
+  const absl::StatusOr<File> file = File::Open(path + "-lock", O_RDWR);
+  if (!file.ok()) return;
+  constexpr uint64_t kNone[kCommitSlotCount] = {};
+  EVE_CHECK(file->WriteAt(kRegionWordsOffset + offsetof(RegionWords, pending),
+                          kNone, sizeof(kNone))
+                .ok(),
+            "the words of a lock file");
+}
+
 }  // namespace eve::simdisk

@@ -29,6 +29,9 @@ void MakeBlind(const std::string& path, Blindness blindness);
 // Without a lock file, or with a poisoned one, there is nothing to adopt.
 void TrustRegion(const std::string& path);
 
+// Leaves nothing in the lock file of a flush that somebody has died in.
+void WipeAnnouncements(const std::string& path);
+
 }  // namespace eve::simdisk
 
 #endif  // EVE_TESTS_SIMDISK_BLIND_RECOVERY_H_

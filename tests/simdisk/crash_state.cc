@@ -126,6 +126,7 @@ class Chooser {
   }
   PageRef Mixed(const InFlight& p, bool has_garbage);
   PageRef Torn(const InFlight& p, uint32_t first_new, uint32_t end_new);
+  void LoseFlushed(CrashState& state);
   PageRef Choose(size_t i);
   PageRef ChooseOther(size_t i);
   uint64_t ChooseSize();
@@ -203,6 +204,7 @@ PageRef Chooser::Choose(size_t i) {
     case Family::kAllNew:
     case Family::kRegionNew:
     case Family::kRotten:
+    case Family::kDiedFlushing:
       return High(p);
     case Family::kOneNew:
       return i == threshold_ ? High(p) : Low(p);
@@ -253,6 +255,26 @@ uint64_t Chooser::ChooseSize() {
   }
 }
 
+// What the flush that nobody has been told of lost; the rest is on its way.
+void Chooser::LoseFlushed(CrashState& state) {
+  const size_t count = point_.in_flight.size();
+  if (count == 0) return;
+  const size_t chosen = random_.Uniform(count);
+  for (size_t i = 0; i < count; ++i) {
+    const InFlight& p = At(i);
+    const bool is_lost = id_.index == 0   ? true
+                         : id_.index == 1 ? i == chosen
+                                          : random_.OneIn(2);
+    Unflushed page{p.page, Low(p), is_lost};
+    if (is_lost && id_.index > 0 && HasBetween(p) && random_.OneIn(2)) {
+      page.on_device = Between(p);
+    }
+    state.hash += HashAt(p.page + 1, HashPage(page.on_device) ^ is_lost);
+    state.unflushed.push_back(std::move(page));
+  }
+  state.size_on_device = point_.sizes.front();
+}
+
 CrashState Chooser::Make() {
   const uint64_t count = point_.in_flight.size();
   if (count > 0) {
@@ -280,7 +302,8 @@ CrashState Chooser::Make() {
   CrashState state;
   state.id = id_;
   state.has_region =
-      id_.family >= Family::kRegionNew && id_.family <= Family::kRegionRandom;
+      id_.family == Family::kDiedFlushing ||
+      (id_.family >= Family::kRegionNew && id_.family <= Family::kRegionRandom);
   state.is_rotten = id_.family == Family::kRotten;
   const bool tears = id_.family == Family::kTornSlot ||
                      id_.family == Family::kRandomTorn ||
@@ -306,6 +329,7 @@ CrashState Chooser::Make() {
     }
   }
   if (state.is_rotten) LoseNewestSlot(state);
+  if (id_.family == Family::kDiedFlushing) LoseFlushed(state);
   return state;
 }
 

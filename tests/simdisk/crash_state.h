@@ -39,8 +39,11 @@ enum class Family : uint8_t {
   kRegionRandom,  // rolled back)
   kRotten,        // as kAllNew, and the newest valid slot is unreadable
   kOneBetween,    // as kOneOld, but as it was in between
+  kDiedFlushing,  // no power has failed: the process died in a flush, of which
+                  // the device has not got all (index 0), one of, or some of
+                  // the pages
 };
-constexpr int kFamilies = 20;
+constexpr int kFamilies = 21;
 
 struct StateId {
   uint32_t event = 0;
@@ -61,6 +64,9 @@ struct CrashState {
   bool has_region = false;
   bool is_rotten = false;
   bool has_torn_slot = false;  // or may have
+  // Of kDiedFlushing, where `pages` are what the cache shows.
+  std::vector<Unflushed> unflushed;
+  uint64_t size_on_device = 0;
 };
 
 // All choices that are tried at a crash point. `exhaustive_max`: products up to

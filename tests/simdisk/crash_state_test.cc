@@ -65,6 +65,52 @@ TEST_F(CrashStateTest, WhatRecoveryReadsOfTheLockFileMakesAnotherState) {
   EXPECT_TRUE(seen.insert(HashOf(Family::kAllNew)).second);
 }
 
+// The cache shows all that was written, whatever of it the device has.
+TEST_F(CrashStateTest, AFlushThatNobodyLivedToJudgeLeavesAnotherDevice) {
+  auto written = std::make_shared<Page>();
+  written->fill('w');
+  const CrashPoint none = history_.At(history_.NewEvent());
+  history_.Put(1, written);
+  point_ = history_.At(history_.last_event());
+  const auto make = [&](const CrashPoint& point, uint32_t index) {
+    return MakeState(history_, point,
+                     StateId{point.event, Family::kDiedFlushing, index},
+                     /*seed=*/1, region_);
+  };
+  const CrashState state = make(point_, 0);
+  EXPECT_EQ(state.pages[1], written);
+  EXPECT_TRUE(state.has_region);
+  ASSERT_EQ(state.unflushed.size(), 1u);
+  EXPECT_TRUE(state.unflushed[0].is_lost);
+  EXPECT_EQ(state.unflushed[0].on_device, state.pages[0]);
+  EXPECT_NE(state.hash, HashOf(Family::kRegionNew));
+  // Where nothing was to be flushed nothing is lost.
+  CrashPoint nothing = none;
+  nothing.in_flight.clear();
+  EXPECT_TRUE(make(nothing, 0).unflushed.empty());
+
+  // A history that begins there: a flush that succeeds brings nothing.
+  DiskHistory after;
+  after.BeginUnflushed(state.pages, state.size, state.unflushed,
+                       state.size_on_device);
+  EXPECT_EQ(after.newest(1).bytes, written);
+  EXPECT_EQ(after.OnDevice(1).bytes, state.unflushed[0].on_device);
+  const uint32_t begin = after.NewEvent();
+  after.NewEvent();
+  after.AddFlush(Flush{begin, after.last_event()});
+  EXPECT_EQ(after.OnDevice(1).bytes, state.unflushed[0].on_device);
+  EXPECT_EQ(after.At(after.last_event()).in_flight.size(), 1u);
+  // What is written again is.
+  auto again = std::make_shared<Page>();
+  again->fill('a');
+  const uint32_t rewritten = after.NewEvent();
+  after.Put(1, again);
+  EXPECT_EQ(after.OnDevice(1).bytes, again);
+  after.NewEvent();
+  after.AddFlush(Flush{rewritten, after.last_event()});
+  EXPECT_TRUE(after.At(after.last_event()).in_flight.empty());
+}
+
 TEST_F(CrashStateTest, WhatRecoveryPassesOverDoesNot) {
   for (const uint64_t offset :
        {offsetof(RegionHeader, nonce), offsetof(RegionHeader, data_inode),

@@ -25,6 +25,31 @@ void DiskHistory::Begin(const std::vector<PageRef>& pages, uint64_t size) {
   Mark();
 }
 
+void DiskHistory::BeginUnflushed(const std::vector<PageRef>& pages,
+                                 uint64_t size,
+                                 const std::vector<Unflushed>& unflushed,
+                                 uint64_t size_on_device) {
+  std::vector<PageRef> on_device = pages;
+  on_device.resize(std::max<uint64_t>(
+      pages.size(), (size_on_device + kPageBytes - 1) / kPageBytes));
+  for (const Unflushed& page : unflushed) {
+    if (page.page < pages.size()) on_device[page.page] = page.on_device;
+  }
+  Begin(on_device, size_on_device);
+  const auto put = [&](bool is_lost) {
+    NewEvent();
+    PutSize(size);
+    for (const Unflushed& page : unflushed) {
+      if (page.is_lost == is_lost && page.page < pages.size()) {
+        Put(page.page, pages[page.page]);
+      }
+    }
+  };
+  put(/*is_lost=*/true);
+  AddFlush(Flush{last_event_, last_event_, /*ok=*/false});
+  put(/*is_lost=*/false);
+}
+
 void DiskHistory::Grow(uint64_t pages) {
   while (pages_.size() < pages) pages_.push_back({{PageVersion{}}, {}});
 }
@@ -137,6 +162,21 @@ std::vector<InFlight> DiskHistory::LostPages() const {
     if (lost == newest) found.push_back(InFlight{i, bound, newest});
   }
   return found;
+}
+
+bool DiskHistory::BeginsFlush(uint32_t event) const {
+  return std::any_of(
+      flushes_.begin(), flushes_.end(),
+      [event](const Flush& flush) { return flush.begin == event; });
+}
+
+const PageVersion& DiskHistory::OnDevice(uint64_t page) const {
+  const PageHistory& history = pages_[page];
+  uint32_t lost = kNone;
+  const uint32_t bound = BoundAt(history, last_event_, &lost);
+  return history.versions[lost == history.versions.size() - 1
+                              ? bound
+                              : history.versions.size() - 1];
 }
 
 CrashPoint DiskHistory::At(uint32_t event) const {

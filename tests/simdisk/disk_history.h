@@ -64,6 +64,15 @@ struct InFlight {
   uint32_t high = 0;
 };
 
+// A page that the disk need not have as the cache shows it, when a process dies
+// in a flush.
+struct Unflushed {
+  uint64_t page = 0;
+  PageRef on_device;
+  // That flush failed for it: it counts as clean. Else it is written still.
+  bool is_lost = false;
+};
+
 // What the disk may have had at an event.
 struct CrashPoint {
   uint32_t event = 0;
@@ -77,6 +86,10 @@ class DiskHistory {
  public:
   // Begins with everything on the disk.
   void Begin(const std::vector<PageRef>& pages, uint64_t size);
+  // Begins behind a flush that failed. `pages`, `size`: what the cache shows.
+  void BeginUnflushed(const std::vector<PageRef>& pages, uint64_t size,
+                      const std::vector<Unflushed>& unflushed,
+                      uint64_t size_on_device);
 
   uint32_t last_event() const { return last_event_; }
   uint32_t NewEvent() { return ++last_event_; }
@@ -106,6 +119,11 @@ class DiskHistory {
   bool IsEventful(uint32_t event) const {
     return event < eventful_.size() && eventful_[event];
   }
+  // What a direct read gives now: the newest, which the kernel writes first if
+  // it has to, or what a failed flush has left there.
+  const PageVersion& OnDevice(uint64_t page) const;
+  // Whether a flush was begun there, and has returned later.
+  bool BeginsFlush(uint32_t event) const;
   // Pages that a failed flush has lost and that were not written since.
   std::vector<InFlight> LostPages() const;
 

@@ -60,6 +60,17 @@ void WriteRegion(const RegionImage& image, const std::string& path) {
 // one has none, and so is read whole before it is believed.
 constexpr uint64_t kUnknownOneIn = 8;
 
+// Lost are all pages, one, or some, twice.
+constexpr uint32_t kDeathsOfAFlush = 4;
+
+// Leaves a random part.
+void Thin(uint64_t wanted, Random& random, std::vector<StateId>* ids) {
+  for (size_t i = 0; i < ids->size() && i < wanted; ++i) {
+    std::swap((*ids)[i], (*ids)[i + random.Uniform(ids->size() - i)]);
+  }
+  if (ids->size() > wanted) ids->resize(wanted);
+}
+
 // Two durable roots are kept, in case the medium loses one.
 uint64_t PromisedOf(const CrashState& state, const Timeline& timeline) {
   return state.is_rotten ? timeline.SecondAcknowledgedAt(state.id.event).value()
@@ -75,6 +86,25 @@ void Report::Fail(const std::string& what) {
 bool Explorer::Fail(const std::string& what) {
   report_->Fail(what);
   return false;
+}
+
+// Each is explored as the recovery of others is.
+void Explorer::ChooseDeaths(const Recorder& recorder, uint64_t share,
+                            std::vector<StateId>* ids) {
+  std::vector<StateId> deaths;
+  for (uint32_t event = options_.first_event;
+       event <= recorder.history().last_event(); ++event) {
+    if (recorder.region(event).empty() ||
+        !recorder.history().BeginsFlush(event)) {
+      continue;
+    }
+    for (uint32_t index = 0; index < kDeathsOfAFlush; ++index) {
+      deaths.push_back(StateId{event, Family::kDiedFlushing, index});
+    }
+  }
+  Random random(Mix(options_.seed, 3));
+  Thin((options_.deaths_max + share - 1) / share, random, &deaths);
+  ids->insert(ids->end(), deaths.begin(), deaths.end());
 }
 
 std::vector<StateId> Explorer::Choose(const Recorder& recorder,
@@ -97,13 +127,11 @@ std::vector<StateId> Explorer::Choose(const Recorder& recorder,
   // A random part of them, by event; fewer when each costs more.
   const uint64_t share =
       1 + history.CountPages() * kPageBytes / options_.bytes_at_full_rate;
-  const uint64_t wanted =
-      (depth == 1 ? options_.states_max : options_.inner_states_max) / share;
   Random random(Mix(options_.seed, static_cast<uint64_t>(depth)));
-  for (size_t i = 0; i < ids.size() && i < wanted; ++i) {
-    std::swap(ids[i], ids[i + random.Uniform(ids.size() - i)]);
-  }
-  if (ids.size() > wanted) ids.resize(wanted);
+  Thin(depth == 1 ? options_.states_max / share
+                  : options_.inner_states_max / share,
+       random, &ids);
+  if (depth == 1) ChooseDeaths(recorder, share, &ids);
   std::stable_sort(
       ids.begin(), ids.end(),
       [](const StateId& a, const StateId& b) { return a.event < b.event; });
@@ -125,6 +153,7 @@ bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
     const std::string name = absl::StrCat(prefix, id.ToString());
     CopyText(name, report_->at, sizeof(report_->at));
     const size_t epoch = timeline.EpochAt(id.event);
+    if (id.family == Family::kDiedFlushing && state.unflushed.empty()) continue;
     if (state.is_rotten &&
         !timeline.SecondAcknowledgedAt(id.event).has_value()) {
       continue;
@@ -157,10 +186,12 @@ bool Explorer::Judge(const CrashState& state, const Recorder& recorder,
                      const std::string& name) {
   const Epoch& epoch = timeline.epoch(timeline.EpochAt(state.id.event));
   const uint64_t promised = PromisedOf(state, timeline);
-  const std::string path =
-      absl::StrCat(options_.folder, "/state", depth, ".eve");
+  const std::string path = PathAt(depth);
   Random random(Mix(options_.seed, state.hash));
   Lay(state, recorder, path);
+  if (state.id.family == Family::kDiedFlushing) {
+    return ExploreAfterDeath(state, epoch, promised, depth, name);
+  }
   const bool writes = random.OneIn(options_.written_one_in);
   const std::string wrong = Examine(path, epoch, promised, writes, &version_);
   ++report_->states;
@@ -171,11 +202,8 @@ bool Explorer::Judge(const CrashState& state, const Recorder& recorder,
   const bool is_chosen =
       depth < options_.depth && random.OneIn(options_.inner_one_in);
   if (!replays && !is_chosen) return true;
-  const uint64_t version = version_;
   Lay(state, recorder, path);
-  const bool passed = ExploreRecovery(state, epoch, promised, depth, name);
-  version_ = version;
-  return passed;
+  return ExploreRecovery(state, epoch, promised, depth, name);
 }
 
 std::string Explorer::Examine(const std::string& path, const Epoch& epoch,
@@ -246,24 +274,21 @@ std::string Explorer::WriteAndReopen(const std::string& path,
   return "";
 }
 
-// Recovery, some writing and closing as a history of their own.
-bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
-                               uint64_t promised, int depth,
-                               const std::string& name) {
-  const uint64_t version = version_;  // that it opens at
-  const std::string path =
-      absl::StrCat(options_.folder, "/state", depth, ".eve");
-  Recorder recorder(path, Mix(options_.seed, state.hash));
-  Timeline timeline;
-  timeline.Begin(epoch.UpTo(version, state.has_region || state.has_torn_slot));
-  // What only the lock file knows of is not on the disk yet.
-  timeline.Acknowledge(0, state.has_region ? promised : version);
+std::string Explorer::PathAt(int depth) const {
+  return absl::StrCat(options_.folder, "/state", depth, ".eve");
+}
+
+bool Explorer::GoOn(const CrashState& state, Recorder& recorder,
+                    Timeline& timeline, int depth, const std::string& name) {
   WorkloadTraits traits;
   traits.operations = 5;
   traits.dies = false;
+  traits.ends_durably = state.id.family == Family::kDiedFlushing;
   if (state.hash % 2 == 0) traits.durability = Durability::kSync;
-  Workload workload(path, &recorder, &timeline, Mix(state.hash, 2), traits);
+  Workload workload(PathAt(depth), &recorder, &timeline, Mix(state.hash, 2),
+                    traits);
   std::string wrong = workload.Open();
+  version_ = timeline.epoch().base();
   if (wrong.empty()) wrong = workload.Run();
   workload.Abandon();
   recorder.Stop();
@@ -271,6 +296,39 @@ bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
   // The replay of what was found up to here.
   if (options_.only.size() == static_cast<size_t>(depth)) return true;
   return Explore(recorder, timeline, depth + 1, absl::StrCat(name, "/"));
+}
+
+// Recovery, some writing and closing as a history of their own.
+bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
+                               uint64_t promised, int depth,
+                               const std::string& name) {
+  const uint64_t version = version_;  // that it opens at
+  Recorder recorder(PathAt(depth), Mix(options_.seed, state.hash));
+  Timeline timeline;
+  timeline.Begin(epoch.UpTo(version, state.has_region || state.has_torn_slot));
+  // What only the lock file knows of is not on the disk yet.
+  timeline.Acknowledge(0, state.has_region ? promised : version);
+  const bool passed = GoOn(state, recorder, timeline, depth, name);
+  version_ = version;
+  return passed;
+}
+
+// In the same boot, with the lock file and the cache as they were.
+bool Explorer::ExploreAfterDeath(const CrashState& state, const Epoch& epoch,
+                                 uint64_t promised, int depth,
+                                 const std::string& name) {
+  Recorder recorder(PathAt(depth), Mix(options_.seed, state.hash));
+  recorder.BeginUnflushed(state.unflushed, state.size_on_device,
+                          options_.has_device);
+  Timeline timeline;
+  timeline.Begin(epoch.UpTo(promised, /*knows_newer=*/true));
+  timeline.Acknowledge(0, promised);
+  ++report_->states;
+  ++report_->deaths;
+  if (!GoOn(state, recorder, timeline, depth, name)) return false;
+  version_ = timeline.epoch().base();
+  report_->digest += Mix(state.hash, version_);
+  return true;
 }
 
 }  // namespace eve::simdisk

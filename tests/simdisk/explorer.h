@@ -4,7 +4,8 @@
 // Each state must open, pass the whole verifier, be at a version no older than
 // the last that was promised to survive, and hold exactly what that version
 // held. Some are written to, closed and opened again; of some the recovery is
-// itself a history, whose crash states are explored in turn.
+// itself a history, whose crash states are explored in turn. So is what comes
+// after a death in a flush, where the page cache shows what the disk has not.
 //
 // Threads:    one.
 // Processes:  its own, so that a crash of the engine is a finding.
@@ -35,7 +36,9 @@ struct ExploreOptions {
   uint64_t exhaustive_max = 256;
   uint64_t written_one_in = 8;  // states that are written to
   uint64_t inner_one_in = 50;   // states whose recovery is explored
+  uint64_t deaths_max = 4;      // in flushes, of the first history
   int depth = 2;                // crashes in a row
+  bool has_device = true;       // that the engine can read from
   uint32_t first_event = 0;     // of the first history: no crash before
   // Changes a file that is about to be opened; may be empty.
   std::function<void(const std::string& path)> tamper;
@@ -49,6 +52,7 @@ struct Report {
   uint64_t states = 0;        // opened and judged
   uint64_t repeated = 0;      // met again, judged without opening them again
   uint64_t inner_states = 0;  // of the states: second crashes
+  uint64_t deaths = 0;        // of the states: deaths in a flush
   uint64_t written = 0;
   uint64_t digest = 0;  // of all states and what they opened at
   bool done = false;
@@ -79,6 +83,8 @@ class Explorer {
                const std::string& prefix);
   std::vector<StateId> Choose(const Recorder& recorder,
                               const Timeline& timeline, int depth);
+  void ChooseDeaths(const Recorder& recorder, uint64_t share,
+                    std::vector<StateId>* ids);
   bool Judge(const CrashState& state, const Recorder& recorder,
              const Timeline& timeline, int depth, const std::string& name);
   // What is wrong with it; "" if nothing. Sets the version that it opened at.
@@ -87,6 +93,12 @@ class Explorer {
   std::string WriteAndReopen(const std::string& path, const Content& content);
   bool ExploreRecovery(const CrashState& state, const Epoch& epoch,
                        uint64_t promised, int depth, const std::string& name);
+  bool ExploreAfterDeath(const CrashState& state, const Epoch& epoch,
+                         uint64_t promised, int depth, const std::string& name);
+  // Of the timeline's first epoch, from what lies there on.
+  bool GoOn(const CrashState& state, Recorder& recorder, Timeline& timeline,
+            int depth, const std::string& name);
+  std::string PathAt(int depth) const;
   void Lay(const CrashState& state, const Recorder& recorder,
            const std::string& path);
   bool Fail(const std::string& what);

@@ -41,6 +41,8 @@ constexpr Named kNames[] = {
     {PlantedBug::kAdoptedUnsummed, "adopted-unsummed"},
     {PlantedBug::kAcknowledgedEarly, "acknowledged-early"},
     {PlantedBug::kCreatedUnflushed, "created-unflushed"},
+    {PlantedBug::kCacheBelieved, "cache-believed"},
+    {PlantedBug::kFlushUnannounced, "flush-unannounced"},
 };
 
 // The words of the live region, through a mapping of this file's own.
@@ -196,6 +198,8 @@ std::function<void(const std::string& path)> TamperOf(PlantedBug bug) {
       return blind(Blindness::kToStoredChecksums);
     case PlantedBug::kAdoptedUnsummed:
       return TrustRegion;
+    case PlantedBug::kFlushUnannounced:
+      return WipeAnnouncements;
     default:
       return {};
   }

@@ -40,6 +40,8 @@ enum class PlantedBug {
   kAdoptedUnsummed,        // the live root is adopted for its boot id alone
   kAcknowledgedEarly,      // a group is told before the flush
   kCreatedUnflushed,       // a new domain gets its name before it is flushed
+  kCacheBelieved,          // after a death in a flush nobody asks the device
+  kFlushUnannounced,       // nobody knows of a death in a flush
 };
 
 std::string_view NameOf(PlantedBug bug);

@@ -123,7 +123,8 @@ int RunMain(int argc, char** argv) {
                             result.histories, " histories, ", result.events,
                             " crash points, ", result.states,
                             " states opened and checked (", result.inner_states,
-                            " of them second crashes, ", result.written,
+                            " of them second crashes, ", result.deaths,
+                            " deaths in a flush, ", result.written,
                             " written to and reopened), ", result.repeated,
                             " met again, in ", seconds, " s, digest ",
                             absl::Hex(result.digest))

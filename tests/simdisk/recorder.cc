@@ -228,10 +228,38 @@ void Recorder::EndFlush(int error) {
   open_flushes_.erase(std::next(open).base());
 }
 
+void Recorder::BeginUnflushed(const std::vector<Unflushed>& unflushed,
+                              uint64_t size_on_device, bool answers_reads) {
+  std::lock_guard lock(mutex_);
+  std::vector<PageRef> pages;
+  for (uint64_t i = 0; i < history_.pages(); ++i) {
+    pages.push_back(history_.newest(i).bytes);
+  }
+  history_.BeginUnflushed(pages, history_.newest_size(), unflushed,
+                          size_on_device);
+  knows_device_ = true;
+  answers_reads_ = answers_reads;
+}
+
+void Recorder::ReadDevice(const FileCall& call) const {
+  for (uint64_t at = 0; at < call.size; at += kPageBytes) {
+    const uint64_t page = (call.offset + at) / kPageBytes;
+    static const Page kZeroes{};
+    const PageRef bytes =
+        page < history_.pages() ? history_.OnDevice(page).bytes : nullptr;
+    std::memcpy(call.bytes + at,
+                bytes == nullptr ? kZeroes.data() : bytes->data(),
+                std::min(kPageBytes, call.size - at));
+  }
+}
+
 void Recorder::DropLostPages() {
   for (const InFlight& lost : history_.LostPages()) {
-    const auto version = static_cast<uint32_t>(
-        lost.low + random_.Uniform(lost.high - lost.low + 1));
+    const auto version =
+        knows_device_
+            ? lost.low
+            : static_cast<uint32_t>(lost.low +
+                                    random_.Uniform(lost.high - lost.low + 1));
     const PageRef page = history_.version(lost.page, version).bytes;
     const Page zeroes{};
     const char* bytes = page == nullptr ? zeroes.data() : page->data();
@@ -260,6 +288,11 @@ std::optional<int> Recorder::Before(const FileCall& call) {
       return 0;
     case FileOp::kWriteBack:
       return 0;  // a hint: any page may be written back at any time
+    case FileOp::kOpenDevice:
+      return answers_reads_ ? std::optional<int>(0) : std::nullopt;
+    case FileOp::kReadDevice:
+      ReadDevice(call);
+      return 0;
     default:
       return std::nullopt;
   }

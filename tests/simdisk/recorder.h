@@ -70,6 +70,10 @@ class Recorder : public FileObserver {
   // The n-th flush of the file from now on fails with EIO; 1: the next.
   void FailFlush(int nth) { fail_flush_ = nth; }
   int failed_flushes() const { return failed_flushes_; }
+  // What the file shows is not what its device has: a flush failed just now.
+  // Who reads from the device is told, if `answers_reads`.
+  void BeginUnflushed(const std::vector<Unflushed>& unflushed,
+                      uint64_t size_on_device, bool answers_reads);
   // Ends the recording; the history stays.
   void Stop();
   // Whether to keep the lock file's words of each event.
@@ -101,6 +105,7 @@ class Recorder : public FileObserver {
   FlushInfo Describe() const;
   void BeginFlush();
   void EndFlush(int error);
+  void ReadDevice(const FileCall& call) const;
   // What the cache had of pages that a failed flush lost is gone.
   void DropLostPages();
 
@@ -116,7 +121,9 @@ class Recorder : public FileObserver {
   std::vector<OpenFlush> open_flushes_;
   std::vector<RegionImage> regions_;
   bool keeps_regions_ = false;
-  uint64_t data_bytes_ = 0;  // that the last event read
+  bool knows_device_ = false;   // what it has is no longer open
+  bool answers_reads_ = false;  // of the device
+  uint64_t data_bytes_ = 0;     // that the last event read
   int fail_flush_ = 0;
   int failed_flushes_ = 0;
   std::string last_step_;

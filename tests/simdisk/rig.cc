@@ -84,7 +84,10 @@ void RecordAndExplore(const RigOptions& options, uint64_t history,
   explore.folder = folder;
   explore.seed = SeedOf(options.seed, history, 5);
   explore.first_event = first_event;
-  if (!options.is_cured) explore.tamper = TamperOf(options.bug);
+  if (!options.is_cured) {
+    explore.tamper = TamperOf(options.bug);
+    explore.has_device = options.bug != PlantedBug::kCacheBelieved;
+  }
   Explorer(explore, report).Explore(recorder, timeline);
 }
 
@@ -170,6 +173,7 @@ RigResult RunRig(const RigOptions& options,
     result.states += (*report)->states;
     result.repeated += (*report)->repeated;
     result.inner_states += (*report)->inner_states;
+    result.deaths += (*report)->deaths;
     result.written += (*report)->written;
     result.digest += (*report)->digest;
     // The folder has another name each time.

@@ -34,6 +34,7 @@ struct RigResult {
   uint64_t states = 0;
   uint64_t repeated = 0;
   uint64_t inner_states = 0;
+  uint64_t deaths = 0;
   uint64_t written = 0;
   uint64_t digest = 0;
   std::string failure;  // "" if there is none

@@ -72,6 +72,7 @@ TEST(SimDiskTest, EveryCrashStateOpensAtWhatWasPromised) {
   EXPECT_TRUE(outcome.passed()) << outcome.output;
   EXPECT_GT(CountOf(outcome.output, "states opened"), 2000u) << outcome.output;
   EXPECT_GT(CountOf(outcome.output, "of them second crashes"), 300u);
+  EXPECT_GT(CountOf(outcome.output, "deaths in a flush"), 20u);
 }
 
 TEST(SimDiskTest, ASeedGivesTheSameHistoriesAndStatesEachTime) {

@@ -113,7 +113,9 @@ std::string Workload::Run() {
     if (!stats.ok()) return stats.status().ToString();
     poisoned_ = stats->poisoned;
   }
-  return "";
+  if (!traits_.ends_durably) return "";
+  std::string wrong = content_.empty() ? Create() : Write();
+  return wrong.empty() ? Sync() : wrong;
 }
 
 std::string Workload::Step() {
