@@ -60,23 +60,29 @@ size_t ExtentsLookedAt(const File& file, const CommitSlot& slot, uint64_t salt,
   return 0;
 }
 
-// The root word of a lock file that is of this boot and not poisoned.
-Offset LiveRoot(const std::string& path) {
+struct RegionHead {
+  RegionHeader header;
+  RegionWords words;
+};
+
+// Of a lock file that is of this boot and not poisoned; else null.
+std::unique_ptr<RegionHead> ReadLiveRegion(const std::string& path) {
   const absl::StatusOr<File> file = File::Open(path + "-lock", O_RDONLY);
-  if (!file.ok()) return kNullOffset;
-  auto header = std::make_unique<RegionHeader>();
-  uint64_t root = 0;
-  EVE_CHECK(file->ReadAt(0, header.get(), sizeof(*header)).ok() &&
-                file->ReadAt(kRegionWordsOffset + offsetof(RegionWords, root),
-                             &root, sizeof(root))
-                    .ok(),
-            "the words of a lock file");
+  if (!file.ok()) return nullptr;
+  auto head = std::make_unique<RegionHead>();
+  EVE_CHECK(
+      file->ReadAt(0, &head->header, sizeof(RegionHeader)).ok() &&
+          file->ReadAt(kRegionWordsOffset, &head->words, sizeof(RegionWords))
+              .ok(),
+      "the words of a lock file");
   uint8_t boot_id[16];
   const bool is_of_boot =
       ReadBootId(boot_id).value_or(false) &&
-      std::memcmp(header->boot_id, boot_id, sizeof(boot_id)) == 0;
-  return is_of_boot && header->ready == 1 && header->poison == 0 ? Offset{root}
-                                                                 : kNullOffset;
+      std::memcmp(head->header.boot_id, boot_id, sizeof(boot_id)) == 0;
+  if (!is_of_boot || head->header.ready != 1 || head->header.poison != 0) {
+    return nullptr;
+  }
+  return head;
 }
 
 // The record at an offset, and the hash of its block, if there is one.
@@ -141,7 +147,9 @@ void MakeBlind(const std::string& path, Blindness blindness) {
 }
 
 void TrustRegion(const std::string& path) {
-  const Offset root = LiveRoot(path);
+  const std::unique_ptr<RegionHead> region = ReadLiveRegion(path);
+  const Offset root =
+      region == nullptr ? kNullOffset : Offset{region->words.root};
   if (root.is_null()) return;
   const absl::StatusOr<File> file = File::Open(path, O_RDWR);
   EVE_CHECK(file.ok(), "the file is there");
@@ -178,6 +186,29 @@ void TrustRegion(const std::string& path) {
   EVE_CHECK(
       file->WriteAt(CommitSlotPosition(spare), &trusted, sizeof(trusted)).ok(),
       "room for a page that is there");
+}
+
+void DropUnnamedSlots(const std::string& path) {
+  const std::unique_ptr<RegionHead> region = ReadLiveRegion(path);
+  if (region == nullptr) return;
+  const absl::StatusOr<File> file = File::Open(path, O_RDWR);
+  EVE_CHECK(file.ok(), "the file is there");
+  const Superblock superblock = ReadSuperblock(*file);
+  auto slot = std::make_unique<CommitSlot>();
+  for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
+    EVE_CHECK(
+        file->ReadAt(CommitSlotPosition(i), slot.get(), sizeof(*slot)).ok(),
+        "a page that is there");
+    if (!IsValidCommitSlot(*slot, i, superblock.uuid) ||
+        slot->incarnation != region->header.incarnation ||
+        slot->version == region->words.durable[i]) {
+      continue;
+    }
+    const std::vector<char> none(sizeof(*slot));
+    EVE_CHECK(
+        file->WriteAt(CommitSlotPosition(i), none.data(), none.size()).ok(),
+        "room for a page that is there");
+  }
 }
 
 void WipeAnnouncements(const std::string& path) {

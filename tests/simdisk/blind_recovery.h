@@ -29,6 +29,10 @@ void MakeBlind(const std::string& path, Blindness blindness);
 // Without a lock file, or with a poisoned one, there is nothing to adopt.
 void TrustRegion(const std::string& path);
 
+// Takes what a lock file of this boot calls durable for all that is: slots of
+// its opening that it does not name are lost.
+void DropUnnamedSlots(const std::string& path);
+
 // Leaves nothing in the lock file of a flush that somebody has died in.
 void WipeAnnouncements(const std::string& path);
 

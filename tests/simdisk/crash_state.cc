@@ -10,29 +10,16 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "engine/file/file.h"
 #include "engine/format/commit_slot.h"
 #include "engine/format/shared_layout.h"
 #include "engine/format/superblock.h"
+#include "tests/simdisk/list_states.h"
 #include "util/check.h"
 #include "util/random.h"
 
 namespace eve::simdisk {
 namespace {
-
-constexpr uint32_t kSingles = 24;  // pages tried one by one
-constexpr uint32_t kTornSlotsMax = 4;
-constexpr uint32_t kPrefixes = 8;
-constexpr uint32_t kRandoms = 24;
-
-bool IsSlotPage(uint64_t page) {
-  const uint64_t at = page * kPageBytes;
-  return at >= kCommitSlotsOffset &&
-         at < kCommitSlotsOffset + kCommitSlotCount * kPageBytes;
-}
 
 uint64_t HashAt(uint64_t page, uint64_t content) {
   uint64_t state = content ^ (page * 0x9e3779b97f4a7c15);
@@ -87,9 +74,39 @@ void LoseNewestSlot(CrashState& state) {
   state.pages[lost] = nullptr;
 }
 
-// Has been written back early if it has a version that is neither the oldest
-// nor the newest.
-bool HasBetween(const InFlight& p) { return p.high - p.low >= 2; }
+// The family whose pages a state has.
+Family PagesOf(StateId id) {
+  switch (id.family) {
+    case Family::kRotten:
+    case Family::kRegionNew:
+    case Family::kDiedFlushing:
+      return Family::kAllNew;
+    case Family::kRegionOld:
+      return Family::kAllOld;
+    case Family::kRegionRandom:
+      return Family::kRandom;
+    case Family::kRegionOneNew:
+      return Family::kOneNew;
+    case Family::kRegionOneOld:
+      return Family::kOneOld;
+    case Family::kRegionOneBetween:
+      return Family::kOneBetween;
+    case Family::kRegionSlotsNew:
+      return Family::kSlotsNew;
+    case Family::kRegionBlocksNew:
+      return Family::kBlocksNew;
+    case Family::kRegionOffsetPrefix:
+      return Family::kOffsetPrefix;
+    case Family::kRegionTimePrefix:
+      return Family::kTimePrefix;
+    case Family::kRegionStale:
+      return id.index % 3 == 0   ? Family::kAllNew
+             : id.index % 3 == 1 ? Family::kAllOld
+                                 : Family::kRandom;
+    default:
+      return id.family;
+  }
+}
 
 // Chooses the pages of one state.
 class Chooser {
@@ -100,6 +117,7 @@ class Chooser {
         point_(point),
         region_(region),
         id_(id),
+        pages_(PagesOf(id)),
         random_(seed ^ (uint64_t{id.event} << 32) ^
                 (uint64_t{static_cast<uint8_t>(id.family)} << 24) ^ id.index) {}
 
@@ -126,6 +144,7 @@ class Chooser {
   }
   PageRef Mixed(const InFlight& p, bool has_garbage);
   PageRef Torn(const InFlight& p, uint32_t first_new, uint32_t end_new);
+  void ChooseThreshold();
   void LoseFlushed(CrashState& state);
   PageRef Choose(size_t i);
   PageRef ChooseOther(size_t i);
@@ -135,8 +154,9 @@ class Chooser {
   const CrashPoint& point_;
   const RegionImage& region_;
   const StateId id_;
+  const Family pages_;
   Random random_;
-  uint64_t threshold_ = 0;  // of the families that have one
+  uint64_t threshold_ = 0;  // of the families that have one; often a page
 };
 
 // Each sector of another version; with garbage where versions differ.
@@ -174,16 +194,22 @@ PageRef Chooser::Torn(const InFlight& p, uint32_t first_new, uint32_t end_new) {
 
 PageRef Chooser::ChooseOther(size_t i) {
   const InFlight& p = At(i);
-  switch (id_.family) {
+  switch (pages_) {
     case Family::kSize:
       return id_.index % 3 == 0   ? High(p)
              : id_.index % 3 == 1 ? Low(p)
                                   : Any(p);
     case Family::kRange: {
-      const RangeChange& range = point_.open_ranges[id_.index / 2];
+      const RangeChange& range = point_.open_ranges[id_.index / 4];
       const bool inside = p.page >= range.first_page && p.page < range.end_page;
-      return inside == (id_.index % 2 == 0) ? Low(p) : High(p);
+      if (inside == (id_.index % 2 == 0)) return Low(p);
+      return id_.index % 4 >= 2 && HasBetween(p) ? Between(p) : High(p);
     }
+    case Family::kSizeBetween:
+      if (HasBetween(p) && (id_.index % 4 < 2 || i == threshold_)) {
+        return Between(p);
+      }
+      return id_.index % 2 == 0 ? High(p) : Low(p);
     case Family::kRandomTorn:
       return random_.OneIn(3) ? Any(p) : Mixed(p, false);
     case Family::kGarbage:
@@ -197,14 +223,10 @@ PageRef Chooser::ChooseOther(size_t i) {
 
 PageRef Chooser::Choose(size_t i) {
   const InFlight& p = At(i);
-  switch (id_.family) {
+  switch (pages_) {
     case Family::kAllOld:
-    case Family::kRegionOld:
       return Low(p);
     case Family::kAllNew:
-    case Family::kRegionNew:
-    case Family::kRotten:
-    case Family::kDiedFlushing:
       return High(p);
     case Family::kOneNew:
       return i == threshold_ ? High(p) : Low(p);
@@ -238,17 +260,17 @@ PageRef Chooser::Choose(size_t i) {
 
 uint64_t Chooser::ChooseSize() {
   const std::vector<uint64_t>& sizes = point_.sizes;
-  switch (id_.family) {
+  switch (pages_) {
     case Family::kAllOld:
-    case Family::kRegionOld:
     case Family::kOneNew:
       return sizes.front();
+    case Family::kSizeBetween:
+      return sizes[id_.index / 4];
     case Family::kSize:
       return sizes[id_.index / 3 % sizes.size()];
     case Family::kRandom:
     case Family::kRandomTorn:
     case Family::kGarbage:
-    case Family::kRegionRandom:
       return sizes[random_.Uniform(sizes.size())];
     default:
       return sizes.back();
@@ -275,35 +297,36 @@ void Chooser::LoseFlushed(CrashState& state) {
   state.size_on_device = point_.sizes.front();
 }
 
+void Chooser::ChooseThreshold() {
+  const uint64_t count = point_.in_flight.size();
+  if (count == 0) return;
+  if (pages_ == Family::kTornSlot) {
+    // The slot of that number among those in flight.
+    uint32_t slot = id_.index / 16;
+    while (!IsSlotPage(At(threshold_).page) || slot-- > 0) ++threshold_;
+  } else if (pages_ == Family::kOneBetween || pages_ == Family::kSizeBetween) {
+    threshold_ = random_.Uniform(count);
+    while (!HasBetween(At(threshold_))) threshold_ = (threshold_ + 1) % count;
+  } else if (pages_ == Family::kTimePrefix) {
+    const InFlight& some = At(random_.Uniform(count));
+    const auto version = static_cast<uint32_t>(
+        some.low + random_.Uniform(some.high - some.low + 1));
+    threshold_ = history_.version(some.page, version).event;
+  } else if (pages_ == Family::kOneNew || pages_ == Family::kOneOld) {
+    const uint64_t tried = HasRegion(id_.family) ? kRegionSingles : kSingles;
+    threshold_ = count <= tried ? id_.index : random_.Uniform(count);
+  } else {
+    threshold_ = random_.Uniform(count + 1);
+  }
+}
+
 CrashState Chooser::Make() {
   const uint64_t count = point_.in_flight.size();
-  if (count > 0) {
-    if (id_.family == Family::kTornSlot) {
-      // The slot of that number among those in flight.
-      uint32_t slot = id_.index / 16;
-      while (!IsSlotPage(At(threshold_).page) || slot-- > 0) ++threshold_;
-    } else if (id_.family == Family::kOneBetween) {
-      threshold_ = random_.Uniform(count);
-      while (!HasBetween(At(threshold_))) threshold_ = (threshold_ + 1) % count;
-    } else if (id_.family == Family::kTimePrefix) {
-      const InFlight& some = At(random_.Uniform(count));
-      threshold_ = history_
-                       .version(some.page,
-                                static_cast<uint32_t>(
-                                    some.low +
-                                    random_.Uniform(some.high - some.low + 1)))
-                       .event;
-    } else if (id_.family == Family::kOneNew || id_.family == Family::kOneOld) {
-      threshold_ = count <= kSingles ? id_.index : random_.Uniform(count);
-    } else {
-      threshold_ = random_.Uniform(count + 1);
-    }
-  }
+  ChooseThreshold();
   CrashState state;
   state.id = id_;
-  state.has_region =
-      id_.family == Family::kDiedFlushing ||
-      (id_.family >= Family::kRegionNew && id_.family <= Family::kRegionRandom);
+  state.has_region = HasRegion(id_.family);
+  state.region = region_;
   state.is_rotten = id_.family == Family::kRotten;
   const bool tears = id_.family == Family::kTornSlot ||
                      id_.family == Family::kRandomTorn ||
@@ -334,64 +357,6 @@ CrashState Chooser::Make() {
 }
 
 }  // namespace
-
-std::string StateId::ToString() const {
-  return absl::StrCat(event, ".", static_cast<int>(family), ".", index);
-}
-
-bool StateId::Parse(const std::string& text, StateId* id) {
-  const std::vector<std::string> parts = absl::StrSplit(text, '.');
-  uint32_t family = 0;
-  if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &id->event) ||
-      !absl::SimpleAtoi(parts[1], &family) ||
-      !absl::SimpleAtoi(parts[2], &id->index) || family >= kFamilies) {
-    return false;
-  }
-  id->family = static_cast<Family>(family);
-  return true;
-}
-
-std::vector<StateId> ListStates(const CrashPoint& point,
-                                uint64_t exhaustive_max, bool has_region) {
-  std::vector<StateId> ids;
-  const auto add = [&](Family family, uint64_t count) {
-    for (uint32_t i = 0; i < count; ++i) {
-      ids.push_back(StateId{point.event, family, i});
-    }
-  };
-  const uint64_t pages = point.in_flight.size();
-  const auto slots = static_cast<uint64_t>(
-      std::count_if(point.in_flight.begin(), point.in_flight.end(),
-                    [](const InFlight& p) { return IsSlotPage(p.page); }));
-  add(Family::kAllOld, 1);
-  if (point.sizes.size() > 1) add(Family::kSize, 3 * point.sizes.size());
-  if (has_region) add(Family::kRegionNew, 1);
-  add(Family::kRotten, 1);
-  if (pages == 0) return ids;
-  add(Family::kAllNew, 1);
-  add(Family::kOneNew, std::min<uint64_t>(pages, kSingles));
-  add(Family::kOneOld, std::min<uint64_t>(pages, kSingles));
-  const auto between = static_cast<uint64_t>(std::count_if(
-      point.in_flight.begin(), point.in_flight.end(), HasBetween));
-  add(Family::kOneBetween, std::min<uint64_t>(between, kSingles));
-  if (slots > 0) add(Family::kSlotsNew, 1);
-  if (slots > 0) add(Family::kBlocksNew, 1);
-  add(Family::kTornSlot, 16 * std::min<uint64_t>(slots, kTornSlotsMax));
-  add(Family::kOffsetPrefix, kPrefixes);
-  add(Family::kTimePrefix, kPrefixes);
-  add(Family::kRange, 2 * std::min<uint64_t>(point.open_ranges.size(), 8));
-  add(Family::kRandom, kRandoms);
-  add(Family::kRandomTorn, kRandoms);
-  add(Family::kGarbage, kRandoms / 2);
-  if (pages < 32 && (uint64_t{1} << pages) <= exhaustive_max) {
-    add(Family::kExhaustive, uint64_t{1} << pages);
-  }
-  if (has_region) {
-    add(Family::kRegionOld, 1);
-    add(Family::kRegionRandom, 3);
-  }
-  return ids;
-}
 
 CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
                      StateId id, uint64_t seed, const RegionImage& region) {

@@ -29,21 +29,35 @@ enum class Family : uint8_t {
   kTimePrefix,    // all as they were at an earlier event
   kSize,          // index: which size; pages new, old or random
   kRange,         // pages of one allocation or hole old, the rest new; odd:
-                  // the other way round
+                  // the other way round; 2 and 3 of four: with pages as they
+                  // were in between instead of new
   kRandom,        // each page any version
   kRandomTorn,    // each sector of each page any version
   kGarbage,       // as kRandomTorn, and bytes in flight are garbage
   kExhaustive,    // index: the product of old and new
-  kRegionNew,     // as kAllNew, kAllOld and kRandom, in the same boot: the
-  kRegionOld,     // lock file is there (an image put back, a file system
-  kRegionRandom,  // rolled back)
   kRotten,        // as kAllNew, and the newest valid slot is unreadable
   kOneBetween,    // as kOneOld, but as it was in between
+  kSizeBetween,   // an older size; all pages that have been in between, or one,
+                  // are as they were then, the others new or old
+  // As those, in the same boot: the lock file is there (an image put back, a
+  // file system rolled back).
+  kRegionNew,
+  kRegionOld,
+  kRegionRandom,
+  kRegionOneNew,
+  kRegionOneOld,
+  kRegionOneBetween,
+  kRegionSlotsNew,
+  kRegionBlocksNew,
+  kRegionOffsetPrefix,
+  kRegionTimePrefix,
+  kRegionStale,   // pages new, old, or random; of the lock file some pages are
+                  // those of an earlier event (a disk that was mounted anew)
   kDiedFlushing,  // no power has failed: the process died in a flush, of which
                   // the device has not got all (index 0), one of, or some of
                   // the pages
 };
-constexpr int kFamilies = 21;
+constexpr int kFamilies = 30;
 
 struct StateId {
   uint32_t event = 0;
@@ -54,6 +68,9 @@ struct StateId {
   static bool Parse(const std::string& text, StateId* id);
 };
 
+// The first bytes of a lock file: header, words, states of a few segments.
+using RegionImage = std::vector<char>;
+
 struct CrashState {
   StateId id;
   std::vector<PageRef> pages;  // all of the file
@@ -62,6 +79,7 @@ struct CrashState {
   // there: two states of one hash are one.
   uint64_t hash = 0;
   bool has_region = false;
+  RegionImage region;  // of the same boot if has_region, else as memory had it
   bool is_rotten = false;
   bool has_torn_slot = false;  // or may have
   // Of kDiedFlushing, where `pages` are what the cache shows.
@@ -69,16 +87,8 @@ struct CrashState {
   uint64_t size_on_device = 0;
 };
 
-// All choices that are tried at a crash point. `exhaustive_max`: products up to
-// this size are tried whole.
-std::vector<StateId> ListStates(const CrashPoint& point,
-                                uint64_t exhaustive_max, bool has_region);
-
-// The first bytes of a lock file: header, words, states of a few segments.
-using RegionImage = std::vector<char>;
-
 // The same id and seed give the same state. `region`: what the lock file was
-// then, for the families that have one.
+// then; it may be empty, but not for the families that have one.
 CrashState MakeState(const DiskHistory& history, const CrashPoint& point,
                      StateId id, uint64_t seed, const RegionImage& region);
 

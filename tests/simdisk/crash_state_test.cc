@@ -1,18 +1,22 @@
-// Which crash states count as one, and so are opened once: those of the same
-// pages and, where the lock file is there, of the same words in it that
-// recovery reads.
+// Crash states: which pages some families have, and which states count as one,
+// and so are opened once: those of the same pages and, where the lock file is
+// there, of the same words in it that recovery reads.
 
 #include "tests/simdisk/crash_state.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "engine/format/constants.h"
 #include "engine/format/shared_layout.h"
 #include "gtest/gtest.h"
 #include "tests/simdisk/disk_history.h"
+#include "tests/simdisk/list_states.h"
 
 namespace eve::simdisk {
 namespace {
@@ -109,6 +113,72 @@ TEST_F(CrashStateTest, AFlushThatNobodyLivedToJudgeLeavesAnotherDevice) {
   after.NewEvent();
   after.AddFlush(Flush{rewritten, after.last_event()});
   EXPECT_TRUE(after.At(after.last_event()).in_flight.empty());
+}
+
+// Two pages, of which one has been in between, behind the end of the old file.
+class SizeBetweenTest : public CrashStateTest {
+ protected:
+  SizeBetweenTest() {
+    for (int i = 0; i < 3; ++i) {
+      auto page = std::make_shared<Page>();
+      page->fill(static_cast<char>('0' + i));
+      versions_[i] = page;
+      history_.NewEvent();
+      history_.Put(1, page);
+    }
+    history_.NewEvent();
+    history_.PutSize(3 * kPageBytes);
+    history_.Put(0, versions_[0]);
+    history_.Put(2, versions_[0]);
+    point_ = history_.At(history_.last_event());
+  }
+  CrashState Make(Family family, uint32_t index) const {
+    return MakeState(history_, point_, StateId{point_.event, family, index},
+                     /*seed=*/1, region_);
+  }
+  uint64_t Count(Family family, bool has_region = true) const {
+    const std::vector<StateId> ids = ListStates(point_, 0, has_region);
+    return static_cast<uint64_t>(std::count_if(
+        ids.begin(), ids.end(),
+        [family](const StateId& id) { return id.family == family; }));
+  }
+
+  PageRef versions_[3];
+};
+
+TEST_F(SizeBetweenTest, AnOlderSizeHasPagesAsTheyWereInBetween) {
+  ASSERT_EQ(Count(Family::kSizeBetween), 4u);
+  for (uint32_t index = 0; index < 4; ++index) {
+    const CrashState state = Make(Family::kSizeBetween, index);
+    EXPECT_EQ(state.size, 2 * kPageBytes) << index;
+    ASSERT_EQ(state.pages.size(), 2u) << index;
+    EXPECT_TRUE(state.pages[1] == versions_[0] ||
+                state.pages[1] == versions_[1])
+        << index;
+    EXPECT_EQ(state.pages[0] == versions_[0], index % 2 == 0) << index;
+  }
+}
+
+TEST_F(SizeBetweenTest, StatesOfTheSameBootHaveTheirPagesAsThoseOfAnother) {
+  const std::pair<Family, Family> pairs[] = {
+      {Family::kRegionOneNew, Family::kOneNew},
+      {Family::kRegionOneOld, Family::kOneOld},
+      {Family::kRegionOneBetween, Family::kOneBetween}};
+  for (const auto& [same_boot, other] : pairs) {
+    EXPECT_GT(Count(same_boot), 0u);
+    EXPECT_EQ(Count(same_boot, /*has_region=*/false), 0u);
+    const CrashState state = Make(same_boot, 0);
+    EXPECT_TRUE(state.has_region);
+    EXPECT_FALSE(Make(other, 0).has_region);
+    EXPECT_EQ(state.size, Make(other, 0).size);
+  }
+  EXPECT_EQ(Make(Family::kRegionOneNew, 1).pages,
+            Make(Family::kOneNew, 1).pages);
+  EXPECT_EQ(Make(Family::kRegionOneOld, 1).pages,
+            Make(Family::kOneOld, 1).pages);
+  // Slots and blocks apart are only where slots are in flight.
+  EXPECT_EQ(Count(Family::kRegionSlotsNew), 0u);
+  EXPECT_EQ(Count(Family::kRegionStale), 3u);
 }
 
 TEST_F(CrashStateTest, WhatRecoveryPassesOverDoesNot) {

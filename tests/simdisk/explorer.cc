@@ -1,6 +1,5 @@
 #include "tests/simdisk/explorer.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,11 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/format/shared_layout.h"
 #include "eve/eve.h"
 #include "tests/simdisk/content.h"
+#include "tests/simdisk/list_states.h"
 #include "tests/simdisk/workload.h"
-#include "tests/testing/lock_file.h"
 #include "util/check.h"
 
 namespace eve::simdisk {
@@ -36,29 +34,6 @@ void CopyText(const std::string& text, char* to, size_t size) {
   std::memcpy(to, text.data(), length);
   to[length] = '\0';
 }
-
-// The lock file as it was, as if it belonged to the file that was put there.
-void WriteRegion(const RegionImage& image, const std::string& path) {
-  const FileIdentity identity = IdentityOfPath(path).value();
-  RegionImage bytes = image;
-  std::memcpy(bytes.data() + offsetof(RegionHeader, data_device),
-              &identity.device, 8);
-  std::memcpy(bytes.data() + offsetof(RegionHeader, data_inode),
-              &identity.inode, 8);
-  absl::StatusOr<File> file =
-      File::Open(path + "-lock", O_RDWR | O_CREAT | O_EXCL);
-  EVE_CHECK(file.ok(), "a new lock file");
-  EVE_CHECK(file->WriteAt(0, bytes.data(), kProcessSlotsOffset).ok() &&
-                file->WriteAt(kSegmentStatesOffset,
-                              bytes.data() + kProcessSlotsOffset,
-                              bytes.size() - kProcessSlotsOffset)
-                    .ok(),
-            "room in memory");
-}
-
-// After a power failure the file is known by its lock file. Of so many states
-// one has none, and so is read whole before it is believed.
-constexpr uint64_t kUnknownOneIn = 8;
 
 // Lost are all pages, one, or some, twice.
 constexpr uint32_t kDeathsOfAFlush = 4;
@@ -138,6 +113,15 @@ std::vector<StateId> Explorer::Choose(const Recorder& recorder,
   return ids;
 }
 
+RegionImage Explorer::RegionOf(const Recorder& recorder,
+                               const StateId& id) const {
+  const RegionImage& now = recorder.region(id.event);
+  if (id.family != Family::kRegionStale) return now;
+  const uint64_t seed = Mix(options_.seed, Mix(id.event, id.index));
+  const uint64_t earlier = Random(seed).Uniform(id.event + 1);
+  return MixRegions(now, recorder.region(static_cast<uint32_t>(earlier)), seed);
+}
+
 bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
                        int depth, const std::string& prefix) {
   // The same bytes may be a legal state of many events. Opened once, only what
@@ -147,9 +131,8 @@ bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
   point.event = UINT32_MAX;
   for (const StateId id : Choose(recorder, timeline, depth)) {
     if (point.event != id.event) point = recorder.history().At(id.event);
-    const CrashState state =
-        MakeState(recorder.history(), point, id, options_.seed,
-                  recorder.region(id.event));
+    const CrashState state = MakeState(recorder.history(), point, id,
+                                       options_.seed, RegionOf(recorder, id));
     const std::string name = absl::StrCat(prefix, id.ToString());
     CopyText(name, report_->at, sizeof(report_->at));
     const size_t epoch = timeline.EpochAt(id.event);
@@ -164,36 +147,51 @@ bool Explorer::Explore(const Recorder& recorder, const Timeline& timeline,
       if (known->second.version >= PromisedOf(state, timeline)) continue;
       // Opened again, to be reported as its replay will report it.
     }
-    if (!Judge(state, recorder, timeline, depth, name)) return false;
+    if (!Judge(state, timeline, depth, name)) return false;
     seen[state.hash] = Verdict{version_, epoch};
   }
   return true;
 }
 
-void Explorer::Lay(const CrashState& state, const Recorder& recorder,
+void Explorer::Lay(const CrashState& state, LockFileKind kind,
                    const std::string& path) {
   ::unlink((path + "-lock").c_str());
   WriteState(state, path);
-  if (state.has_region) WriteRegion(recorder.region(state.id.event), path);
+  if (state.has_region) WriteRegion(state.region, path);
   if (options_.tamper) options_.tamper(path);
-  if (!state.has_region && state.hash % kUnknownOneIn != 0) {
-    EVE_CHECK(testing::WriteLockFileOfOtherBoot(path), "a lock file");
-  }
+  if (!state.has_region) WriteLockFile(kind, state.region, state.hash, path);
 }
 
-bool Explorer::Judge(const CrashState& state, const Recorder& recorder,
-                     const Timeline& timeline, int depth,
-                     const std::string& name) {
+// A lock file that a power failure has left says nothing of versions.
+std::string Explorer::OpenWithoutLockFile(const CrashState& state,
+                                          const std::string& path) {
+  ++report_->odd_lock_files;
+  Lay(state, LockFileKind::kNone, path);
+  const absl::StatusOr<Domain> domain = Domain::Open(path, Quiet());
+  if (!domain.ok()) return domain.status().ToString();
+  const absl::StatusOr<Snapshot> now = domain->Now();
+  if (!now.ok()) return now.status().ToString();
+  if (now->version() == version_) return "";
+  return absl::StrCat("opened at version ", version_, ", and without its lock ",
+                      "file at ", now->version());
+}
+
+bool Explorer::Judge(const CrashState& state, const Timeline& timeline,
+                     int depth, const std::string& name) {
   const Epoch& epoch = timeline.epoch(timeline.EpochAt(state.id.event));
   const uint64_t promised = PromisedOf(state, timeline);
   const std::string path = PathAt(depth);
   Random random(Mix(options_.seed, state.hash));
-  Lay(state, recorder, path);
+  const LockFileKind kind = LockFileOf(state);
+  Lay(state, kind, path);
   if (state.id.family == Family::kDiedFlushing) {
     return ExploreAfterDeath(state, epoch, promised, depth, name);
   }
   const bool writes = random.OneIn(options_.written_one_in);
-  const std::string wrong = Examine(path, epoch, promised, writes, &version_);
+  std::string wrong = Examine(path, epoch, promised, writes, &version_);
+  if (wrong.empty() && !state.has_region && kind > LockFileKind::kNone) {
+    wrong = OpenWithoutLockFile(state, path);
+  }
   ++report_->states;
   if (depth > 1) ++report_->inner_states;
   if (!wrong.empty()) return Fail(wrong);
@@ -202,7 +200,7 @@ bool Explorer::Judge(const CrashState& state, const Recorder& recorder,
   const bool is_chosen =
       depth < options_.depth && random.OneIn(options_.inner_one_in);
   if (!replays && !is_chosen) return true;
-  Lay(state, recorder, path);
+  Lay(state, kind, path);
   return ExploreRecovery(state, epoch, promised, depth, name);
 }
 

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "tests/simdisk/crash_state.h"
+#include "tests/simdisk/lock_files.h"
 #include "tests/simdisk/recorder.h"
 #include "tests/simdisk/timeline.h"
 
@@ -49,10 +50,11 @@ struct ExploreOptions {
 // In memory that the runner shares with the process of the history.
 struct Report {
   uint64_t events = 0;
-  uint64_t states = 0;        // opened and judged
-  uint64_t repeated = 0;      // met again, judged without opening them again
-  uint64_t inner_states = 0;  // of the states: second crashes
-  uint64_t deaths = 0;        // of the states: deaths in a flush
+  uint64_t states = 0;          // opened and judged
+  uint64_t repeated = 0;        // met again, judged without opening them again
+  uint64_t inner_states = 0;    // of the states: second crashes
+  uint64_t deaths = 0;          // of the states: deaths in a flush
+  uint64_t odd_lock_files = 0;  // of the states: after a power failure
   uint64_t written = 0;
   uint64_t digest = 0;  // of all states and what they opened at
   bool done = false;
@@ -85,8 +87,9 @@ class Explorer {
                               const Timeline& timeline, int depth);
   void ChooseDeaths(const Recorder& recorder, uint64_t share,
                     std::vector<StateId>* ids);
-  bool Judge(const CrashState& state, const Recorder& recorder,
-             const Timeline& timeline, int depth, const std::string& name);
+  RegionImage RegionOf(const Recorder& recorder, const StateId& id) const;
+  bool Judge(const CrashState& state, const Timeline& timeline, int depth,
+             const std::string& name);
   // What is wrong with it; "" if nothing. Sets the version that it opened at.
   std::string Examine(const std::string& path, const Epoch& epoch,
                       uint64_t promised, bool writes, uint64_t* version);
@@ -99,8 +102,9 @@ class Explorer {
   bool GoOn(const CrashState& state, Recorder& recorder, Timeline& timeline,
             int depth, const std::string& name);
   std::string PathAt(int depth) const;
-  void Lay(const CrashState& state, const Recorder& recorder,
-           const std::string& path);
+  void Lay(const CrashState& state, LockFileKind kind, const std::string& path);
+  std::string OpenWithoutLockFile(const CrashState& state,
+                                  const std::string& path);
   bool Fail(const std::string& what);
 
   const ExploreOptions options_;

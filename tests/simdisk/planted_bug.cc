@@ -1,14 +1,17 @@
 #include "tests/simdisk/planted_bug.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "engine/file/file_observer.h"
 #include "engine/file/shared_region.h"
 #include "tests/simdisk/blind_recovery.h"
 
@@ -43,6 +46,8 @@ constexpr Named kNames[] = {
     {PlantedBug::kCreatedUnflushed, "created-unflushed"},
     {PlantedBug::kCacheBelieved, "cache-believed"},
     {PlantedBug::kFlushUnannounced, "flush-unannounced"},
+    {PlantedBug::kShortLockFileMapped, "short-lock-file-mapped"},
+    {PlantedBug::kUnnamedSlotsDropped, "unnamed-slots-dropped"},
 };
 
 // The words of the live region, through a mapping of this file's own.
@@ -126,6 +131,21 @@ class BlindCollector {
   std::array<uint64_t, kCommitSlotCount> pending_{};
 };
 
+// A lock file that has some bytes is not made as long as one is.
+class ShortLockFiles : public FileObserver {
+ public:
+  std::optional<int> Before(const FileCall& call) override {
+    struct stat info;
+    if (call.op != FileOp::kAllocate || call.offset != 0 ||
+        !call.path.ends_with("-lock") || ::fstat(call.fd, &info) != 0 ||
+        info.st_size == 0) {
+      return std::nullopt;
+    }
+    return 0;
+  }
+  void After(const FileCall&, int) override {}
+};
+
 FlushFate If(bool lies, FlushFate fate) {
   return lies ? fate : FlushFate::kDone;
 }
@@ -200,6 +220,13 @@ std::function<void(const std::string& path)> TamperOf(PlantedBug bug) {
       return TrustRegion;
     case PlantedBug::kFlushUnannounced:
       return WipeAnnouncements;
+    case PlantedBug::kUnnamedSlotsDropped:
+      return DropUnnamedSlots;
+    case PlantedBug::kShortLockFileMapped:
+      return [](const std::string&) {
+        static ShortLockFiles kept_short;
+        SetFileObserver(&kept_short);
+      };
     default:
       return {};
   }

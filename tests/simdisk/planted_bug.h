@@ -42,6 +42,8 @@ enum class PlantedBug {
   kCreatedUnflushed,       // a new domain gets its name before it is flushed
   kCacheBelieved,          // after a death in a flush nobody asks the device
   kFlushUnannounced,       // nobody knows of a death in a flush
+  kShortLockFileMapped,    // a lock file that is there is taken for long enough
+  kUnnamedSlotsDropped,    // the lock file is believed of what is durable
 };
 
 std::string_view NameOf(PlantedBug bug);

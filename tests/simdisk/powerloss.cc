@@ -124,7 +124,8 @@ int RunMain(int argc, char** argv) {
                             " crash points, ", result.states,
                             " states opened and checked (", result.inner_states,
                             " of them second crashes, ", result.deaths,
-                            " deaths in a flush, ", result.written,
+                            " deaths in a flush, ", result.odd_lock_files,
+                            " with odd lock files, ", result.written,
                             " written to and reopened), ", result.repeated,
                             " met again, in ", seconds, " s, digest ",
                             absl::Hex(result.digest))

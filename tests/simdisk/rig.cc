@@ -174,6 +174,7 @@ RigResult RunRig(const RigOptions& options,
     result.repeated += (*report)->repeated;
     result.inner_states += (*report)->inner_states;
     result.deaths += (*report)->deaths;
+    result.odd_lock_files += (*report)->odd_lock_files;
     result.written += (*report)->written;
     result.digest += (*report)->digest;
     // The folder has another name each time.

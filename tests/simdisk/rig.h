@@ -35,6 +35,7 @@ struct RigResult {
   uint64_t repeated = 0;
   uint64_t inner_states = 0;
   uint64_t deaths = 0;
+  uint64_t odd_lock_files = 0;
   uint64_t written = 0;
   uint64_t digest = 0;
   std::string failure;  // "" if there is none

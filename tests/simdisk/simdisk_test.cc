@@ -73,6 +73,7 @@ TEST(SimDiskTest, EveryCrashStateOpensAtWhatWasPromised) {
   EXPECT_GT(CountOf(outcome.output, "states opened"), 2000u) << outcome.output;
   EXPECT_GT(CountOf(outcome.output, "of them second crashes"), 300u);
   EXPECT_GT(CountOf(outcome.output, "deaths in a flush"), 20u);
+  EXPECT_GT(CountOf(outcome.output, "with odd lock files"), 200u);
 }
 
 TEST(SimDiskTest, ASeedGivesTheSameHistoriesAndStatesEachTime) {
