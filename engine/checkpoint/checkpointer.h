@@ -81,8 +81,14 @@ class Checkpointer {
   absl::Status Commit(uint64_t version,
                       absl::Time until = absl::InfiniteFuture());
   // Waits until `version` is durable by what others do.
-  //   kDeadlineExceeded  it is not at `until`
-  absl::Status Wait(uint64_t version, absl::Time until) const;
+  //   kDeadlineExceeded  it is not at `until`, or when `is_over` says so, which
+  //                      is asked at each beat and each second
+  absl::Status Wait(
+      uint64_t version, absl::Time until,
+      absl::FunctionRef<bool()> is_over = [] { return false; }) const;
+  // The same for one that never takes a slot.
+  //   kUnavailable  stopped processes have them all
+  absl::Status WaitForOthers(uint64_t version, absl::Time until);
 
   // Names the newest durable root in a slot without a list, so that what rots
   // in an extent from now on costs no commit. Flushes once, if there is need.

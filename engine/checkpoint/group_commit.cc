@@ -93,19 +93,32 @@ absl::Status Checkpointer::Commit(uint64_t version, absl::Time until) {
   }
 }
 
-absl::Status Checkpointer::Wait(uint64_t version, absl::Time until) const {
+absl::Status Checkpointer::Wait(uint64_t version, absl::Time until,
+                                absl::FunctionRef<bool()> is_over) const {
   const uint64_t deadline = NanosAt(until);
   while (true) {
     const uint64_t beat = turn_.beat();
     if (durable_version() >= version) return absl::OkStatus();
     EVE_RETURN_IF_ERROR(CheckPoison(*core_));
     const uint64_t now = MonotonicNanos();
-    if (now >= deadline) return NotYet(*core_, version);
+    if (now >= deadline || is_over()) return NotYet(*core_, version);
     EVE_STEP("durable.wait");
-    FutexWait(core_->region.words().beat, beat,
-              std::min(deadline - now, kNanosPerSecond),
-              FlusherTurn::kWatchBit);
+    if (!FutexWait(core_->region.words().beat, beat,
+                   std::min(deadline - now, kNanosPerSecond),
+                   FlusherTurn::kWatchBit)) {
+      EVE_STEP("durable.looked");
+    }
   }
+}
+
+absl::Status Checkpointer::WaitForOthers(uint64_t version, absl::Time until) {
+  SlotKeeper::Vigil vigil(&slots_);
+  bool is_in_vain = false;
+  const absl::Status done = Wait(version, until, [&] {
+    is_in_vain = slots_.IsInVain(vigil);
+    return is_in_vain;
+  });
+  return is_in_vain ? slots_.NoteVain(vigil.announced()) : done;
 }
 
 }  // namespace eve

@@ -154,40 +154,68 @@ absl::Status SlotKeeper::NoteVain(std::vector<uint64_t> announced) {
   return error;
 }
 
+std::vector<uint64_t> SlotKeeper::Announced() const {
+  const DurableCandidates found = ReadDurableCandidates(core_->region);
+  std::vector<uint64_t> versions = found.pending;
+  versions.push_back(found.newest);
+  return versions;
+}
+
+// Not by the wall clock, which may be set meanwhile.
+SlotKeeper::Vigil::Vigil(const SlotKeeper* slots)
+    : slots_(slots),
+      announced_(slots->Announced()),
+      got_on_(MonotonicNanos()) {}
+
+bool SlotKeeper::Vigil::IsInVain(bool is_held) {
+  std::vector<uint64_t> now = slots_->Announced();
+  if (!is_held || now != announced_) got_on_ = MonotonicNanos();
+  announced_ = std::move(now);
+  if (!is_held) return false;
+  const auto patience =
+      static_cast<uint64_t>(absl::ToInt64Nanoseconds(slots_->patience_));
+  return MonotonicNanos() - got_on_ >= patience ||
+         EVE_FAULT("checkpoint.slot_patience") != 0;
+}
+
+bool SlotKeeper::AreAllHeldByOthers() const {
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    const absl::StatusOr<bool> held =
+        IsRangeLockedByOther(core_->region.file(), kCommitSlotLockBase + slot,
+                             /*count=*/1);
+    if (!held.ok()) return false;
+    if (*held) continue;
+    // Of a dead owner: whoever wants one finishes it, and has it then.
+    if (core_->region.words().pending[slot].load(std::memory_order_seq_cst) !=
+        0) {
+      return false;
+    }
+    const absl::StatusOr<bool> is_needed = IsNeeded(slot);
+    if (!is_needed.ok() || !*is_needed) return false;
+  }
+  return true;
+}
+
 absl::StatusOr<std::optional<uint32_t>> SlotKeeper::Take(uint64_t wanted,
                                                          uint64_t deadline) {
-  const auto announced = [this] {
-    const DurableCandidates found = ReadDurableCandidates(core_->region);
-    std::vector<uint64_t> versions = found.pending;
-    versions.push_back(found.newest);
-    return versions;
-  };
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> first, TryTake());
   if (first.has_value()) return first;
-  std::vector<uint64_t> seen = announced();
-  // Not by the wall clock, which may be set meanwhile.
-  const auto patience =
-      static_cast<uint64_t>(absl::ToInt64Nanoseconds(patience_));
-  uint64_t got_on = MonotonicNanos();
+  Vigil vigil(this);
   while (true) {
     EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> slot, TryTake());
     if (slot.has_value()) return slot;
     EVE_STEP("checkpoint.slots_in_use");
     if (ReadDurableVersion(core_->region) >= wanted) return std::nullopt;
     EVE_RETURN_IF_ERROR(CheckPoison(*core_));
-    std::vector<uint64_t> now = announced();
-    if (now != seen) got_on = MonotonicNanos();
-    seen = std::move(now);
+    const bool is_in_vain = vigil.IsInVain(/*is_held=*/true);
     if (MonotonicNanos() >= deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
-          core_->path, ": version ", wanted, " is not durable yet"));
+          core_->path, ": version ", wanted, " is not durable yet: all ",
+          kCommitSlotCount, " commit slots are in use"));
     }
     // Who has them is waited for in vain once, by one of this process (P20).
-    EVE_RETURN_IF_ERROR(ErrorOfVain(seen));
-    if (MonotonicNanos() - got_on >= patience ||
-        EVE_FAULT("checkpoint.slot_patience") != 0) {
-      return NoteVain(std::move(seen));
-    }
+    EVE_RETURN_IF_ERROR(ErrorOfVain(vigil.announced()));
+    if (is_in_vain) return NoteVain(vigil.announced());
     // A checkpoint takes two flushes, so this is short.
     absl::SleepFor(absl::Milliseconds(1));
   }

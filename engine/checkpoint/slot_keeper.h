@@ -55,7 +55,32 @@ class SlotKeeper {
   }
   absl::Status FinishDeadOwners();
 
+  // How one that waits for those who have the slots sees whether they get on.
+  // Threads: one.
+  class Vigil {
+   public:
+    explicit Vigil(const SlotKeeper* slots);
+    // Looks. `is_held`: nobody can get a slot. Whether that has been so for the
+    // patience, and what is announced and durable the same.
+    bool IsInVain(bool is_held);
+    const std::vector<uint64_t>& announced() const { return announced_; }
+
+   private:
+    const SlotKeeper* slots_;
+    std::vector<uint64_t> announced_;
+    uint64_t got_on_;  // when they were last seen to
+  };
+  // The same for one that may take none. An error that cannot be looked for is
+  // none.
+  bool IsInVain(Vigil& vigil) const {
+    return vigil.IsInVain(AreAllHeldByOthers());
+  }
+  // Returns what to tell: who has the slots, and what to do.
+  absl::Status NoteVain(std::vector<uint64_t> announced);
+
  private:
+  std::vector<uint64_t> Announced() const;
+  bool AreAllHeldByOthers() const;
   absl::StatusOr<bool> IsNeeded(uint32_t slot) const;
   absl::StatusOr<bool> IsNamedBelow(uint32_t slot, uint64_t version) const;
   // Nothing: all that may be written over are in use.
@@ -67,8 +92,6 @@ class SlotKeeper {
     std::lock_guard lock(mutex_);
     return vain_ == announced ? vain_error_ : absl::OkStatus();
   }
-  // Returns what to tell: who has the slots, and what to do.
-  absl::Status NoteVain(std::vector<uint64_t> announced);
   void ForgetVain() {
     std::lock_guard lock(mutex_);
     vain_.clear();

@@ -200,10 +200,14 @@ absl::Duration DomainImpl::CheckpointTick(bool is_due) {
   // Before the root is looked at: what is asked for later has a tick to come.
   const uint64_t asked = flush_requests_.asked();
   const absl::StatusOr<uint64_t> version = NewestVersion();
-  // First: somebody waits for it, and asks again if this fails.
+  // First: somebody waits for it.
   if (!flush_requests_.IsAnswered(asked)) {
-    flush_requests_.Answer(asked, version.ok() ? checkpointer_->Commit(*version)
-                                               : version.status());
+    absl::Status answer =
+        version.ok() ? checkpointer_->Commit(*version) : version.status();
+    const bool has_failed = !answer.ok();
+    flush_requests_.Answer(asked, std::move(answer));
+    // Durable versions are seen by themselves, an answer is not.
+    if (has_failed) NoteFlushEnded(core_);
   }
   if (!version.ok()) return options_.checkpoint_every;
   if (!is_due) return absl::ZeroDuration();

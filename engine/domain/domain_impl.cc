@@ -47,6 +47,17 @@ std::string TypeOf(const CatalogRecord& record) {
                       record.value_type, ">");
 }
 
+// What a flush that was asked for earlier has met, if nothing is known of one
+// that was asked for now.
+absl::Status WithLastError(const absl::Status& not_yet,
+                           const absl::Status& last) {
+  if (last.ok()) return not_yet;
+  return absl::DeadlineExceededError(
+      absl::StrCat(std::string(not_yet.message()),
+                   "; the last flush that was asked for and has ended failed: ",
+                   std::string(last.message())));
+}
+
 }  // namespace
 
 absl::Status DomainImpl::Start(const std::string& path) {
@@ -348,6 +359,34 @@ absl::Status DomainImpl::Sync() {
   return checkpointer_->Run();
 }
 
+// It is asked again only where its flush went well and did not reach the
+// version, because that is not published yet. An error is told: whether it may
+// pass, and how long to go on for that, is for the caller to say.
+absl::Status DomainImpl::WaitForCheckpointThread(
+    uint64_t version, absl::FunctionRef<absl::Duration()> left) {
+  while (true) {
+    const uint64_t number = flush_requests_.Ask();
+    checkpoints_.Wake();
+    std::optional<absl::Status> answer;
+    while (!answer.has_value()) {
+      const absl::Status done = checkpointer_->Wait(
+          version, absl::Now() + std::min(left(), kAskAgain), [&] {
+            answer = flush_requests_.AnswerTo(number);
+            return answer.has_value() && !answer->ok();
+          });
+      if (!absl::IsDeadlineExceeded(done)) return done;
+      // After the deadline of the wait it may have come as well.
+      answer = flush_requests_.AnswerTo(number);
+      if (answer.has_value() && !answer->ok()) {
+        return durable_version() >= version ? absl::OkStatus() : *answer;
+      }
+      if (left() == absl::ZeroDuration()) {
+        return WithLastError(done, flush_requests_.LastAnswer());
+      }
+    }
+  }
+}
+
 absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   EVE_RETURN_IF_ERROR(core_.CheckUsable());
   if (durable_version() >= version) return absl::OkStatus();
@@ -362,28 +401,9 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
                     absl::ZeroDuration());
   };
   if (checkpointer_ == nullptr) {
-    return Checkpointer(&core_).Wait(version, absl::Now() + timeout);
+    return Checkpointer(&core_).WaitForOthers(version, absl::Now() + timeout);
   }
-  // Asked again and again: a flush may fail for a reason that passes. What does
-  // not pass by itself, stopped processes in all commit slots, is told.
-  uint64_t number = 0;
-  while (options_.background) {
-    if (number == 0) {
-      number = flush_requests_.Ask();
-      checkpoints_.Wake();
-    }
-    const absl::Status done =
-        checkpointer_->Wait(version, absl::Now() + std::min(left(), kAskAgain));
-    if (!absl::IsDeadlineExceeded(done) || left() == absl::ZeroDuration()) {
-      return done;
-    }
-    const std::optional<absl::Status> answer = flush_requests_.AnswerTo(number);
-    if (!answer.has_value()) continue;
-    if (absl::IsUnavailable(*answer) && durable_version() < version) {
-      return *answer;
-    }
-    number = 0;
-  }
+  if (options_.background) return WaitForCheckpointThread(version, left);
   EVE_ASSIGN_OR_RETURN(const uint64_t newest, NewestVersion());
   const absl::Time until = absl::Now() + left();
   return version <= newest ? checkpointer_->Commit(version, until)

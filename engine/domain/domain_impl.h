@@ -108,6 +108,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::StatusOr<bool> ReclaimPass(uint64_t fold_at_least);
   absl::StatusOr<bool> RetireGraveyards();
   absl::StatusOr<uint64_t> NewestVersion();
+  absl::Status WaitForCheckpointThread(
+      uint64_t version, absl::FunctionRef<absl::Duration()> left);
   absl::StatusOr<bool> RetireSliceOfEach();
   void ReclaimBeforeGrowth();
   void CutTailIfAlone();

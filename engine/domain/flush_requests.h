@@ -42,6 +42,11 @@ class FlushRequests {
     if (answered_ < number) return std::nullopt;
     return answer_;
   }
+  // The newest answer to anybody; OK if there is none.
+  absl::Status LastAnswer() const {
+    std::lock_guard lock(mutex_);
+    return answer_;
+  }
 
  private:
   std::atomic<uint64_t> asked_{0};

@@ -127,14 +127,21 @@ class Domain {
   // Waits until durable_version() >= version, for `timeout` at most; that of a
   // transaction is Commit::version. A background thread is asked to make it
   // durable at once; without one this call does it, and what the device takes
-  // for that comes on top.
-  // A read-only handle asks nobody: it waits for what writers do by themselves.
-  //   kDeadlineExceeded    it is not durable yet, or not even published
+  // for that comes on top. If the flush that it asks for fails, it says so at
+  // once and does not try again: wait again, if that may pass.
+  // A read-only handle asks nobody: it waits for what writers do by themselves,
+  // and hears of no failure of theirs but those of kUnavailable.
+  //   kDeadlineExceeded    it is not durable yet, or not even published; says
+  //                        how the last flush that was asked for has failed,
+  //                        if it has
   //   kUnavailable         a flush has failed: it will not be; or stopped
   //                        processes hold all commit slots, which is told
-  //                        after 30 s, whatever the timeout, with their ids:
-  //                        let them go on, or kill them, and wait again
+  //                        after 30 s, if the timeout is longer, with their
+  //                        ids: let them go on, or kill them, and wait again
   //   kFailedPrecondition  read-only, and nobody has it open for writing
+  //   any other            as of Sync(): the flush was not begun, for want of
+  //                        a place for one snapshot more (kResourceExhausted),
+  //                        or because a commit slot cannot be read
   absl::Status WaitDurable(uint64_t version, absl::Duration timeout) const;
 
   // Folds the accounting and frees what no pin and no durable root can see.

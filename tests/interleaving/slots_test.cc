@@ -116,6 +116,46 @@ TEST_F(SlotsTest, NobodyWaitsForEver) {
   EXPECT_OK(checkpointer.Run());
 }
 
+// Nor does a reader that asks nobody, and takes none itself; it is told the
+// same as those who flush.
+TEST_F(SlotsTest, AReaderDoesNotWaitForEver) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs faults";
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, domain_.Now());
+  const auto wait = [&](const std::function<int(std::string_view)>& patience,
+                        absl::Duration timeout) {
+    ChildProcess child([&] {
+      SetFaultHook(patience);
+      DomainOptions options = Quiet();
+      options.read_only = true;
+      auto reader = Domain::Open(path_, options);
+      if (!reader.ok()) return 100;
+      const absl::Status told = reader->WaitDurable(now.version(), timeout);
+      const bool is_named = std::string(told.message())
+                                .find(absl::StrCat("process ", ::getppid(),
+                                                   " (")) != std::string::npos;
+      return static_cast<int>(told.code()) + (is_named ? 50 : 0);
+    });
+    return child.Wait();
+  };
+  constexpr int kTold = static_cast<int>(absl::StatusCode::kUnavailable) + 50;
+  constexpr int kNotYet = static_cast<int>(absl::StatusCode::kDeadlineExceeded);
+  const auto none = [](std::string_view point) {
+    return point == "checkpoint.slot_patience" ? 1 : 0;
+  };
+  // The wait would be for ever; this one is long so that the test can fail.
+  EXPECT_EQ(wait(none, absl::Seconds(40)), kTold);
+  // They have their time.
+  EXPECT_EQ(wait(nullptr, absl::Milliseconds(1)), kNotYet);
+  // One that can be had, though nobody does.
+  UnlockByte(locks_, kCommitSlotLockBase + kCommitSlotCount - 1);
+  EXPECT_EQ(wait(none, absl::Milliseconds(1)), kNotYet);
+  // So is one whose owner has died.
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
+  impl->core().region.words().pending[kCommitSlotCount - 1] = now.version();
+  EXPECT_EQ(wait(none, absl::Milliseconds(1)), kNotYet);
+  SetLocks(/*locked=*/false);
+}
+
 // Who has had a slot gets on, though it has announced nothing yet: another is
 // not told of the time when nobody did.
 TEST_F(SlotsTest, WhoHasOneNowIsWaitedFor) {
