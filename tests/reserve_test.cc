@@ -9,10 +9,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/held_thread.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -155,6 +158,65 @@ TEST(ReserveTest, SoItIsBesideABackgroundThread) {
   FillEraseAndFillAgain<Hashed>(options, /*seed=*/6, /*batch=*/10);
 }
 
+// The background thread is in the middle of a move: what it has pinned keeps
+// all that died since. Who makes room waits for it.
+TEST(ReserveTest, AMoveAtRestIsWaitedFor) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  static thread_local bool is_own = false;
+  is_own = true;
+  TempDir dir;
+  DomainOptions options = Small();
+  options.background = true;
+  options.durability = Durability::kCheckpoint;
+  options.checkpoint_every = absl::Milliseconds(5);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("d.eve"), options));
+  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
+  // Blocks that stay where they are when their neighbours are erased.
+  const std::string value(60'000, 'v');
+  const size_t n = 7 * kSegmentBytes / value.size();
+  for (size_t i = 0; i < n; ++i) ASSERT_OK(map.Put(KeyOf(i), value));
+  std::atomic<bool> is_held{false};
+  std::atomic<bool> may_go_on{false};
+  const ScopedStepHook hook([&](std::string_view step) {
+    if (is_own && step == "room.wait") may_go_on = true;
+    if (is_own || step != "commit.before_cas" || is_held.exchange(true)) return;
+    while (!may_go_on) std::this_thread::yield();
+  });
+  const std::vector<size_t> order = Shuffled(n, 13);
+  size_t erased = 0;
+  ASSERT_OK(Erase(domain, map, order, &erased, n * 3 / 4, n));
+  // Of what is left in each segment.
+  while (!is_held) std::this_thread::yield();
+  ASSERT_OK(Erase(domain, map, order, &erased, n, n));
+  EXPECT_FALSE(may_go_on) << "room was needed too early";
+  EXPECT_GT(FillUntilRefused(domain, map),
+            (kSegments - kReserveMin) * kSegmentBytes / 3 / kValueBytes);
+  EXPECT_TRUE(may_go_on);
+  may_go_on = true;
+}
+
+// What is erased behind the checkpoints of one that makes room in vain is room
+// for the next, who has not to wait for more to be committed.
+TEST(ReserveTest, WhatIsErasedWhileRoomIsMadeIsFound) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  TempDir dir;
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("d.eve"), Small()));
+  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
+  ASSERT_OK(map.Put("big", std::string(6 * kSegmentBytes, 'b')));
+  const size_t n = FillUntilRefused(domain, map);
+  ASSERT_OK(map.Erase(KeyOf(0)));
+  size_t more = 0;
+  testing::HeldThread adder(
+      [&] { more = FillUntilRefused(domain, map, n, /*batch=*/1); },
+      testing::HeldThread::At("room.advanced"));
+  ASSERT_TRUE(adder.AwaitHeld());
+  ASSERT_OK(map.Erase("big"));
+  adder.LetGo();
+  EXPECT_LT(more, n + kSegmentBytes / kValueBytes) << "it has found room";
+  EXPECT_OK(map.Put("more", std::string(kValueBytes, 'x')));
+  EXPECT_GT(FillUntilRefused(domain, map, more), more + n / 4);
+}
+
 // A map that has been filled until that was refused.
 class FullDomainTest : public ::testing::Test {
  protected:
@@ -182,6 +244,20 @@ TEST_F(FullDomainTest, SpaceComesBackOnRequest) {
             (kSegments - 4) * kSegmentBytes);
   EXPECT_EQ(map_->size().value(), n_ - erased);
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+// Nobody but the one that has tried has committed since then.
+TEST_F(FullDomainTest, WhatHasFailedIsNotTriedAgain) {
+  int begun = 0;
+  const ScopedStepHook hook([&](std::string_view step) {
+    if (step == "room.begun") ++begun;
+  });
+  const std::string value(kSegmentBytes / 2, 'x');
+  EXPECT_CODE(map_->Put("more", value), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(begun, 0);
+  ASSERT_OK(map_->Erase(KeyOf(0)));
+  EXPECT_CODE(map_->Put("more", value), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(begun, kFailpointsEnabled ? 1 : 0);
 }
 
 // Half of it was erased and nothing freed: whoever adds makes the room.

@@ -248,7 +248,10 @@ void DomainImpl::Rest(uint64_t version) {
       // Nothing is moved while space is short, but to make room.
       if (!core_.source->is_tight() ||
           MakeRoom(ClaimPurpose::kAdd, 1, /*patience=*/0)) {
-        RestStep().IgnoreError();
+        // Who makes room waits for the end of it: in what this claims and pins
+        // he would find none.
+        const std::unique_lock room(room_mutex_, std::try_to_lock);
+        if (room.owns_lock()) RestStep().IgnoreError();
       }
     }
   } else {

@@ -70,20 +70,21 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
   return moved.status();
 }
 
-absl::Status DomainImpl::FoldNow(uint64_t at_least) {
+absl::StatusOr<bool> DomainImpl::FoldNow(uint64_t at_least) {
   std::lock_guard lock(reclaim_mutex_);
   std::unique_ptr<WriterContext> writer = TakeWriter();
-  const absl::StatusOr<bool> folded =
+  absl::StatusOr<bool> folded =
       Fold(core_, writer->transaction.attempt(), at_least);
   idle_writers_.Give(std::move(writer));
-  return folded.status();
+  return folded;
 }
 
-absl::Status DomainImpl::AdvanceDurableRoots() {
+absl::Status DomainImpl::AdvanceDurableRoots(uint64_t* folds) {
   // Both candidates have to pass what was moved. Without a commit in between
   // the second checkpoint would find nothing to do.
   for (int i = 0; i < 2; ++i) {
-    EVE_RETURN_IF_ERROR(FoldNow(/*at_least=*/0));
+    EVE_ASSIGN_OR_RETURN(const bool is_folded, FoldNow(/*at_least=*/0));
+    if (folds != nullptr && is_folded) ++*folds;
     EVE_RETURN_IF_ERROR(checkpointer_->Run());
   }
   return absl::OkStatus();

@@ -134,10 +134,12 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status MoveVictims(size_t targets_max, Manners manners,
                            absl::FunctionRef<bool()> go_on,
                            ClaimPurpose purpose = ClaimPurpose::kAdd);
-  absl::Status FoldNow(uint64_t at_least);
+  // Returns whether a fold was published.
+  absl::StatusOr<bool> FoldNow(uint64_t at_least);
   // Makes everything up to now durable, twice: so that no durable candidate
   // needs what died before the call.
-  absl::Status AdvanceDurableRoots();
+  // `folds`, if wanted: how many commits of its own that took.
+  absl::Status AdvanceDurableRoots(uint64_t* folds = nullptr);
   // Whether dead space that only durable roots keep is worth a checkpoint.
   static bool HoldsMuch(const SpaceUse& use);
   bool HoldsMoreThanLives();
@@ -166,8 +168,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   bool MakeRoom(ClaimPurpose purpose, uint32_t wanted, uint64_t patience,
                 absl::Time deadline = absl::InfiniteFuture(),
                 bool* has_begun = nullptr);
+  // `*judged`: the version of which it is known if it fails.
   bool MakeRoomInRounds(ClaimPurpose purpose, uint32_t wanted, uint64_t begun,
-                        absl::Time deadline);
+                        absl::Time deadline, uint64_t* judged);
   bool HasRoomFor(ClaimPurpose purpose, uint32_t wanted);
   // Empties as many of the best victims as gain `segments`, one after the
   // other, if each fits into what is free. Returns how many. Who reads what was
@@ -195,11 +198,11 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Of these the checkpoint thread takes collect_mutex_ only, and holds it over
   // no flush.
   std::mutex compact_mutex_;  // one Compact() at a time; above the next three
-  std::mutex room_mutex_;     // one that makes room at a time
+  std::mutex room_mutex_;     // one that makes room, or a step at rest
   std::mutex reclaim_mutex_;  // one pass at a time in this process
   std::mutex collect_mutex_;  // inside it: the collector's memory
-  // When making room failed, and who had been reading since before that began;
-  // under room_mutex_.
+  // The newest version for which making room is known to have failed, and who
+  // had been reading since before that began; under room_mutex_.
   uint64_t no_room_version_ = 0;
   std::vector<uint64_t> no_room_pins_;
   // The checkpoint thread's.

@@ -98,11 +98,12 @@ size_t DomainImpl::EmptyBest(double share_max, uint32_t segments,
 }
 
 bool DomainImpl::MakeRoomInRounds(ClaimPurpose purpose, uint32_t wanted,
-                                  uint64_t begun, absl::Time deadline) {
+                                  uint64_t begun, absl::Time deadline,
+                                  uint64_t* judged) {
   compactor_->GiveBackVictims();
   ReleaseIdleWriters(/*keep=*/1);
   // Errors show in that there is no room.
-  FoldNow(/*at_least=*/1).IgnoreError();
+  FoldNow(/*at_least=*/1).status().IgnoreError();
   ReclaimBeforeGrowth();
   if (HasRoomFor(purpose, wanted)) return true;
   may_have_graveyards_ = true;
@@ -115,12 +116,20 @@ bool DomainImpl::MakeRoomInRounds(ClaimPurpose purpose, uint32_t wanted,
   uint64_t most = 0;
   int fruitless = 0;
   for (int round = 0; round < kRoundsMax; ++round) {
+    const absl::StatusOr<uint64_t> newest = NewestVersion();
+    *judged = newest.value_or(0);
+    uint64_t folds = 0;
     // Without a byte for a fold there is still the newest root.
-    if (!AdvanceDurableRoots().ok() && !checkpointer_->Run().ok()) return false;
+    if (!AdvanceDurableRoots(&folds).ok() && !checkpointer_->Run().ok()) {
+      return false;
+    }
     EVE_STEP("room.advanced");
     ReclaimBeforeGrowth();
     EVE_STEP("room.collected");
     if (HasRoomFor(purpose, wanted)) return true;
+    // What others have committed meanwhile the durable roots may have missed,
+    // and then they keep what died by it. So it counts as news.
+    if (LastSurvey().version == *judged + folds) *judged += folds;
     if (absl::Now() >= deadline) return false;
     const uint64_t bytes = RoomBytes();
     fruitless = bytes < most + kGainBytesMin ? fruitless + 1 : 0;
@@ -142,7 +151,11 @@ bool DomainImpl::MakeRoomInRounds(ClaimPurpose purpose, uint32_t wanted,
 bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
                           uint64_t patience, absl::Time deadline,
                           bool* has_begun) {
-  std::lock_guard one_at_a_time(room_mutex_);
+  std::unique_lock one_at_a_time(room_mutex_, std::try_to_lock);
+  if (!one_at_a_time.owns_lock()) {
+    EVE_STEP("room.wait");
+    one_at_a_time.lock();
+  }
   if (patience > 0 && no_room_version_ > 0) {
     const absl::StatusOr<uint64_t> newest = NewestVersion();
     if (newest.ok() && *newest <= no_room_version_ + patience) return false;
@@ -165,10 +178,11 @@ bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
     absl::SleepFor(kLeaseStep);
     has_room = HasRoomFor(purpose, wanted);
   }
+  uint64_t judged = begun;
   if (!has_room) {
     EVE_STEP("room.begun");
     if (has_begun != nullptr) *has_begun = true;
-    has_room = MakeRoomInRounds(purpose, wanted, begun, deadline);
+    has_room = MakeRoomInRounds(purpose, wanted, begun, deadline, &judged);
     compactor_->GiveBackVictims();
     // What the writers had open that have lost it.
     absl::StatusOr<std::vector<uint32_t>> half_full = FindHalfFull(core_);
@@ -177,7 +191,7 @@ bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
   }
   if (!has_room && absl::Now() < deadline) {
     const SegmentSurvey after = LastSurvey();
-    no_room_version_ = after.version;
+    no_room_version_ = judged;
     no_room_pins_.assign(
         after.protectors.pins.exact.begin(),
         std::lower_bound(after.protectors.pins.exact.begin(),
