@@ -156,6 +156,31 @@ TEST_F(CutTest, FirstOpenerCutsWhatAKilledOneLeft) {
   ExpectWhole(path_);
 }
 
+// Nobody has announced a flush then: one who died of a failure in it would take
+// with him what has happened to commits that wait for the next.
+TEST_F(CutTest, NothingIsFlushedWhereNoSlotSaysMore) {
+  ASSERT_OK(map_->Put("kept", ValueOf('k')));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(map_->Put("n", std::to_string(i)));
+    ASSERT_OK(domain_.Sync());
+  }
+  for (int i = 0; i < kRuns; ++i) ASSERT_OK(map_->Put("run", ValueOf('r')));
+  ASSERT_OK(map_->Erase("run"));
+  ASSERT_OK(map_->Put("n", "2"));
+  ASSERT_OK(domain_.Reclaim());
+  int flushes = 0;
+  {
+    const ScopedFaultHook hook([&](std::string_view point) {
+      flushes += point == "file.datasync" ? 1 : 0;
+      return 0;
+    });
+    EXPECT_GT(CutAll().value(), 0u);
+  }
+  EXPECT_EQ(flushes, 0);
+  ASSERT_NO_FATAL_FAILURE(Close());
+  ExpectWhole(path_);
+}
+
 TEST_F(CutTest, NobodyCutsBesideAnother) {
   ChildProcess other([this] {
     auto domain = Domain::Open(path_, Quiet());

@@ -7,7 +7,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/checkpoint/checkpointer.h"
-#include "engine/checkpoint/flush_death.h"
 #include "engine/format/commit_slot.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
@@ -86,11 +85,14 @@ absl::Status Checkpointer::Settle() {
   return absl::OkStatus();
 }
 
-// Wipes slots that name a root which another slot names too.
+// Wipes slots that name a root which another slot names too. That is flushed,
+// so that what they say is not met again, but not announced: all that was
+// written before is on disk, with the copies, and of a slot that is still there
+// and its copy the copy counts.
 absl::Status Checkpointer::WipeSlots(const std::vector<uint32_t>& slots) {
   RegionWords& words = core_->region.words();
   const CommitSlot none{};
-  std::vector<uint32_t> wiped;
+  bool any = false;
   for (const uint32_t slot : slots) {
     EVE_ASSIGN_OR_RETURN(const bool taken, slots_.TryTakeThis(slot));
     if (!taken) continue;
@@ -100,18 +102,16 @@ absl::Status Checkpointer::WipeSlots(const std::vector<uint32_t>& slots) {
         words.pending[slot].load(std::memory_order_seq_cst) != 0) {
       continue;
     }
-    // Of no version, so that a death in the flush is one that others know of.
-    words.pending[slot].store(kNoVersion, std::memory_order_seq_cst);
-    wiped.push_back(slot);
+    any = true;
     EVE_RETURN_IF_ERROR(
         core_->file.WriteAt(CommitSlotPosition(slot), &none, sizeof(none)));
     EVE_STEP("shorten.wiped");
   }
+  // Without a slot it would be about commits that nobody has flushed yet, and a
+  // death in it one that others do not know of (P22).
+  if (!any) return absl::OkStatus();
   EVE_RETURN_IF_ERROR(FlushFile());
   EVE_STEP("shorten.wipe_flushed");
-  for (const uint32_t slot : wiped) {
-    words.pending[slot].store(0, std::memory_order_seq_cst);
-  }
   return absl::OkStatus();
 }
 
