@@ -65,7 +65,7 @@ class Checkpointer {
       : core_(core),
         slots_(
             core, patience, [this] { return FlushFile(); },
-            [this] { return CheckDevice(); }),
+            [this](uint32_t slot) { return CheckDevice(slot); }),
         turn_(&core->region, core->slots.get()),
         write_back_(&core->file) {}
 
@@ -109,8 +109,9 @@ class Checkpointer {
  private:
   absl::Status FlushFile();
   // Somebody died in a flush (flush_death.h): whether the device has what is
-  // published and not durable. Poisons the domain if not.
-  absl::Status CheckDevice();
+  // published and not durable, and the slot, of which the caller has the byte.
+  // Poisons the domain if not.
+  absl::Status CheckDevice(uint32_t slot);
   // Those of the newest durable root; empty if it cannot be read.
   std::vector<AccountingRow> DurableRows() const;
   // The steps of a checkpoint, each of which poisons the domain if it fails.

@@ -55,7 +55,7 @@ std::vector<AccountingRow> Checkpointer::DurableRows() const {
   return {};  // all is compared
 }
 
-absl::Status Checkpointer::CheckDevice() {
+absl::Status Checkpointer::CheckDevice(uint32_t slot) {
   const std::vector<AccountingRow> before = DurableRows();
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
@@ -63,9 +63,10 @@ absl::Status Checkpointer::CheckDevice() {
   EVE_ASSIGN_OR_RETURN(
       const std::vector<AccountingRow> rows,
       ReadExactRows(core_->FileView(), root.offset(), core_->salt));
-  EVE_ASSIGN_OR_RETURN(
-      const bool is_on_device,
-      IsCacheOnDevice(core_->file, WrittenSince(before, rows)));
+  std::vector<ByteRange> ranges = WrittenSince(before, rows);
+  ranges.push_back(ByteRange{CommitSlotPosition(slot), kPageBytes});
+  EVE_ASSIGN_OR_RETURN(const bool is_on_device,
+                       IsCacheOnDevice(core_->file, ranges));
   if (is_on_device) return absl::OkStatus();
   return PoisonDomain(
       *core_, ErrnoStatus(EIO, absl::StrCat(core_->path,

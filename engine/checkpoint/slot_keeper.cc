@@ -35,7 +35,7 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   if (pending == 0) return false;
   // Before anybody flushes and believes it, and while the word says so to who
   // comes if this process dies as well (P22).
-  EVE_RETURN_IF_ERROR(check_device_());
+  EVE_RETURN_IF_ERROR(check_device_(slot));
   EVE_STEP("checkpoint.device_checked");
   // relaxed: a figure for people.
   words.flush_begun[slot].store(0, std::memory_order_relaxed);

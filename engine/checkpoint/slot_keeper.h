@@ -33,10 +33,11 @@ namespace eve {
 class SlotKeeper {
  public:
   // `flush` makes the file durable, or poisons the domain. `check_device`
-  // looks what a flush has come to whose caller died (flush_death.h).
+  // looks what a flush of that slot has come to whose caller died
+  // (flush_death.h).
   SlotKeeper(Core* core, absl::Duration patience,
              std::function<absl::Status()> flush,
-             std::function<absl::Status()> check_device)
+             std::function<absl::Status(uint32_t slot)> check_device)
       : core_(core),
         patience_(patience),
         flush_(std::move(flush)),
@@ -101,7 +102,7 @@ class SlotKeeper {
   Core* core_;
   const absl::Duration patience_;
   const std::function<absl::Status()> flush_;
-  const std::function<absl::Status()> check_device_;
+  const std::function<absl::Status(uint32_t slot)> check_device_;
   std::mutex mutex_;
   bool is_mine_[kCommitSlotCount] = {};
   std::vector<uint64_t> vain_;  // see ErrorOfVain(), and so is

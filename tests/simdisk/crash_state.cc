@@ -284,9 +284,9 @@ void Chooser::LoseFlushed(CrashState& state) {
   const size_t chosen = random_.Uniform(count);
   for (size_t i = 0; i < count; ++i) {
     const InFlight& p = At(i);
-    const bool is_lost = id_.index == 0   ? true
-                         : id_.index == 1 ? i == chosen
-                                          : random_.OneIn(2);
+    const bool is_lost = id_.index % 4 == 0 ? true
+                         : id_.index == 1   ? i == chosen
+                                            : random_.OneIn(2);
     Unflushed page{p.page, Low(p), is_lost};
     if (is_lost && id_.index > 0 && HasBetween(p) && random_.OneIn(2)) {
       page.on_device = Between(p);
@@ -295,6 +295,8 @@ void Chooser::LoseFlushed(CrashState& state) {
     state.unflushed.push_back(std::move(page));
   }
   state.size_on_device = point_.sizes.front();
+  state.has_survivor = id_.index >= 4;
+  state.hash += state.has_survivor;
 }
 
 void Chooser::ChooseThreshold() {

@@ -55,7 +55,7 @@ enum class Family : uint8_t {
                   // those of an earlier event (a disk that was mounted anew)
   kDiedFlushing,  // no power has failed: the process died in a flush, of which
                   // the device has not got all (index 0), one of, or some of
-                  // the pages
+                  // the pages; 4 and 5: all or some, beside a survivor
 };
 constexpr int kFamilies = 30;
 
@@ -83,6 +83,7 @@ struct CrashState {
   bool is_rotten = false;
   bool has_torn_slot = false;  // or may have
   // Of kDiedFlushing, where `pages` are what the cache shows.
+  bool has_survivor = false;  // who is attached, and does nothing
   std::vector<Unflushed> unflushed;
   uint64_t size_on_device = 0;
 };

@@ -164,10 +164,11 @@ std::vector<InFlight> DiskHistory::LostPages() const {
   return found;
 }
 
-bool DiskHistory::BeginsFlush(uint32_t event) const {
-  return std::any_of(
+const Flush* DiskHistory::FlushBegunAt(uint32_t event) const {
+  const auto found = std::find_if(
       flushes_.begin(), flushes_.end(),
       [event](const Flush& flush) { return flush.begin == event; });
+  return found == flushes_.end() ? nullptr : &*found;
 }
 
 const PageVersion& DiskHistory::OnDevice(uint64_t page) const {

@@ -45,6 +45,7 @@ struct Flush {
   uint32_t begin = 0;  // events
   uint32_t end = 0;
   bool ok = true;
+  bool is_alone = false;  // nobody else is attached
   // Lies (planted_bugs.h): what it did not do although it said so.
   bool skips_size = false;
   bool skips_fresh_pages = false;
@@ -122,8 +123,8 @@ class DiskHistory {
   // What a direct read gives now: the newest, which the kernel writes first if
   // it has to, or what a failed flush has left there.
   const PageVersion& OnDevice(uint64_t page) const;
-  // Whether a flush was begun there, and has returned later.
-  bool BeginsFlush(uint32_t event) const;
+  // One that was begun there, and has returned later; null: none.
+  const Flush* FlushBegunAt(uint32_t event) const;
   // Pages that a failed flush has lost and that were not written since.
   std::vector<InFlight> LostPages() const;
 

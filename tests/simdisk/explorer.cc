@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -36,7 +37,9 @@ void CopyText(const std::string& text, char* to, size_t size) {
 }
 
 // Lost are all pages, one, or some, twice.
-constexpr uint32_t kDeathsOfAFlush = 4;
+constexpr uint32_t kDeathsAlone = 4;
+// The same beside a survivor: all, or some.
+constexpr uint32_t kDeathsOfAFlush = 6;
 
 // Leaves a random part.
 void Thin(uint64_t wanted, Random& random, std::vector<StateId>* ids) {
@@ -69,11 +72,10 @@ void Explorer::ChooseDeaths(const Recorder& recorder, uint64_t share,
   std::vector<StateId> deaths;
   for (uint32_t event = options_.first_event;
        event <= recorder.history().last_event(); ++event) {
-    if (recorder.region(event).empty() ||
-        !recorder.history().BeginsFlush(event)) {
-      continue;
-    }
-    for (uint32_t index = 0; index < kDeathsOfAFlush; ++index) {
+    const Flush* const flush = recorder.history().FlushBegunAt(event);
+    if (flush == nullptr || recorder.region(event).empty()) continue;
+    const uint32_t count = flush->is_alone ? kDeathsAlone : kDeathsOfAFlush;
+    for (uint32_t index = 0; index < count; ++index) {
       deaths.push_back(StateId{event, Family::kDiedFlushing, index});
     }
   }
@@ -281,6 +283,7 @@ bool Explorer::GoOn(const CrashState& state, Recorder& recorder,
   WorkloadTraits traits;
   traits.operations = 5;
   traits.dies = false;
+  traits.joins = state.has_survivor;
   traits.ends_durably = state.id.family == Family::kDiedFlushing;
   if (state.hash % 2 == 0) traits.durability = Durability::kSync;
   Workload workload(PathAt(depth), &recorder, &timeline, Mix(state.hash, 2),
@@ -315,6 +318,8 @@ bool Explorer::ExploreRecovery(const CrashState& state, const Epoch& epoch,
 bool Explorer::ExploreAfterDeath(const CrashState& state, const Epoch& epoch,
                                  uint64_t promised, int depth,
                                  const std::string& name) {
+  std::optional<Survivor> survivor;
+  if (state.has_survivor) survivor.emplace(PathAt(depth));
   Recorder recorder(PathAt(depth), Mix(options_.seed, state.hash));
   recorder.BeginUnflushed(state.unflushed, state.size_on_device,
                           options_.has_device);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/file/file.h"
+#include "engine/file/file_lock.h"
 #include "engine/format/shared_layout.h"
 #include "tests/testing/lock_file.h"
 #include "util/check.h"
@@ -123,6 +124,22 @@ void WriteLockFile(LockFileKind kind, const RegionImage& image, uint64_t seed,
     default:
       return;
   }
+}
+
+Survivor::Survivor(const std::string& path) : file_(OpenLockFile(path)) {
+  // States of segments name who has claimed them, and an image has no slots: so
+  // that nobody who comes takes what was theirs for its own.
+  for (uint64_t slot = 0; slot < 16; ++slot) {
+    constexpr uint64_t kOther = 777;
+    Write(file_,
+          kProcessSlotsOffset + slot * sizeof(ProcessSlot) +
+              offsetof(ProcessSlot, generation),
+          &kOther, sizeof(kOther));
+  }
+  EVE_CHECK(TryLockByte(file_, kProcessLockBase + kProcessesMax - 1,
+                        LockKind::kExclusive)
+                .value(),
+            "nobody is attached");
 }
 
 RegionImage MixRegions(const RegionImage& now, const RegionImage& earlier,

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/file/file.h"
 #include "tests/simdisk/crash_state.h"
 
 namespace eve::simdisk {
@@ -40,6 +41,16 @@ void WriteLockFile(LockFileKind kind, const RegionImage& image, uint64_t seed,
 
 // In the same boot, as if it belonged to the file that was put there.
 void WriteRegion(const RegionImage& image, const std::string& path);
+
+// Has a process slot of the lock file, and so is attached, while it lives. Who
+// had the others is dead.
+class Survivor {
+ public:
+  explicit Survivor(const std::string& path);
+
+ private:
+  const File file_;
+};
 
 // The pages of a lock file of which some are of an earlier event; but no words
 // of before a failed flush beside the note of it, which goes by them.

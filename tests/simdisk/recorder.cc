@@ -33,6 +33,12 @@ struct Inside {
   ~Inside() { inside = false; }
 };
 
+// Where the engine sees to it that it is attached alone.
+bool IsAlone(std::string_view step) {
+  return step.starts_with("recover.") || step.starts_with("shorten.") ||
+         step.starts_with("create.");
+}
+
 PageRef MakePage(const char* bytes) {
   static const Page kZeroes{};
   if (std::memcmp(bytes, kZeroes.data(), kPageBytes) == 0) return nullptr;
@@ -198,7 +204,7 @@ FlushInfo Recorder::Describe() const {
 
 void Recorder::BeginFlush() {
   OpenFlush flush{std::this_thread::get_id(), history_.last_event(),
-                  FlushFate::kDone, false};
+                  FlushFate::kDone, false, IsAlone(last_step_)};
   if (lie_) flush.fate = lie_(Describe());
   if (fail_flush_ > 0 && --fail_flush_ == 0) {
     flush.fails = true;
@@ -217,6 +223,7 @@ void Recorder::EndFlush(int error) {
   done.begin = open->begin;
   done.end = history_.last_event();
   done.ok = error == 0;
+  done.is_alone = open->is_alone;
   done.skips_size = open->fate == FlushFate::kForgetsSize;
   done.skips_fresh_pages = open->fate == FlushFate::kForgetsFreshPages;
   if (open->fate == FlushFate::kFailedAndRetriedOk) {

@@ -95,6 +95,7 @@ class Recorder : public FileObserver {
     uint32_t begin;
     FlushFate fate;
     bool fails;
+    bool is_alone;
   };
 
   bool IsWatched(int fd) const;

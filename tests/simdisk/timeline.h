@@ -52,10 +52,14 @@ class Epoch {
     Epoch copy = *this;
     copy.opened_ = 0;
     copy.newest_ = version;
-    if (knows_newer) return copy;
-    copy.contents_.erase(copy.contents_.upper_bound(version),
-                         copy.contents_.end());
+    if (!knows_newer) copy.EndAt(version);
     return copy;
+  }
+
+  // Nothing newer has been committed.
+  void EndAt(uint64_t version) {
+    newest_ = version;
+    contents_.erase(contents_.upper_bound(version), contents_.end());
   }
 
   uint32_t opened() const { return opened_; }  // event

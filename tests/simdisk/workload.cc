@@ -94,7 +94,11 @@ std::string Workload::Open() {
   const std::string wrong = CompareContent(domain_, *now, content_);
   if (!wrong.empty()) return absl::StrCat("opened at ", version, ": ", wrong);
   poisoned_ = false;
-  timeline_->OpenEpoch(recorder_->Event(), version, content_);
+  if (traits_.joins) {
+    timeline_->epoch().EndAt(version);
+  } else {
+    timeline_->OpenEpoch(recorder_->Event(), version, content_);
+  }
   samples_ = true;
   timeline_->Acknowledge(recorder_->Event(), promised);
   return "";

@@ -42,6 +42,7 @@ struct WorkloadTraits {
   bool reopens = true;
   bool dies = false;  // all processes at once, in the same boot
   bool flushes_fail = false;
+  bool joins = false;         // others: what it opens at need not be durable
   bool ends_durably = false;  // with a commit that is acknowledged
 };
 
