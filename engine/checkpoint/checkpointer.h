@@ -65,7 +65,7 @@ class Checkpointer {
       : core_(core),
         slots_(
             core, patience, [this] { return FlushFile(); },
-            [this](uint32_t slot) { return CheckDevice(slot); }),
+            [this](const CommitSlot* page) { return CheckDevice(page); }),
         turn_(&core->region, core->slots.get()),
         write_back_(&core->file) {}
 
@@ -108,12 +108,19 @@ class Checkpointer {
 
  private:
   absl::Status FlushFile();
-  // Somebody died in a flush (flush_death.h): whether the device has what is
-  // published and not durable, and the slot, of which the caller has the byte.
-  // Poisons the domain if not.
-  absl::Status CheckDevice(uint32_t slot);
-  // Those of the newest durable root; empty if it cannot be read.
-  std::vector<AccountingRow> DurableRows() const;
+  // Somebody died in a flush, or is in one since before this process came
+  // (flush_death.h): whether the device has what is published and not durable,
+  // and, if there is one, the slot and all that it lists, of which the caller
+  // has the byte. Poisons the domain if not.
+  absl::Status CheckDevice(const CommitSlot* page);
+  // kDataLoss: it has not.
+  absl::Status LookAtDevice(const CommitSlot* page);
+  // The newest durable root; version 0 and no rows if it cannot be read.
+  struct Durable {
+    uint64_t version = 0;
+    std::vector<AccountingRow> rows;
+  };
+  Durable ReadDurable() const;
   // The steps of a checkpoint, each of which poisons the domain if it fails.
   absl::Status StepOfCheckpoint(absl::FunctionRef<absl::Status()> step);
   // Takes what will be written back out of the page tables, at once instead of

@@ -6,10 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/checkpoint/checkpointer.h"
+#include "engine/checkpoint/verify_sums.h"
 #include "engine/file/page_cache.h"
 #include "engine/format/constants.h"
 #include "engine/format/offset.h"
 #include "engine/root/accounting.h"
+#include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve {
@@ -39,7 +41,17 @@ std::vector<ByteRange> WrittenSince(const std::vector<AccountingRow>& before,
   return ranges;
 }
 
-std::vector<AccountingRow> Checkpointer::DurableRows() const {
+namespace {
+
+ByteRange RangeOf(const CommitExtent& extent) {
+  return ByteRange{
+      (SegmentOffset(extent.segment).units + extent.from_units) * kUnitBytes,
+      uint64_t{extent.to_units - extent.from_units} * kUnitBytes};
+}
+
+}  // namespace
+
+Checkpointer::Durable Checkpointer::ReadDurable() const {
   const RegionWords& words = core_->region.words();
   const uint64_t version = durable_version();
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
@@ -50,28 +62,52 @@ std::vector<AccountingRow> Checkpointer::DurableRows() const {
     if (!page.ok()) continue;
     absl::StatusOr<std::vector<AccountingRow>> rows =
         ReadExactRows(core_->FileView(), page->record, core_->salt);
-    if (rows.ok()) return *std::move(rows);
+    // Nobody has reused what it needs meanwhile.
+    const DurableCandidates now = ReadDurableCandidates(core_->region);
+    if (now.newest != version && now.second != version) break;
+    if (rows.ok()) return Durable{version, *std::move(rows)};
   }
-  return {};  // all is compared
+  return {};  // all is looked at
 }
 
-absl::Status Checkpointer::CheckDevice(uint32_t slot) {
-  const std::vector<AccountingRow> before = DurableRows();
+absl::Status Checkpointer::LookAtDevice(const CommitSlot* page) {
+  const Durable durable = ReadDurable();
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
-  EVE_ASSIGN_OR_RETURN(
-      const std::vector<AccountingRow> rows,
-      ReadExactRows(core_->FileView(), root.offset(), core_->salt));
-  std::vector<ByteRange> ranges = WrittenSince(before, rows);
-  ranges.push_back(ByteRange{CommitSlotPosition(slot), kPageBytes});
+  const BlockView view = core_->FileView();
+  EVE_ASSIGN_OR_RETURN(const std::vector<AccountingRow> rows,
+                       ReadExactRows(view, root.offset(), core_->salt));
+  std::vector<ByteRange> ranges = WrittenSince(durable.rows, rows);
+  if (page != nullptr) {
+    ranges.push_back(
+        ByteRange{CommitSlotPosition(page->slot_index), kPageBytes});
+    for (uint32_t i = 0; i < page->extent_count; ++i) {
+      ranges.push_back(RangeOf(page->extents[i]));
+    }
+  }
   EVE_ASSIGN_OR_RETURN(const bool is_on_device,
                        IsCacheOnDevice(core_->file, ranges));
-  if (is_on_device) return absl::OkStatus();
+  if (!is_on_device) {
+    return absl::DataLossError("the page cache has what the device has not");
+  }
+  // What the cache has dropped since it was lost is what the device has.
+  EVE_STEP("flush_death.compared");
+  EVE_RETURN_IF_ERROR(
+      VerifyRowsSince(view, core_->salt, durable.rows, durable.version, rows));
+  return page == nullptr ? absl::OkStatus()
+                         : VerifyExtents(view, core_->salt, *page);
+}
+
+absl::Status Checkpointer::CheckDevice(const CommitSlot* page) {
+  const absl::Status seen = LookAtDevice(page);
+  if (!absl::IsDataLoss(seen)) return seen;
   return PoisonDomain(
-      *core_, ErrnoStatus(EIO, absl::StrCat(core_->path,
-                                            ": flush, in a process that "
-                                            "died of it or in it")));
+      *core_,
+      ErrnoStatus(EIO, absl::StrCat(core_->path,
+                                    ": flush, in a process that died or was "
+                                    "stopped in it: ",
+                                    seen.message())));
 }
 
 }  // namespace eve

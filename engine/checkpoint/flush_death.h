@@ -6,7 +6,9 @@
 // takes the pages for clean from then on. If that process is killed before it
 // notes what it was told, the next flush succeeds and says nothing of them. So
 // after a death with a flush announced (RegionWords::pending) no flush is
-// believed before what it was about has been compared with the device (P22).
+// believed before what it was about has been compared with the device (P22);
+// with its sums, too, as the cache may have dropped what was lost. Who is
+// stopped before he notes it is as good as dead to those who come later.
 // To write it again would not do: ext4 has such pages down as written, and does
 // not convert the space below them.
 //

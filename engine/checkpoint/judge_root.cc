@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/checkpoint/recovery.h"
+#include "engine/checkpoint/verify_sums.h"
 #include "engine/format/checksum.h"
 #include "engine/root/accounting.h"
 #include "engine/root/root_slot.h"
@@ -41,78 +42,6 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
   candidate.record = record;
   candidate.version = read.record->version;
   return candidate;
-}
-
-// The sum of block hashes over [from, to) of a segment; nothing if the bytes
-// are not whole blocks, or not as they were stored: the sum may be of bytes
-// that reached the disk before the checksums in the headers did.
-std::optional<uint64_t> SumBlocks(const RecoveryContext& context,
-                                  uint32_t segment, uint32_t from,
-                                  uint32_t to) {
-  uint64_t sum = 0;
-  for (uint64_t at = from; at < to;) {
-    const Offset offset{SegmentOffset(segment).units + at};
-    if (!context.view.Contains(offset)) return std::nullopt;
-    const auto* header = context.view.As<BlockHeader>(offset);
-    if (header->size_units == 0 || at + header->size_units > to ||
-        header->size_units > context.view.limit_units - offset.units) {
-      return std::nullopt;
-    }
-    const uint64_t hash = BlockHash(header, offset, context.salt);
-    if (header->checksum != ChecksumOf(hash)) return std::nullopt;
-    sum += hash;
-    at += header->size_units;
-  }
-  return sum;
-}
-
-// Whether all that the slot was flushed with has reached the disk.
-absl::Status VerifyExtents(const RecoveryContext& context,
-                           const CommitSlot& slot) {
-  for (uint32_t i = 0; i < slot.extent_count; ++i) {
-    const CommitExtent& extent = slot.extents[i];
-    const Offset begin{SegmentOffset(extent.segment).units +
-                       uint64_t{extent.from_units}};
-    const uint64_t units = uint64_t{extent.to_units} - extent.from_units;
-    if (extent.segment >= kSegmentsMax || extent.to_units < extent.from_units ||
-        begin.units + units > context.view.limit_units) {
-      return absl::DataLossError(
-          absl::StrCat("extent ", i, " lies outside of the file"));
-    }
-    if (SumBlocks(context, extent.segment, extent.from_units,
-                  extent.to_units) != extent.sum) {
-      return absl::DataLossError(absl::StrCat(
-          "the ", units * kUnitBytes, " bytes at offset ", begin.bytes(),
-          " are not those that were flushed with it"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Whether what the live root says of a segment beyond the durable root is what
-// the bytes say.
-bool VerifyDelta(const RecoveryContext& context, uint32_t segment,
-                 const AccountingRow& durable, const AccountingRow& live,
-                 uint64_t durable_version) {
-  // Nothing to lose, and a killed writer may have been refilling it (P23).
-  if (live.live_units == 0) return true;
-  if (live.run_index > 0) return true;  // summed at its head
-  if (live.run_length > 1) {
-    if (live.birth <= durable_version) return true;
-    const Offset offset = SegmentOffset(segment);
-    const auto* header = context.view.As<BlockHeader>(offset);
-    return header->size_units > kSegmentUnits &&
-           header->size_units <= context.view.limit_units - offset.units &&
-           BlockHash(header, offset, context.salt) == live.sum &&
-           header->checksum == ChecksumOf(live.sum);
-  }
-  uint32_t from = SegmentStartUnits(segment);
-  uint64_t expected = live.sum;
-  if (live.birth <= durable_version) {
-    from = durable.fill_units;
-    expected -= durable.sum;
-  }
-  return SumBlocks(context, segment, from, live.fill_units) == expected;
 }
 
 // Versions are used again after a rollback, at the same offsets: of what the
@@ -159,16 +88,8 @@ absl::StatusOr<RootCandidate> JudgeLiveRoot(
     return absl::DataLossError(
         "what is on the disk is of commits that were rolled back");
   }
-  for (uint32_t i = 0; i < live.rows.size(); ++i) {
-    const AccountingRow before =
-        i < durable.rows.size() ? durable.rows[i] : AccountingRow{};
-    if (before == live.rows[i]) continue;
-    if (!VerifyDelta(context, i, before, live.rows[i], durable.version)) {
-      return absl::DataLossError(
-          absl::StrCat("the segment at offset ", SegmentOffset(i).bytes(),
-                       " is not what was committed to it"));
-    }
-  }
+  EVE_RETURN_IF_ERROR(VerifyRowsSince(context.view, context.salt, durable.rows,
+                                      durable.version, live.rows));
   live.is_live = true;
   return live;
 }
@@ -182,7 +103,7 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
                                             bytes, " bytes, now it has ",
                                             context.file_bytes));
   }
-  EVE_RETURN_IF_ERROR(VerifyExtents(context, slot));
+  EVE_RETURN_IF_ERROR(VerifyExtents(context.view, context.salt, slot));
   EVE_ASSIGN_OR_RETURN(RootCandidate candidate,
                        VerifyRoot(context, slot.record));
   if (candidate.version != slot.version ||

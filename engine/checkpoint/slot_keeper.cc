@@ -1,5 +1,6 @@
 #include "engine/checkpoint/slot_keeper.h"
 
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,22 @@
 #include "util/status_macros.h"
 
 namespace eve {
+
+SlotKeeper::SlotKeeper(
+    Core* core, absl::Duration patience, std::function<absl::Status()> flush,
+    std::function<absl::Status(const CommitSlot* page)> check_device)
+    : core_(core),
+      patience_(patience),
+      flush_(std::move(flush)),
+      check_device_(std::move(check_device)) {
+  bool any = false;
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    met_[slot] =
+        core->region.words().pending[slot].load(std::memory_order_seq_cst);
+    any = any || met_[slot] != 0;
+  }
+  has_met_.store(any, std::memory_order_relaxed);
+}
 
 absl::StatusOr<bool> SlotKeeper::TryTakeThis(uint32_t slot) {
   std::lock_guard lock(mutex_);
@@ -33,18 +50,26 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   RegionWords& words = core_->region.words();
   const uint64_t pending = words.pending[slot].load(std::memory_order_seq_cst);
   if (pending == 0) return false;
+  const auto read = [&]() -> absl::StatusOr<CommitSlot> {
+    CommitSlot page;
+    EVE_RETURN_IF_ERROR(
+        core_->file.ReadAt(CommitSlotPosition(slot), &page, sizeof(page)));
+    return page;
+  };
+  EVE_ASSIGN_OR_RETURN(const CommitSlot page, read());
+  const bool is_shown = IsValidCommitSlot(page, slot, core_->superblock.uuid) &&
+                        page.version == pending &&
+                        page.incarnation == core_->incarnation;
   // Before anybody flushes and believes it, and while the word says so to who
   // comes if this process dies as well (P22).
-  EVE_RETURN_IF_ERROR(check_device_(slot));
+  EVE_RETURN_IF_ERROR(check_device_(is_shown ? &page : nullptr));
   EVE_STEP("checkpoint.device_checked");
   // relaxed: a figure for people.
   words.flush_begun[slot].store(0, std::memory_order_relaxed);
-  CommitSlot page;
-  EVE_RETURN_IF_ERROR(
-      core_->file.ReadAt(CommitSlotPosition(slot), &page, sizeof(page)));
+  // The cache may have dropped it, lost as it was, before it was compared.
+  EVE_ASSIGN_OR_RETURN(const CommitSlot again, read());
   const bool is_written =
-      IsValidCommitSlot(page, slot, core_->superblock.uuid) &&
-      page.version == pending && page.incarnation == core_->incarnation;
+      is_shown && std::memcmp(&page, &again, sizeof(page)) == 0;
   if (!is_written) {
     words.pending[slot].store(0, std::memory_order_seq_cst);
     return false;
@@ -71,6 +96,23 @@ absl::Status SlotKeeper::FinishDeadOwners() {
     Release(slot);
     EVE_RETURN_IF_ERROR(finished.status());
   }
+  return has_met_.load(std::memory_order_relaxed) ? CheckMetFlushes()
+                                                  : absl::OkStatus();
+}
+
+absl::Status SlotKeeper::CheckMetFlushes() {
+  std::lock_guard lock(met_mutex_);
+  bool is_left = false;
+  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+    // One that has got on has poisoned the domain if its flush had failed.
+    const uint64_t now =
+        core_->region.words().pending[slot].load(std::memory_order_seq_cst);
+    is_left = is_left || (met_[slot] != 0 && met_[slot] == now);
+  }
+  EVE_RETURN_IF_ERROR(CheckPoison(*core_));
+  // Once: what is written from now on, this process is told of.
+  if (is_left) EVE_RETURN_IF_ERROR(check_device_(nullptr));
+  has_met_.store(false, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 

@@ -16,6 +16,7 @@
 #ifndef EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
 #define EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -26,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/format/commit_slot.h"
 #include "engine/txn/core.h"
 
 namespace eve {
@@ -33,15 +35,11 @@ namespace eve {
 class SlotKeeper {
  public:
   // `flush` makes the file durable, or poisons the domain. `check_device`
-  // looks what a flush of that slot has come to whose caller died
-  // (flush_death.h).
+  // looks what a flush has come to of which nobody tells (flush_death.h), and
+  // whether the slot, if there is one, may be believed.
   SlotKeeper(Core* core, absl::Duration patience,
              std::function<absl::Status()> flush,
-             std::function<absl::Status(uint32_t slot)> check_device)
-      : core_(core),
-        patience_(patience),
-        flush_(std::move(flush)),
-        check_device_(std::move(check_device)) {}
+             std::function<absl::Status(const CommitSlot* page)> check_device);
 
   // A slot that may be written over. Nothing: somebody has made `wanted`
   // durable meanwhile. Waits until `deadline` of MonotonicNanos() at most.
@@ -55,6 +53,10 @@ class SlotKeeper {
     return is_mine_[slot];
   }
   absl::Status FinishDeadOwners();
+  // Of the flushes that had been announced before this process came, and still
+  // are by the living, one may have failed before: its owner was told, and has
+  // been stopped since. This process will not be told (P22).
+  absl::Status CheckMetFlushes();
 
   // How one that waits for those who have the slots sees whether they get on.
   // Threads: one.
@@ -102,7 +104,12 @@ class SlotKeeper {
   Core* core_;
   const absl::Duration patience_;
   const std::function<absl::Status()> flush_;
-  const std::function<absl::Status(uint32_t slot)> check_device_;
+  const std::function<absl::Status(const CommitSlot* page)> check_device_;
+  // What was announced when this process came, until it is known to harm
+  // nothing; under met_mutex_.
+  std::atomic<bool> has_met_{false};
+  std::mutex met_mutex_;
+  uint64_t met_[kCommitSlotCount] = {};
   std::mutex mutex_;
   bool is_mine_[kCommitSlotCount] = {};
   std::vector<uint64_t> vain_;  // see ErrorOfVain(), and so is

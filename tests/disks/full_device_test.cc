@@ -144,20 +144,43 @@ TEST(FullDeviceTest, LostWriteBackIsNeverAcknowledged) {
   }
 }
 
+// One that lives nowhere but in segments that are new, in a synchronous commit.
+absl::Status WriteBig(Domain& domain, const Strings& map) {
+  SwapOptions options;
+  options.durability = Durability::kSync;
+  return domain
+      .Swap(
+          [&](Transaction& transaction) {
+            auto writer = map.In(transaction);
+            EXPECT_OK(writer.Put("n", "2"));
+            return writer.Put("big", std::string(8 << 20, 'b'));
+          },
+          options)
+      .status();
+}
+
 // From now on this process is told of a failed flush of the file, as the kernel
-// does once, and dies of it: it can tell nobody, and the next flush of anybody
-// who opens the file later succeeds. REQUIRES: `fd` was opened before the
-// failure.
-void DieOfAFailedFlush(int fd) {
-  SetFaultHook([fd](std::string_view point) {
+// does once, and dies of it, or is stopped: it can tell nobody, and the next
+// flush of anybody who opens the file later succeeds. REQUIRES: `fd` was opened
+// before the failure.
+void EndInAFailedFlush(int fd, int signal = SIGKILL) {
+  SetFaultHook([fd, signal](std::string_view point) {
     if (point != "file.datasync") return 0;
-    if (::fdatasync(fd) != 0) ::raise(SIGKILL);
+    if (::fdatasync(fd) != 0) ::raise(signal);
     return EIO;  // it has not failed, which no test expects
   });
 }
 
 // Who died in which flush, and who comes next.
-enum class Death { kInACheckpoint, kBesideAThird, kInRecovery };
+enum class Death {
+  kInACheckpoint,
+  kInRecovery,
+  // Beside a third, who was attached before:
+  kBesideAThird,
+  kEvicted,     // the cache drops what was lost before anybody comes
+  kSuperseded,  // who comes erases what was lost first
+  kStopped,     // he is stopped, not dead
+};
 
 class FlushDeathTest : public ::testing::TestWithParam<Death> {
  protected:
@@ -173,24 +196,38 @@ class FlushDeathTest : public ::testing::TestWithParam<Death> {
     if (fd < 0 || !domain.ok()) return 1;
     auto map = domain->Collection<Strings>("m");
     ::raise(SIGSTOP);
-    if (!map.ok() || !WriteMuch(*domain, *map).ok()) return 2;
+    if (!map.ok()) return 2;
+    if (!has_big() && !WriteMuch(*domain, *map).ok()) return 3;
     // Nobody has flushed yet, so the next opener's is the one that fails.
     if (GetParam() == Death::kInRecovery) ::raise(SIGKILL);
-    DieOfAFailedFlush(fd);
-    domain->Sync().IgnoreError();
-    return 3;
+    EndInAFailedFlush(fd, GetParam() == Death::kStopped ? SIGSTOP : SIGKILL);
+    if (has_big()) {
+      WriteBig(*domain, *map).IgnoreError();
+    } else {
+      domain->Sync().IgnoreError();
+    }
+    return 4;
   }
   int RecoverAndDie() {
     const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) return 1;
-    DieOfAFailedFlush(fd);
+    EndInAFailedFlush(fd);
     return Domain::Open(path_, Quiet()).ok() ? 2 : 3;
   }
-  // Nothing after "n" is 1 is on the disk, and there is room on it again.
+  // Where what is lost is one value, so that all else can be read and written.
+  bool has_big() const {
+    return GetParam() == Death::kEvicted || GetParam() == Death::kSuperseded;
+  }
+  bool is_alone() const {
+    return GetParam() == Death::kInACheckpoint ||
+           GetParam() == Death::kInRecovery;
+  }
+  // Of what was written after "n" was 1 much is not on the disk, and there is
+  // room on it again.
   void Die() {
-    ChildProcess dying([&] { return WriteAndDie(); });
-    dying.AwaitStopped();
-    if (GetParam() == Death::kBesideAThird) {
+    dying_.emplace([&] { return WriteAndDie(); });
+    dying_->AwaitStopped();
+    if (!is_alone()) {
       third_.emplace([&] {
         const auto domain = Domain::Open(path_, Quiet());
         ::raise(SIGSTOP);
@@ -198,52 +235,83 @@ class FlushDeathTest : public ::testing::TestWithParam<Death> {
       });
       third_->AwaitStopped();
     }
-    ASSERT_NO_FATAL_FAILURE(FillUp(disk_.BesideImage("ballast")));
-    dying.Signal(SIGCONT);
-    ASSERT_EQ(dying.Wait(), -SIGKILL);
+    const std::string ballast = disk_.BesideImage("ballast");
+    ASSERT_NO_FATAL_FAILURE(FillUp(ballast));
+    dying_->Signal(SIGCONT);
+    if (GetParam() == Death::kStopped) {
+      dying_->AwaitStopped();
+    } else {
+      ASSERT_EQ(dying_->Wait(), -SIGKILL);
+      dying_.reset();
+    }
     if (GetParam() == Death::kInRecovery) {
       ChildProcess next([&] { return RecoverAndDie(); });
       ASSERT_EQ(next.Wait(), -SIGKILL);
     }
-    std::filesystem::remove(disk_.BesideImage("ballast"));
+    std::filesystem::remove(ballast);
+    if (GetParam() == Death::kEvicted) {
+      ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
+      ASSERT_OK(file.Datasync());  // what has not been tried is written now
+      file.DropCache();
+    }
   }
+  // Whoever comes first. What he is told is OK is there afterwards.
+  void ComeFirst();
+  // Who comes while somebody else is attached is told of no success.
+  void Join();
 
   LoopDisk disk_;
   std::string path_;
+  std::optional<ChildProcess> dying_;
   std::optional<ChildProcess> third_;
 };
+
+void FlushDeathTest::ComeFirst() {
+  ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview, PreviewRecovery(path_));
+  EXPECT_EQ(preview.region, RecoveryPreview::Region::kPoisoned);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  EXPECT_EQ(Written(domain), 1);
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("after", "x"));
+  EXPECT_OK(domain.Sync());
+  EXPECT_OK(domain.Close());
+}
+
+void FlushDeathTest::Join() {
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  const uint64_t durable = domain.durable_version();
+  EXPECT_EQ(Written(domain), 2);
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  if (GetParam() == Death::kSuperseded) {
+    ASSERT_OK_AND_ASSIGN(const Snapshot before, domain.Now());
+    ASSERT_OK(map.Erase("big"));
+    EXPECT_CODE(domain.WaitDurable(before.version(), absl::InfiniteDuration()),
+                absl::StatusCode::kUnavailable);
+  }
+  ASSERT_OK(map.Put("after", "x"));
+  EXPECT_CODE(domain.Sync(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(domain.durable_version(), durable);
+  dying_.reset();
+  third_->Signal(SIGKILL);
+  EXPECT_EQ(third_->Wait(), -SIGKILL);
+  EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
+}
 
 // P22. Nobody believes the next flush: what was acknowledged before stays, what
 // is acknowledged after is there.
 void FlushDeathTest::ExpectNothingLost() {
   ASSERT_NO_FATAL_FAILURE(Die());
-  const bool is_first = !third_.has_value();
-  if (is_first) {
-    ASSERT_OK_AND_ASSIGN(const RecoveryPreview preview, PreviewRecovery(path_));
-    EXPECT_EQ(preview.region, RecoveryPreview::Region::kPoisoned);
-  }
-  {
-    ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
-    EXPECT_EQ(Written(domain), is_first ? 1 : 2);
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    ASSERT_OK(map.Put("after", "x"));
-    const absl::Status synced = domain.Sync();
-    if (is_first) {
-      EXPECT_OK(synced);
-      EXPECT_OK(domain.Close());
-    } else {
-      EXPECT_CODE(synced, absl::StatusCode::kUnavailable);
-      third_->Signal(SIGKILL);
-      EXPECT_EQ(third_->Wait(), -SIGKILL);
-      EXPECT_CODE(domain.Close(), absl::StatusCode::kUnavailable);
-    }
+  if (is_alone()) {
+    ASSERT_NO_FATAL_FAILURE(ComeFirst());
+  } else {
+    ASSERT_NO_FATAL_FAILURE(Join());
   }
   disk_.Unmount();
   disk_.Mount();
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
   EXPECT_EQ(Written(domain), 1);
   ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-  EXPECT_EQ(map.Get("after").value_or("gone"), is_first ? "x" : "gone");
+  EXPECT_EQ(map.Get("after").value_or("gone"), is_alone() ? "x" : "gone");
   testing::ExpectCleanCheck(path_, domain);
   ASSERT_OK(domain.Close());
 }
@@ -264,6 +332,12 @@ std::string NameOf(const ::testing::TestParamInfo<Death>& info) {
       return "InACheckpoint";
     case Death::kBesideAThird:
       return "BesideAThird";
+    case Death::kEvicted:
+      return "Evicted";
+    case Death::kSuperseded:
+      return "Superseded";
+    case Death::kStopped:
+      return "Stopped";
     case Death::kInRecovery:
       break;
   }
@@ -272,8 +346,10 @@ std::string NameOf(const ::testing::TestParamInfo<Death>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, FlushDeathTest,
                          ::testing::Values(Death::kInACheckpoint,
+                                           Death::kInRecovery,
                                            Death::kBesideAThird,
-                                           Death::kInRecovery),
+                                           Death::kEvicted, Death::kSuperseded,
+                                           Death::kStopped),
                          NameOf);
 
 // Has the file mapped and has looked at all of it, as a reader may who has no
