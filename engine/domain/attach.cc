@@ -262,10 +262,10 @@ absl::Status AttachUnpinned(Core& core, bool has_region) {
 absl::Status AttachReadOnly(Core& core) {
   const std::string lock_path = core.path + "-lock";
   bool writable = true;
-  absl::StatusOr<File> lock_file = File::Open(lock_path, O_RDWR);
+  absl::StatusOr<File> lock_file = File::OpenUninherited(lock_path, O_RDWR);
   if (absl::IsPermissionDenied(lock_file.status())) {
     writable = false;
-    lock_file = File::Open(lock_path, O_RDONLY);
+    lock_file = File::OpenUninherited(lock_path, O_RDONLY);
   }
   // What is there and may not be read says as little as what is not. But of
   // who has no descriptor left, all others may be attached.
@@ -351,11 +351,11 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
     }
   } else {
     absl::StatusOr<File> opened =
-        File::Open(path, options.read_only ? O_RDONLY : O_RDWR);
+        File::OpenUninherited(path, options.read_only ? O_RDONLY : O_RDWR);
     if (absl::IsNotFound(opened.status()) && options.create &&
         !options.read_only) {
       EVE_RETURN_IF_ERROR(CreateDomainFile(path, ~uint64_t{0}));
-      opened = File::Open(path, O_RDWR);
+      opened = File::OpenUninherited(path, O_RDWR);
     }
     EVE_RETURN_IF_ERROR(opened.status());
     core.file = *std::move(opened);
@@ -393,8 +393,8 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core) {
   if (options.in_memory) {
     EVE_ASSIGN_OR_RETURN(lock_file, File::CreateMemory(core.path + "-lock"));
   } else {
-    EVE_ASSIGN_OR_RETURN(lock_file,
-                         File::Open(core.path + "-lock", O_RDWR | O_CREAT));
+    EVE_ASSIGN_OR_RETURN(lock_file, File::OpenUninherited(core.path + "-lock",
+                                                          O_RDWR | O_CREAT));
   }
   EVE_RETURN_IF_ERROR(CheckRegularFile(lock_file));
   EVE_ASSIGN_OR_RETURN(core.region,

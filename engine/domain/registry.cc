@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
+#include "engine/file/fork_gate.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
@@ -42,6 +43,9 @@ void Destroy(DomainImpl* instance) {
 void BeforeFork() { TheRegistry().mutex.lock(); }
 void InParent() { TheRegistry().mutex.unlock(); }
 
+// The descriptors are closed already (fork_gate.h), also those of instances
+// that are being closed, which no handle leads to any more. Here the others
+// learn of it.
 void InChild() {
   Registry& registry = TheRegistry();
   for (auto& [identity, weak] : registry.by_identity) {
@@ -57,7 +61,9 @@ void InChild() {
 }
 
 void InstallForkHandlers() {
-  static const int installed = ::pthread_atfork(BeforeFork, InParent, InChild);
+  // The gate's first: in a child it is passed again by what is closed here.
+  static const int installed =
+      (ForkGate::Get(), ::pthread_atfork(BeforeFork, InParent, InChild));
   (void)installed;
 }
 

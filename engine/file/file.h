@@ -52,6 +52,10 @@ class File {
   // creates gets `mode`, without what the umask forbids.
   static absl::StatusOr<File> Open(const std::string& path, int flags,
                                    mode_t mode = 0644);
+  // The same of a file that gets lock bytes: a forked child closes it before
+  // anything else (fork_gate.h). May open it more than once, so not for O_EXCL.
+  static absl::StatusOr<File> OpenUninherited(const std::string& path,
+                                              int flags);
   // The same file opened once more, for reading: it has no part in the lock
   // bytes taken through this one. Fails where /proc is missing.
   absl::StatusOr<File> OpenAgain() const;
@@ -59,10 +63,11 @@ class File {
   // writing. If its creator dies before it gets one (LinkTo), nothing is left
   // of it. Its errors name `path`. Not every file system can make one.
   static absl::StatusOr<File> CreateUnnamed(const std::string& path);
-  // An anonymous file in memory (memfd).
+  // An anonymous file in memory (memfd), not inherited either.
   static absl::StatusOr<File> CreateMemory(const std::string& name);
 
-  // Another descriptor of the same open file: they share their lock bytes.
+  // Another descriptor of the same open file: they share their lock bytes. This
+  // one is not inherited.
   absl::StatusOr<File> Duplicate() const;
   // Gives a file of CreateUnnamed() a name, if nothing has that; else EEXIST.
   // Returns an errno.
@@ -122,7 +127,12 @@ class File {
   absl::Status Error(int error, const char* call, uint64_t offset,
                      uint64_t size) const;
 
+  // Opens what a forked child is to close. `open`: may be called again.
+  static absl::StatusOr<File> Uninherited(
+      absl::FunctionRef<absl::StatusOr<File>()> open);
+
   int fd_ = -1;
+  bool is_uninherited_ = false;  // listed at the fork gate
   std::string path_;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/file/file.h"
+#include "engine/file/fork_gate.h"
 #include "util/failpoint.h"
 
 namespace eve {
@@ -45,6 +46,8 @@ absl::StatusOr<std::unique_ptr<IoRing>> IoRing::Create() {
   if (error == 0) {
     error = -::io_uring_queue_init(kEntries, &made->impl_->ring, 0);
     made->is_usable_ = error == 0;
+    // A child that was forked just before keeps it: it has no lock bytes.
+    if (error == 0) ForkGate::Get().Add(made->impl_->ring.ring_fd);
   }
   if (error != 0) return ErrnoStatus(error, "io_uring_setup");
   if (!HasOperations(&made->impl_->ring)) {
@@ -65,17 +68,23 @@ IoRing::~IoRing() {
     if (leaks_) {
       // The kernel ends what is on its way when the descriptor is closed, which
       // may be later.
-      ::close(impl_->ring.ring_fd);
+      ForkGate::Get().Close(impl_->ring.ring_fd);
       (void)impl_.release();
     } else {
-      ::io_uring_queue_exit(&impl_->ring);
+      Exit();
     }
   }
 }
 
 void IoRing::CloseInChild() {
-  if (is_usable_) ::close(impl_->ring.ring_fd);
+  if (is_usable_) ForkGate::Get().Close(impl_->ring.ring_fd);
   is_usable_ = false;
+}
+
+// Not by the gate: it closes the descriptor and lets go of the memory.
+void IoRing::Exit() {
+  ForkGate::Get().Forget(impl_->ring.ring_fd);
+  ::io_uring_queue_exit(&impl_->ring);
 }
 
 // Entries are taken in their order, and `index` is an entry's place in it.
@@ -115,7 +124,7 @@ void IoRing::SubmitAndWait(uint32_t count, int* results) {
     if (index < taken) results[index] = ResultOf(*done);
     ::io_uring_cqe_seen(&impl_->ring, done);
   }
-  if (taken < count) ::io_uring_queue_exit(&impl_->ring);
+  if (taken < count) Exit();
 }
 
 std::optional<int> IoRing::Datasync(int fd) {

@@ -61,6 +61,7 @@ class IoRing {
   // kernel takes. Of each its result; -ECANCELED: it was not begun. If not all
   // were taken, or one cannot be waited for, the ring is not used any more.
   void SubmitAndWait(uint32_t count, int* results);
+  void Exit();
   // How many it has taken.
   uint32_t Submit(uint32_t count);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/file/fork_gate.h"
 #include "engine/format/constants.h"
 #include "util/align.h"
 #include "util/check.h"
@@ -53,11 +54,31 @@ bool Mapping::Populate(uint64_t offset, uint64_t size) const {
   return ::madvise(data_ + offset, size, MADV_POPULATE_WRITE) == 0;
 }
 
+namespace {
+
+void* MapUninherited(char* at, uint64_t bytes, Mapping::Access access,
+                     const File& file) {
+  const int protection =
+      access == Mapping::Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int sharing =
+      access == Mapping::Access::kPrivate ? MAP_PRIVATE : MAP_SHARED;
+  // No fork between the two calls: the child's mapping would keep the open
+  // file, and so its lock bytes.
+  const auto no_fork = ForkGate::Get().Hold();
+  void* mapped = ::mmap(at, bytes, protection,
+                        sharing | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
+  // A forked child may not write. What it still reads through inherited
+  // snapshots is the parent's to protect.
+  if (mapped != MAP_FAILED && access != Mapping::Access::kReadOnly) {
+    (void)::madvise(mapped, bytes, MADV_DONTFORK);
+  }
+  return mapped;
+}
+
+}  // namespace
+
 absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
                                      uint64_t least_bytes, Access access) {
-  const int protection =
-      access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
-  const int sharing = access == Access::kPrivate ? MAP_PRIVATE : MAP_SHARED;
   int error = EVE_FAULT("file.map");
   for (uint64_t bytes = wanted_bytes; error == 0; bytes /= 2) {
     bytes = std::max(AlignUp(bytes, kSegmentBytes),
@@ -73,8 +94,7 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
       const uint64_t skip =
           (kSegmentBytes - reinterpret_cast<uintptr_t>(begin) % kSegmentBytes) %
           kSegmentBytes;
-      void* mapped = ::mmap(begin + skip, bytes, protection,
-                            sharing | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
+      void* mapped = MapUninherited(begin + skip, bytes, access, file);
       if (mapped != MAP_FAILED) {
         if (skip > 0) ::munmap(begin, skip);
         ::munmap(begin + skip + bytes, kSegmentBytes - skip);
@@ -90,11 +110,6 @@ absl::StatusOr<Mapping> Mapping::Map(const File& file, uint64_t wanted_bytes,
         // the folio of the next, which may be nobody's.
         if (access == Access::kReadWrite) {
           (void)::madvise(mapped, bytes, MADV_RANDOM);
-        }
-        // A forked child may not write. What it still reads through inherited
-        // snapshots is the parent's to protect.
-        if (access != Access::kReadOnly) {
-          (void)::madvise(mapped, bytes, MADV_DONTFORK);
         }
         return mapping;
       }

@@ -16,6 +16,7 @@
 #include "absl/types/optional.h"
 #include "engine/file/file.h"
 #include "engine/file/file_observer.h"
+#include "engine/file/fork_gate.h"
 #include "engine/format/constants.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
@@ -92,12 +93,15 @@ int ErrnoOf(const absl::Status& status, int otherwise) {
 }
 
 File::File(File&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      is_uninherited_(std::exchange(other.is_uninherited_, false)),
+      path_(std::move(other.path_)) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     Close();
     fd_ = std::exchange(other.fd_, -1);
+    is_uninherited_ = std::exchange(other.is_uninherited_, false);
     path_ = std::move(other.path_);
   }
   return *this;
@@ -106,7 +110,31 @@ File& File::operator=(File&& other) noexcept {
 File::~File() { Close(); }
 
 void File::Close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  if (fd_ < 0) return;
+  const int fd = std::exchange(fd_, -1);
+  if (std::exchange(is_uninherited_, false)) {
+    ForkGate::Get().Close(fd);
+  } else {
+    ::close(fd);
+  }
+}
+
+absl::StatusOr<File> File::Uninherited(
+    absl::FunctionRef<absl::StatusOr<File>()> open) {
+  ForkGate& gate = ForkGate::Get();
+  while (true) {
+    const uint64_t forks = gate.forks();
+    absl::StatusOr<File> file = open();
+    if (!file.ok()) return file;
+    EVE_STEP("file.opened");
+    if (gate.AddUnlessForked(file->fd_, forks)) {
+      file->is_uninherited_ = true;
+      return file;
+    }
+    // A child may have this open file, and would keep its lock bytes. The gate
+    // is not held over the call instead: opening may take long (a pipe, a file
+    // system far away), and a fork must not.
+  }
 }
 
 absl::StatusOr<File> File::Open(const std::string& path, int flags,
@@ -118,6 +146,10 @@ absl::StatusOr<File> File::Open(const std::string& path, int flags,
       AboveStandardStreams(::open(path.c_str(), flags | O_CLOEXEC, mode));
   if (fd < 0) return ErrnoStatus(errno, absl::StrCat("open ", path));
   return File(fd, path);
+}
+
+absl::StatusOr<File> File::OpenUninherited(const std::string& path, int flags) {
+  return Uninherited([&] { return Open(path, flags); });
 }
 
 absl::StatusOr<File> File::OpenAgain() const {
@@ -144,9 +176,11 @@ absl::StatusOr<File> File::Duplicate() const {
   if (int error = EVE_FAULT("file.duplicate"); error != 0) {
     return ErrnoStatus(error, absl::StrCat(path_, ": fcntl"));
   }
-  const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
-  if (fd < 0) return ErrnoStatus(errno, absl::StrCat(path_, ": fcntl"));
-  return File(fd, path_);
+  return Uninherited([&]() -> absl::StatusOr<File> {
+    const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) return ErrnoStatus(errno, absl::StrCat(path_, ": fcntl"));
+    return File(fd, path_);
+  });
 }
 
 int File::LinkTo(const std::string& path) const {
@@ -160,10 +194,12 @@ absl::StatusOr<File> File::CreateMemory(const std::string& name) {
   if (int error = EVE_FAULT("file.create_memory"); error != 0) {
     return ErrnoStatus(error, "memfd_create");
   }
-  const int fd = AboveStandardStreams(
-      static_cast<int>(::memfd_create(name.c_str(), MFD_CLOEXEC)));
-  if (fd < 0) return ErrnoStatus(errno, "memfd_create");
-  return File(fd, absl::StrCat("memory:", name));
+  return Uninherited([&]() -> absl::StatusOr<File> {
+    const int fd = AboveStandardStreams(
+        static_cast<int>(::memfd_create(name.c_str(), MFD_CLOEXEC)));
+    if (fd < 0) return ErrnoStatus(errno, "memfd_create");
+    return File(fd, absl::StrCat("memory:", name));
+  });
 }
 
 absl::Status File::Error(int error, const char* call, uint64_t offset,
