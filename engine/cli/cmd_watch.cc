@@ -150,7 +150,8 @@ absl::StatusOr<int> WatchOn(Domain& domain, const AnyCollection& collection,
   // What was committed between the two steps above has raised nothing.
   news.Raise();
   absl::Time end = absl::Now() + options.timeout;
-  while (!printer.is_full()) {
+  bool is_over = false;
+  while (!printer.is_full() && !is_over) {
     switch (news.Await(end)) {
       case Woken::kReadable:
         break;
@@ -159,14 +160,19 @@ absl::StatusOr<int> WatchOn(Domain& domain, const AnyCollection& collection,
       case Woken::kNobodyReads:
         return kFine;
       case Woken::kTimeOver:
-        return kGaveUp;
+        // One look more: the watch may have been kept from it.
+        is_over = true;
+        break;
     }
     EVE_RETURN_IF_ERROR(watch.status());
     EVE_ASSIGN_OR_RETURN(Snapshot now, domain.Now());
     const uint64_t printed = printer.printed();
     EVE_RETURN_IF_ERROR(printer.PrintChanges(collection, before, now));
     if (std::fflush(stdout) != 0) return kFine;  // told at exit
-    if (printer.printed() > printed) end = absl::Now() + options.timeout;
+    if (printer.printed() > printed) {
+      end = absl::Now() + options.timeout;
+      is_over = false;
+    }
     EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> found,
                          FindCollection(domain, collection.info.name));
     if (!found.has_value() || found->ref.id != collection.ref.id) {
@@ -175,7 +181,7 @@ absl::StatusOr<int> WatchOn(Domain& domain, const AnyCollection& collection,
     }
     before = std::move(now);
   }
-  return kFine;
+  return is_over ? kGaveUp : kFine;
 }
 
 int RunWatch(const CommandLine& line) {
@@ -210,8 +216,9 @@ const Verb& WatchVerb() {
           "and the value before. Prints nothing of what is there already. "
           "Until\nthe next commit it holds what it has seen last, as any "
           "reader does. Ends by a\nsignal (exit code 130 or 143), when nobody "
-          "reads on, at a limit, or with exit\ncode 5 after the timeout. "
-          "Exit code 1: no such collection, or it was dropped.",
+          "reads on, at a limit, or with exit\ncode 5 after the timeout, "
+          "if it could look and nothing had changed.\nExit code 1: no such "
+          "collection, or it was dropped.",
       .words_min = 2,
       .words_max = 2,
       .options = {kFromOption,

@@ -56,30 +56,54 @@ uint64_t NanosAfter(absl::Duration timeout) {
   return left < UINT64_MAX - now ? now + left : UINT64_MAX;
 }
 
+// What to sleep on, for somebody who looks before Sleep().
+uint64_t Arm(const Core& core) {
+  // Who has cells may write the region.
+  return core.cells != nullptr ? RootWatch(&core.region).Arm()
+                               : core.region.words().watch.load();
+}
+
+// False: the time is over.
+bool Sleep(const Core& core, uint64_t armed, uint64_t nanos) {
+  return RootWatch(&core.region)
+      .Sleep(armed, core.cells != nullptr ? nanos
+                                          : std::min(nanos, kUnarmedLookNanos));
+}
+
 // The newest version, once it is above `version`; or, at `until` or when
 // `is_stopped` says so, whatever it is.
 absl::StatusOr<uint64_t> AwaitNews(Core& core, uint64_t version, uint64_t until,
                                    const std::atomic<bool>* is_stopped) {
   EVE_ASSIGN_OR_RETURN(uint64_t newest, NewestVersion(core));
-  // Who has cells may write the region.
-  const bool can_arm = core.cells != nullptr;
-  const RootWatch watch(&core.region);
   while (newest <= version && MonotonicNanos() < until) {
-    const uint64_t armed =
-        can_arm ? watch.Arm() : core.region.words().watch.load();
+    const uint64_t armed = Arm(core);
     // After arming: a stop that comes later changes the word.
     if (is_stopped != nullptr && is_stopped->load()) break;
     EVE_ASSIGN_OR_RETURN(newest, NewestVersion(core));
     const uint64_t now = MonotonicNanos();
     if (newest > version || now >= until) break;
-    const bool was_woken =
-        watch.Sleep(armed, std::min(until - now, can_arm ? RootWatch::kLookNanos
-                                                         : kUnarmedLookNanos));
+    const bool was_woken = Sleep(core, armed, until - now);
     EVE_ASSIGN_OR_RETURN(newest, NewestVersion(core));
     // Nobody has said so: see RootWatch::kLookNanos.
     if (newest > version && !was_woken) EVE_STEP("watch.late");
   }
   return newest;
+}
+
+// Whether a later look may succeed: cells are released, the lock file gets
+// room, a domain shrinks.
+bool CanPass(const absl::Status& error) {
+  return !absl::IsDataLoss(error) && !absl::IsFailedPrecondition(error);
+}
+
+// Tells who waits.
+void EndWatch(WatchState& state, const absl::Status& why) {
+  {
+    const std::lock_guard lock(state.mutex);
+    state.status = why;
+  }
+  // Nobody waits in a child that a call has forked; one more would fork again.
+  if (!state.domain->core().fork_guard.IsForkedChild()) state.fn(0);
 }
 
 void RunWatch(const std::shared_ptr<WatchState>& state, uint64_t seen) {
@@ -88,9 +112,12 @@ void RunWatch(const std::shared_ptr<WatchState>& state, uint64_t seen) {
     const absl::StatusOr<uint64_t> newest =
         AwaitNews(core, seen, UINT64_MAX, &state->is_stopped);
     if (!newest.ok()) {
-      const std::lock_guard lock(state->mutex);
-      state->status = newest.status();
-      return;
+      if (!CanPass(newest.status())) return EndWatch(*state, newest.status());
+      EVE_STEP("watch.cannot_look");
+      const uint64_t armed = Arm(core);
+      // After arming, as above.
+      if (!state->is_stopped) Sleep(core, armed, RootWatch::kLookNanos);
+      continue;
     }
     if (state->is_stopped || *newest <= seen) continue;
     seen = *newest;

@@ -113,7 +113,8 @@ class Domain {
   // Calls `fn` with the newest version after there has been a commit, one call
   // at a time, from a thread of its own, until the Watch is stopped. The first
   // commits that it hears of are those after this call. `fn` may use the domain
-  // in any way; if it commits, that is news, too.
+  // in any way; if it commits, that is news, too. A version of 0 is none: the
+  // watch has ended by itself, and Watch::status() says why.
   //   kFailedPrecondition  as WaitPast
   //   kResourceExhausted   the system has no thread
   absl::StatusOr<Watch> OnChange(

@@ -33,7 +33,12 @@ class [[nodiscard]] Watch {
   // unless it is from there that Stop() is called.
   void Stop();
 
-  // Why it has ended by itself, if it has: what Domain::WaitPast() met.
+  // Why it has ended by itself, if it has. What can pass does not end it: while
+  // it can take no snapshot (kResourceExhausted, kUnavailable) it looks again
+  // after the next commit, or a second.
+  //   kDataLoss            the newest commit is damaged. The function has been
+  //                        called a last time, with 0
+  //   kFailedPrecondition  in a child that the function has forked
   absl::Status status() const;
 
   // For Domain::OnChange().

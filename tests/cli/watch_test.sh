@@ -109,4 +109,29 @@ exec 4<&-
 ended 0
 runs 0 "$eve" check shop.eve
 
+# What keeps it from looking. The root word is the first of the region, behind a
+# page of the lock file (docs/format.md).
+# root ESCAPES: its eight bytes, with those of a domain that others have open.
+root() {
+  printf "$1" | dd of=bad.eve-lock bs=1 seek=4096 conv=notrunc status=none
+}
+"$eve" load -q bad.eve fruit <<<'{"key":"apple","value":"red"}'
+# Beyond all addresses: that may pass, but it is not true that nothing changed.
+# Where it is told too late that is so, and it is told again.
+for timeout in 300ms 3s 30s; do
+  watch bad.eve fruit --timeout=$timeout
+  root '\0\0\0\0\0\0\1\0'
+  wait $pid
+  code=$?
+  exec 3<&-
+  [[ $code != 5 ]] && break
+done
+[[ $code == 4 ]] || fail "watch that cannot look ended with $code"
+# No commit record: that does not pass, and nobody has to wait for a timeout.
+rm bad.eve*
+"$eve" load -q bad.eve fruit <<<'{"key":"apple","value":"red"}'
+watch bad.eve fruit
+root '\200\377\1\0\0\0\0\0'
+ended 3
+
 [[ $failures == 0 ]] || { echo "$failures failures" >&2; exit 1; }
