@@ -19,6 +19,12 @@ namespace eve::internal {
 
 // What a Watch and its thread share.
 struct WatchState {
+  ~WatchState() {
+    // The last one to let go is the thread itself: its watch was destroyed in
+    // a call, and nobody is left to wait for it.
+    if (thread.joinable()) thread.detach();
+  }
+
   std::shared_ptr<DomainImpl> domain;
   std::function<void(uint64_t version)> fn;
   std::atomic<bool> is_stopped{false};
@@ -136,11 +142,10 @@ void StopWatch(WatchState& state) {
   state.is_stopped = true;
   // The others whom this wakes look, and sleep again.
   if (core.cells != nullptr) RootWatch(&core.region).WakeAll();
-  if (state.thread.get_id() == std::this_thread::get_id()) {
-    state.thread.detach();
-  } else {
-    state.thread.join();
-  }
+  // From inside a call: who comes from outside waits for its end.
+  if (state.thread.get_id() == std::this_thread::get_id()) return;
+  EVE_STEP("watch.join");
+  state.thread.join();
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ class [[nodiscard]] Watch {
   ~Watch() { Stop(); }
 
   // After it the function is not called any more. Waits for a call that runs,
-  // unless it is from there that Stop() is called.
+  // unless it is from there that Stop() is called; the next Stop() from
+  // elsewhere, or the destruction there, then waits for the end of that call.
   void Stop();
 
   // Why it has ended by itself, if it has. What can pass does not end it: while

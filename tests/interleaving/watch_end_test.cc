@@ -35,6 +35,7 @@ class WatchEndTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(impl_, internal::OpenInstance(path_, Quiet()));
     SetStepHook([this](std::string_view step) {
       if (step == "watch.cannot_look") ++failed_looks_;
+      if (step == "watch.join") is_awaited_ = true;
     });
   }
   void TearDown() override { ClearStepHook(); }
@@ -57,6 +58,7 @@ class WatchEndTest : public ::testing::Test {
   std::optional<Numbers> map_;
   std::shared_ptr<internal::DomainImpl> impl_;
   std::atomic<int> failed_looks_{0};
+  std::atomic<bool> is_awaited_{false};
 };
 
 // A process that holds as many snapshots as it may is told of what it has
@@ -137,6 +139,60 @@ TEST_F(WatchEndTest, ByDamageAndSaysSo) {
   watch.Stop();
   EXPECT_EQ(calls, 1);
   EXPECT_CODE(watch.status(), absl::StatusCode::kDataLoss);
+}
+
+// Who has stopped a watch inside a call has not taken from others that they can
+// wait for the end of that call, before they destroy what it uses.
+TEST_F(WatchEndTest, StopInsideACallIsStillWaitedForOutside) {
+  for (const bool destroys : {false, true}) {
+    SCOPED_TRACE(destroys);
+    is_awaited_ = false;
+    std::atomic<bool> has_watch{false};
+    std::atomic<bool> is_stopped{false};
+    std::atomic<bool> may_leave{false};
+    std::atomic<bool> has_left{false};
+    auto watch = std::make_unique<Watch>();
+    ASSERT_OK_AND_ASSIGN(*watch, domain_.OnChange([&, own = watch.get()](auto) {
+      while (!has_watch) std::this_thread::yield();
+      own->Stop();
+      own->Stop();
+      is_stopped = true;
+      while (!may_leave) std::this_thread::yield();
+      has_left = true;
+    }));
+    has_watch = true;
+    ASSERT_OK(map_->Put("k", destroys));
+    while (!is_stopped) std::this_thread::yield();
+    std::atomic<bool> has_returned{false};
+    std::thread outside([&] {
+      destroys ? watch.reset() : watch->Stop();
+      EXPECT_TRUE(has_left);
+      has_returned = true;
+    });
+    while (!is_awaited_ && !has_returned) std::this_thread::yield();
+    may_leave = true;
+    outside.join();
+    while (!has_left) std::this_thread::yield();
+  }
+}
+
+// A call may destroy its watch: nobody can wait for it then.
+TEST_F(WatchEndTest, ACallMayDestroyItsWatch) {
+  std::atomic<bool> has_watch{false};
+  std::atomic<bool> is_destroyed{false};
+  const auto users = impl_.use_count();
+  auto watch = std::make_unique<Watch>();
+  ASSERT_OK_AND_ASSIGN(*watch, domain_.OnChange([&](uint64_t) {
+    while (!has_watch) std::this_thread::yield();
+    watch.reset();
+    is_destroyed = true;
+  }));
+  has_watch = true;
+  ASSERT_OK(map_->Put("k", 1));
+  while (!is_destroyed) std::this_thread::yield();
+  // Until the thread has let go of all it has: it detaches itself before that,
+  // or ends the process.
+  while (impl_.use_count() > users) std::this_thread::yield();
 }
 
 }  // namespace
