@@ -1,7 +1,9 @@
 #include "engine/txn/contender.h"
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "util/clock.h"
+#include "util/status_macros.h"
 
 namespace eve::internal {
 namespace {
@@ -31,14 +33,18 @@ absl::Status Contender::BeginRun() {
   }
   if (manners_ == Manners::kGiveWay && turn_->IsTaken(ticket_)) {
     turn_->GiveWay(ticket_, UntilOf(options_.deadline));
-    if (absl::Now() >= options_.deadline) {
-      return absl::DeadlineExceededError(
-          "deadline passed while another writer had the turn");
-    }
   }
+  EVE_RETURN_IF_ERROR(CheckDeadline());
   // The first run is not timed: nearly all win.
   if (lost_runs_ > 0) run_began_ = MonotonicNanos();
   return absl::OkStatus();
+}
+
+absl::Status Contender::CompareWithDeadline() const {
+  if (absl::Now() < options_.deadline) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("the deadline of the swap has passed; ", lost_runs_,
+                   " runs were lost to other writers"));
 }
 
 void Contender::LoseRun() {

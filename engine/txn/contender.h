@@ -7,8 +7,9 @@
 // Processes:  see WritersTurn.
 // Owns:       the turn, if it has it, until it goes out of scope.
 // Lifetime:   one swap.
-// Errors:     none.
-// Cost:       one load a run while nobody has the turn.
+// Errors:     kAborted, kDeadlineExceeded: the swap is to give up.
+// Cost:       one load a run while nobody has the turn; two looks at the clock
+//             where there is a deadline.
 #ifndef EVE_ENGINE_TXN_CONTENDER_H_
 #define EVE_ENGINE_TXN_CONTENDER_H_
 
@@ -33,7 +34,11 @@ class Contender {
   // `seed` keeps those apart who lost the same race.
   Contender(WritersTurn* turn, Manners manners, const SwapOptions& options,
             uint64_t seed)
-      : turn_(turn), manners_(manners), options_(options), backoff_(seed) {}
+      : turn_(turn),
+        manners_(manners),
+        options_(options),
+        has_deadline_(options.deadline != absl::InfiniteFuture()),
+        backoff_(seed) {}
   ~Contender() {
     if (ticket_ != 0) turn_->Release(ticket_);
   }
@@ -42,20 +47,26 @@ class Contender {
 
   // In a forked child: the turn is the parent's.
   void Abandon() { ticket_ = 0; }
-  // Before each run of the closure. kAborted: give up; kDeadlineExceeded: it
-  // has passed while another had the turn.
+  // Before each run of the closure. kAborted: give up; kDeadlineExceeded: as
+  // CheckDeadline(), maybe while another had the turn.
   absl::Status BeginRun();
+  // kDeadlineExceeded: it has passed. Reads no clock where there is none.
+  absl::Status CheckDeadline() const {
+    return has_deadline_ ? CompareWithDeadline() : absl::OkStatus();
+  }
   // The closure has to run again.
   void LoseRun();
   // The run can be published on top of the winner's.
   void LoseRestamp();
 
  private:
+  absl::Status CompareWithDeadline() const;
   void TakeTurn();
 
   WritersTurn* turn_;
   const Manners manners_;
   const SwapOptions& options_;
+  const bool has_deadline_;
   Backoff backoff_;
   uint64_t ticket_ = 0;
   uint64_t run_began_ = 0;  // of MonotonicNanos(), from the second run on

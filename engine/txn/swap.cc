@@ -3,29 +3,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
 namespace {
 
-absl::Status CheckDeadline(const SwapOptions& options, int attempts) {
-  if (options.deadline != absl::InfiniteFuture() &&
-      absl::Now() >= options.deadline) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("deadline passed after ", attempts, " attempts"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLimits(const SwapOptions& options, int attempts) {
+absl::Status CheckAttempts(const SwapOptions& options, int attempts) {
   if (options.max_attempts > 0 && attempts >= options.max_attempts) {
     return absl::AbortedError(
         absl::StrCat("other writers won all ", attempts,
                      " attempts; raise SwapOptions::max_attempts"));
   }
-  return CheckDeadline(options, attempts);
+  return absl::OkStatus();
 }
 
 enum class Outcome { kPublished, kConflict, kNothing };
@@ -83,7 +73,6 @@ absl::StatusOr<bool> RunClosure(
 // Publishes a prepared run on `base`, restamping as long as the winners change
 // nothing that it read.
 absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
-                                const SwapOptions& options,
                                 Contender& contender, SwapResult& result) {
   Core& core = transaction.core();
   PinnedRoot winner;  // a second cell: the base stays pinned as well (P3)
@@ -94,6 +83,8 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
     const uint64_t folded = newest.record().folded_version;
     EVE_RETURN_IF_ERROR(transaction.attempt().WriteOut());
     EVE_STEP("commit.before_cas");
+    // After all that takes time: what is published was so before it.
+    EVE_RETURN_IF_ERROR(contender.CheckDeadline());
     if (core.root->TryPublish(newest.offset(), record)) {
       EVE_STEP("commit.after_cas");
       result.commit.version = version;
@@ -108,7 +99,6 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
                          transaction.ConflictsWith(next.record()));
     if (conflict) return Outcome::kConflict;
     CountInSlot(core.slots->own().restamps);
-    EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     transaction.attempt().RewindToData();
     contender.LoseRestamp();
     winner = std::move(next);
@@ -119,13 +109,11 @@ absl::StatusOr<Outcome> Publish(TransactionImpl& transaction,
 // puts over to the newest root, as often as it takes. Its closure would do the
 // same again. kConflict: that cannot be done.
 absl::StatusOr<Outcome> CarryOver(TransactionImpl& transaction,
-                                  const SwapOptions& options,
                                   Contender& contender, Boarding& boarding,
                                   SwapResult& result) {
   Core& core = transaction.core();
   absl::StatusOr<Outcome> outcome = Outcome::kConflict;
   while (outcome.ok() && *outcome == Outcome::kConflict) {
-    EVE_RETURN_IF_ERROR(CheckDeadline(options, result.commit.attempts));
     bool is_carried = false;
     bool changed = true;
     if (transaction.MayRebase()) {
@@ -154,7 +142,7 @@ absl::StatusOr<Outcome> CarryOver(TransactionImpl& transaction,
     CountInSlot(core.region.words().replays);
     result.commit.version = transaction.base().version();
     if (!changed) return Outcome::kNothing;
-    outcome = Publish(transaction, options, contender, result);
+    outcome = Publish(transaction, contender, result);
   }
   return outcome;
 }
@@ -198,10 +186,10 @@ absl::StatusOr<SwapResult> RunSwap(
     if (!changed.ok()) {
       outcome = changed.status();
     } else if (*changed) {
-      outcome = Publish(transaction, options, contender, result);
+      outcome = Publish(transaction, contender, result);
     }
     if (outcome.ok() && *outcome == Outcome::kConflict) {
-      outcome = CarryOver(transaction, options, contender, boarding, result);
+      outcome = CarryOver(transaction, contender, boarding, result);
     }
     if (outcome.ok() && *outcome == Outcome::kPublished) {
       CountInSlot(core.slots->own().commits);
@@ -223,7 +211,7 @@ absl::StatusOr<SwapResult> RunSwap(
     if (!outcome.ok()) return outcome.status();
     if (*outcome == Outcome::kNothing) return result;
     CountInSlot(core.slots->own().conflicts);
-    EVE_RETURN_IF_ERROR(CheckLimits(options, attempt));
+    EVE_RETURN_IF_ERROR(CheckAttempts(options, attempt));
     contender.LoseRun();
   }
 }

@@ -90,10 +90,12 @@ struct SwapOptions {
   // Runs of the closure before Swap gives up with kAborted; 0: no limit. Lost
   // races that are repaired without running it again do not count.
   int max_attempts = 0;
-  // When Swap gives up with kDeadlineExceeded. Bounds the way to being
-  // published, not the flush of a commit under kSync that is. Where a full
-  // disk refuses it, kResourceExhausted; a step of making room that has begun
-  // by then is ended first (up to some hundred ms).
+  // When Swap gives up with kDeadlineExceeded: after it no run of the closure
+  // begins, and nothing is published; the clock is read before each. A run that
+  // has begun is not cut short. Does not bound the flush of a commit under
+  // kSync that is published. Where a full disk refuses it, kResourceExhausted;
+  // a step of making room that has begun by then is ended first (up to some
+  // hundred ms).
   absl::Time deadline = absl::InfiniteFuture();
 };
 
