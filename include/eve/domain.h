@@ -82,7 +82,10 @@ class Domain {
   // power failure. Do not repeat it. After a failed flush later ones are
   // refused with kFailedPrecondition before they write anything.
   //
-  // Lock-free, not wait-free: someone always progresses.
+  // Lock-free, not wait-free: someone always progresses. Who keeps losing is
+  // let through, unless a run of `fn` takes seconds: others wait 4 seconds for
+  // it at most, so a longer one may lose to short ones for ever. Read in a
+  // snapshot before it, or bound it by `options`.
   //
   //   kAborted             max_attempts reached
   //   kDeadlineExceeded    deadline passed
