@@ -2,10 +2,14 @@
 
 #include <pthread.h>
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <new>
+#include <set>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
 #include "engine/file/fork_gate.h"
@@ -15,7 +19,10 @@ namespace eve::internal {
 namespace {
 
 struct Registry {
+  // Held for look-ups only: forks take it.
   std::mutex mutex;
+  std::condition_variable ended;  // an opening
+  std::set<std::string> opening;  // names that somebody is at work on
   std::map<std::string, std::weak_ptr<DomainImpl>> by_identity;
 };
 
@@ -44,7 +51,7 @@ void BeforeFork() { TheRegistry().mutex.lock(); }
 void InParent() { TheRegistry().mutex.unlock(); }
 
 // The descriptors are closed already (fork_gate.h), also those of instances
-// that are being closed, which no handle leads to any more. Here the others
+// that are being opened or closed, which no handle leads to. Here the others
 // learn of it.
 void InChild() {
   Registry& registry = TheRegistry();
@@ -57,6 +64,10 @@ void InChild() {
     KeepForGood(std::move(instance));
   }
   registry.by_identity.clear();
+  // Who opens, and who waits for that, are threads that the child does not
+  // have; the condition may have been left halfway.
+  registry.opening.clear();
+  new (&registry.ended) std::condition_variable;
   registry.mutex.unlock();
 }
 
@@ -71,14 +82,80 @@ std::string NameOf(FileIdentity identity) {
   return absl::StrCat(identity.device, ":", identity.inode);
 }
 
-// Of the domain that `path` leads to; empty if there is none yet.
+// Of the domain that `path` leads to, or is about to.
 absl::StatusOr<std::string> IdentityOf(const std::string& path,
                                        const DomainOptions& options) {
   if (options.in_memory) return absl::StrCat("memory:", path);
   const absl::StatusOr<FileIdentity> identity = IdentityOfPath(path);
-  if (absl::IsNotFound(identity.status())) return "";
+  if (absl::IsNotFound(identity.status())) return absl::StrCat("new:", path);
   EVE_RETURN_IF_ERROR(identity.status());
   return NameOf(*identity);
+}
+
+// False: somebody else was at work on it, and has ended. By now the path may
+// lead elsewhere.
+bool BeginOpening(const std::string& name) {
+  Registry& registry = TheRegistry();
+  std::unique_lock lock(registry.mutex);
+  if (registry.opening.insert(name).second) return true;
+  registry.ended.wait(lock, [&] { return registry.opening.count(name) == 0; });
+  return false;
+}
+
+void EndOpening(const std::string& name) {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  registry.opening.erase(name);
+  registry.ended.notify_all();
+}
+
+// Null: this process does not have it open.
+std::shared_ptr<DomainImpl> FindInstance(const std::string& name) {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  const auto found = registry.by_identity.find(name);
+  if (found == registry.by_identity.end()) return nullptr;
+  std::shared_ptr<DomainImpl> instance = found->second.lock();
+  if (instance != nullptr && instance->core().fork_guard.IsForkedChild()) {
+    instance->AbandonInChild();
+    KeepForGood(std::move(instance));
+  }
+  if (instance == nullptr) registry.by_identity.erase(found);
+  return instance;
+}
+
+// Makes it what is found under its name. Nothing, and false, if somebody else
+// has that file open or is about to: for this one it was new, or another file
+// had its path, when `claimed` was.
+bool Publish(const std::string& name, const std::string& claimed,
+             const std::shared_ptr<DomainImpl>& instance) {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  std::weak_ptr<DomainImpl>& known = registry.by_identity[name];
+  if (name != claimed &&
+      (registry.opening.count(name) > 0 || !known.expired())) {
+    return false;
+  }
+  known = instance;
+  return true;
+}
+
+// Null: somebody else was first. Until it is given up again, this one is to
+// that as another process would be. REQUIRES: BeginOpening(claimed).
+absl::StatusOr<std::shared_ptr<DomainImpl>> OpenNew(
+    const std::string& path, const std::string& claimed,
+    const DomainOptions& options) {
+  std::shared_ptr<DomainImpl> instance(new DomainImpl(options), Destroy);
+  EVE_RETURN_IF_ERROR(instance->Start(path));
+  std::string name = claimed;
+  // Of what was opened: by now another file may have the path, or none.
+  if (!options.in_memory) {
+    EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
+                         instance->core().file.Identity());
+    name = NameOf(identity);
+  }
+  if (!Publish(name, claimed, instance)) return nullptr;
+  return instance;
 }
 
 }  // namespace
@@ -86,34 +163,19 @@ absl::StatusOr<std::string> IdentityOf(const std::string& path,
 absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
     const std::string& path, const DomainOptions& options) {
   InstallForkHandlers();
-  Registry& registry = TheRegistry();
-  std::lock_guard lock(registry.mutex);
-  EVE_ASSIGN_OR_RETURN(std::string known, IdentityOf(path, options));
-  if (auto found = registry.by_identity.find(known);
-      found != registry.by_identity.end()) {
-    std::shared_ptr<DomainImpl> instance = found->second.lock();
-    if (instance != nullptr && instance->core().fork_guard.IsForkedChild()) {
-      instance->AbandonInChild();
-      KeepForGood(std::move(instance));
+  std::shared_ptr<DomainImpl> instance;
+  while (instance == nullptr) {
+    EVE_ASSIGN_OR_RETURN(const std::string name, IdentityOf(path, options));
+    if (!BeginOpening(name)) continue;
+    const absl::Cleanup end = [&] { EndOpening(name); };
+    instance = FindInstance(name);
+    if (instance == nullptr) {
+      EVE_ASSIGN_OR_RETURN(instance, OpenNew(path, name, options));
+    } else if (instance->options().read_only && !options.read_only) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          path, ": this process has it open read-only; close that first"));
     }
-    if (instance != nullptr) {
-      if (instance->options().read_only && !options.read_only) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            path, ": this process has it open read-only; close that first"));
-      }
-      return instance;
-    }
-    registry.by_identity.erase(found);
   }
-  std::shared_ptr<DomainImpl> instance(new DomainImpl(options), Destroy);
-  EVE_RETURN_IF_ERROR(instance->Start(path));
-  // Of what was opened: by now another file may have the name, or none.
-  if (!options.in_memory) {
-    EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
-                         instance->core().file.Identity());
-    known = NameOf(identity);
-  }
-  registry.by_identity[known] = instance;
   return instance;
 }
 
@@ -124,12 +186,10 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenPrivate(
   EVE_ASSIGN_OR_RETURN(const FileIdentity identity, file.Identity());
   DomainOptions in_memory = options;
   in_memory.in_memory = true;
-  Registry& registry = TheRegistry();
-  std::lock_guard lock(registry.mutex);
   std::shared_ptr<DomainImpl> instance(new DomainImpl(in_memory), Destroy);
   EVE_RETURN_IF_ERROR(instance->StartIn(std::move(own), file.path()));
-  registry.by_identity[absl::StrCat("private:", identity.device, ":",
-                                    identity.inode)] = instance;
+  const std::string name = absl::StrCat("private:", NameOf(identity));
+  Publish(name, name, instance);
   return instance;
 }
 

@@ -1,11 +1,14 @@
 // Registry: one instance per file and process, however often it is opened.
 //
-// Threads:    any; opening is serialised.
+// Threads:    any. One opens a file at a time; those of other files do not wait
+//             for it, nor does a fork.
 // Processes:  emptied in a forked child, which opens anew.
 // Owns:       weak references.
 // Lifetime:   the process's.
 // Errors:     as Domain::Open.
-// Cost:       a stat per open.
+// Cost:       a stat per open; a file that two create at once under two names
+// is
+//             opened twice and closed once.
 #ifndef EVE_ENGINE_DOMAIN_REGISTRY_H_
 #define EVE_ENGINE_DOMAIN_REGISTRY_H_
 

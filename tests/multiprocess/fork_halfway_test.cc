@@ -129,5 +129,70 @@ TEST_F(ForkHalfwayTest, ChildOfAnyMomentOfAClosingLetsItsParentDie) {
   EXPECT_GT(step, 10);
 }
 
+// The opening goes on in the parent, and takes its lock bytes when the child
+// has been there for long.
+TEST_F(ForkHalfwayTest, ChildOfAnyMomentOfAnOpeningLetsItsParentDie) {
+  int step = 0;
+  while (true) {
+    SCOPED_TRACE(++step);
+    Orphan orphan;
+    ChildProcess parent([&] {
+      absl::StatusOr<Domain> domain = absl::UnknownError("not yet");
+      HeldThread opener([&] { domain = Domain::Open(path_, Quiet()); },
+                        AtNth(step));
+      if (!opener.AwaitHeld()) return kHasNoSuchStep;
+      orphan.Fork(path_);
+      opener.LetGo();
+      return domain.ok() ? ::kill(::getpid(), SIGKILL) : 1;
+    });
+    const int end = parent.Wait();
+    if (end == kHasNoSuchStep) break;
+    ASSERT_EQ(end, -SIGKILL);
+    // What was opened in this moment is opened again by the parent.
+    EXPECT_LE(orphan.AwaitReport(), 1);
+    EXPECT_EQ(CountAttached(), 0);
+  }
+  EXPECT_GT(step, 10);
+}
+
+// If this hangs, somebody waits for the opener that is held.
+TEST_F(ForkHalfwayTest, AnOpeningKeepsNeitherForksNorOtherOpeningsWaiting) {
+  absl::StatusOr<Domain> held = absl::UnknownError("not yet");
+  HeldThread opener([&] { held = Domain::Open(path_, Quiet()); },
+                    HeldThread::At("open.init_exclusive"));
+  ASSERT_TRUE(opener.AwaitHeld());
+  const std::string other = dir_.File("other.eve");
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(Domain::Open(other, Quiet()).status());  // a new one first
+  }
+  DomainOptions in_memory = Quiet();
+  in_memory.in_memory = true;
+  EXPECT_OK(Domain::Open("memory", in_memory).status());
+  ChildProcess child([&] {
+    return Domain::Open(other, Quiet()).ok() ? CountDescriptors(path_) : 100;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  opener.LetGo();
+  EXPECT_OK(held.status());
+}
+
+// In a child that was forked during an opening nobody is at work on it.
+TEST_F(ForkHalfwayTest, ChildOfAnOpeningOpensTheSameFile) {
+  absl::StatusOr<Domain> held = absl::UnknownError("not yet");
+  // With a slot, and without the init byte.
+  HeldThread opener([&] { held = Domain::Open(path_, Quiet()); },
+                    HeldThread::At("process.counted"));
+  ASSERT_TRUE(opener.AwaitHeld());
+  ChildProcess child([&] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 100;
+    auto readers = domain->Readers();
+    return readers.ok() ? static_cast<int>(readers->size()) : 101;
+  });
+  EXPECT_EQ(child.Wait(), 2);
+  opener.LetGo();
+  EXPECT_OK(held.status());
+}
+
 }  // namespace
 }  // namespace eve
