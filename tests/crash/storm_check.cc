@@ -45,7 +45,8 @@ absl::Status Verify(const StormSetup& setup, const Snapshot& snapshot) {
 absl::Status CheckAcknowledged(const StormSetup& setup,
                                const std::vector<int64_t>& before,
                                const std::vector<int64_t>& logged,
-                               const Snapshot& now, const StormNumbers& a) {
+                               const Snapshot& now, const StormNumbers& a,
+                               const StormOrdered& b) {
   const auto in_a = a.At(now);
   for (int worker = 0; worker < setup.workers; ++worker) {
     // `after` is read after the snapshot: at most the commit in flight is
@@ -57,8 +58,9 @@ absl::Status CheckAcknowledged(const StormSetup& setup,
           "worker ", worker, ": version ", now.version(), " has ", what, " ",
           found, ", acknowledged were ", low, " to ", after));
     };
-    EVE_RETURN_IF_ERROR(check("log", in_a.Find(StormLogKey(worker)).value_or(0),
-                              logged[worker], setup.ledger->logged[worker]));
+    EVE_ASSIGN_OR_RETURN(const int64_t log, CheckStormLog(now, a, b, worker));
+    EVE_RETURN_IF_ERROR(
+        check("log", log, logged[worker], setup.ledger->logged[worker]));
     EVE_RETURN_IF_ERROR(check("count", in_a.Find(StormKey(worker)).value_or(0),
                               before[worker],
                               setup.ledger->acknowledged[worker]));
@@ -117,7 +119,7 @@ absl::Status CheckStorm(const StormSetup& setup, bool is_alone) {
                        domain.Collection<StormOrdered>("b"));
   {
     EVE_ASSIGN_OR_RETURN(const Snapshot now, domain.Now());
-    EVE_RETURN_IF_ERROR(CheckAcknowledged(setup, before, logged, now, a));
+    EVE_RETURN_IF_ERROR(CheckAcknowledged(setup, before, logged, now, a, b));
     int64_t sum = 0;
     EVE_RETURN_IF_ERROR(CheckStormSums(setup, now, a, b, &sum));
     EVE_RETURN_IF_ERROR(Verify(setup, now));

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -49,7 +50,8 @@ absl::StatusOr<int64_t> FindOwnCount(const StormSetup& setup, Opened& opened,
   }
   setup.ledger->acknowledged[index] = found;
   const int64_t promised = setup.ledger->logged[index];
-  const int64_t logged = opened.a.At(now).Find(StormLogKey(index)).value_or(0);
+  EVE_ASSIGN_OR_RETURN(const int64_t logged,
+                       CheckStormLog(now, opened.a, opened.b, index));
   if (logged < promised || logged > promised + 1) {
     return absl::DataLossError(absl::StrCat("worker ", index, " has logged ",
                                             promised, ", finds ", logged));
@@ -88,11 +90,19 @@ absl::Status CommitNext(const StormSetup& setup, Opened& opened, int index,
   return absl::OkStatus();
 }
 
-// A put that reads nothing is put once more if it loses. It is logged like the
-// others: what was promised is there, and at most one more.
+// Puts that read nothing are carried over to what they have lost to, in both
+// kinds of map. They are logged like the others: what was promised is there,
+// and at most one more.
 absl::Status CommitBlindly(const StormSetup& setup, Opened& opened, int index) {
   const int64_t next = setup.ledger->logged[index] + 1;
-  EVE_RETURN_IF_ERROR(opened.a.Put(StormLogKey(index), next));
+  const std::string key = StormLogKey(index, next);
+  EVE_RETURN_IF_ERROR(opened.domain
+                          .Swap([&](Transaction& txn) -> absl::Status {
+                            EVE_RETURN_IF_ERROR(
+                                opened.a.In(txn).Put(key, next));
+                            return opened.b.In(txn).Put(key, next);
+                          })
+                          .status());
   setup.ledger->logged[index] = next;
   return absl::OkStatus();
 }
@@ -237,9 +247,39 @@ absl::Status OpenAndClose(const StormSetup& setup, int index, Random& random) {
 
 }  // namespace
 
-std::string StormLogKey(int worker) { return absl::StrCat("log", worker); }
+std::string StormLogKey(int worker, int64_t number) {
+  return absl::StrCat("log", worker, ".", number % kStormLogKeys);
+}
 
 std::string StormKey(int worker) { return absl::StrCat("worker", worker); }
+
+absl::StatusOr<int64_t> CheckStormLog(const Snapshot& snapshot,
+                                      const StormNumbers& a,
+                                      const StormOrdered& b, int worker) {
+  const auto in_a = a.At(snapshot);
+  const auto in_b = b.At(snapshot);
+  int64_t found[kStormLogKeys];
+  int64_t newest = 0;
+  for (int64_t i = 0; i < kStormLogKeys; ++i) {
+    const std::string key = StormLogKey(worker, i);
+    found[i] = in_a.Find(key).value_or(0);
+    if (in_b.Find(key).value_or(0) != found[i]) {
+      return absl::DataLossError(
+          absl::StrCat("the two collections disagree on ", key));
+    }
+    newest = std::max(newest, found[i]);
+  }
+  for (int64_t number = newest; number > 0 && number > newest - kStormLogKeys;
+       --number) {
+    if (found[number % kStormLogKeys] != number) {
+      return absl::DataLossError(absl::StrCat("worker ", worker, " has logged ",
+                                              newest, ", but ", number,
+                                              " is not there"));
+    }
+  }
+  EVE_RETURN_IF_ERROR(snapshot.status());
+  return newest;
+}
 
 absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
                             const StormNumbers& a, const StormOrdered& b,

@@ -3,6 +3,9 @@
 // Every worker owns a key. A commit raises it by one, raises a shared total by
 // one, and writes both into a hash map and a tree, in one transaction: whatever
 // a snapshot shows, the keys add up to the total and the collections agree.
+// Between these it logs numbers by puts that read nothing, in both as well,
+// each under a key that is used again after kStormLogKeys of them: one that is
+// lost or comes late is seen until then.
 //
 // Threads:    one per process, beside the engine's own.
 // Processes:  Ledger lives in memory shared by all of them and their parent.
@@ -18,18 +21,20 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "eve/eve.h"
 
 namespace eve::testing {
 
 inline constexpr int kStormWorkersMax = 64;
+inline constexpr int64_t kStormLogKeys = 64;
 using StormNumbers = Map<std::string, int64_t>;
 using StormOrdered = OrderedMap<std::string, int64_t>;
 
 struct Ledger {
   // Per worker, over all its lives: the newest commit it knows to be visible.
   std::atomic<int64_t> acknowledged[kStormWorkersMax];
-  // The same of puts that read nothing.
+  // The newest number that it has logged.
   std::atomic<int64_t> logged[kStormWorkersMax];
   // Whether it may be stopped for long: it holds nothing that openers wait for.
   std::atomic<bool> is_inside[kStormWorkersMax];
@@ -50,7 +55,12 @@ absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
                             uint64_t seed);
 
 std::string StormKey(int worker);
-std::string StormLogKey(int worker);
+std::string StormLogKey(int worker, int64_t number);
+// The newest number that the worker has logged. kDataLoss: one before it is not
+// there, or the collections disagree.
+absl::StatusOr<int64_t> CheckStormLog(const Snapshot& snapshot,
+                                      const StormNumbers& a,
+                                      const StormOrdered& b, int worker);
 // Sum and agreement of one snapshot; sets `sum` to the total.
 absl::Status CheckStormSums(const StormSetup& setup, const Snapshot& snapshot,
                             const StormNumbers& a, const StormOrdered& b,
