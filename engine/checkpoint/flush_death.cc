@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,6 +44,9 @@ std::vector<ByteRange> WrittenSince(const std::vector<AccountingRow>& before,
 
 namespace {
 
+// Others may make newer versions durable while one is read.
+constexpr int kDurableTriesMax = 100;
+
 ByteRange RangeOf(const CommitExtent& extent) {
   return ByteRange{
       (SegmentOffset(extent.segment).units + extent.from_units) * kUnitBytes,
@@ -53,19 +57,24 @@ ByteRange RangeOf(const CommitExtent& extent) {
 
 Checkpointer::Durable Checkpointer::ReadDurable() const {
   const RegionWords& words = core_->region.words();
-  const uint64_t version = durable_version();
-  for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
-    if (words.durable[slot].load(std::memory_order_seq_cst) != version) {
-      continue;
+  for (int i = 0; i < kDurableTriesMax; ++i) {
+    const uint64_t version = durable_version();
+    std::optional<Durable> durable;
+    for (uint32_t slot = 0; slot < kCommitSlotCount && !durable; ++slot) {
+      if (words.durable[slot].load(std::memory_order_seq_cst) != version) {
+        continue;
+      }
+      const absl::StatusOr<CommitSlot> page = ReadDurableSlot(slot, version);
+      if (!page.ok()) continue;
+      absl::StatusOr<std::vector<AccountingRow>> rows =
+          ReadExactRows(core_->FileView(), page->record, core_->salt);
+      if (rows.ok()) durable = Durable{version, *std::move(rows)};
     }
-    const absl::StatusOr<CommitSlot> page = ReadDurableSlot(slot, version);
-    if (!page.ok()) continue;
-    absl::StatusOr<std::vector<AccountingRow>> rows =
-        ReadExactRows(core_->FileView(), page->record, core_->salt);
-    // Nobody has reused what it needs meanwhile.
+    // Nobody has reused meanwhile what it needs.
     const DurableCandidates now = ReadDurableCandidates(core_->region);
-    if (now.newest != version && now.second != version) break;
-    if (rows.ok()) return Durable{version, *std::move(rows)};
+    const bool is_protected = now.newest == version || now.second == version;
+    if (durable.has_value() && is_protected) return *std::move(durable);
+    if (now.newest == version) break;  // it cannot be read
   }
   return {};  // all is looked at
 }

@@ -17,7 +17,9 @@
 // Owns:       nothing.
 // Lifetime:   none.
 // Errors:     none.
-// Cost:       a pass over the accounting.
+// Cost:       a pass over the accounting here; the look that it serves reads,
+// from
+//             cache and device, and hashes all that is not durable yet.
 #ifndef EVE_ENGINE_CHECKPOINT_FLUSH_DEATH_H_
 #define EVE_ENGINE_CHECKPOINT_FLUSH_DEATH_H_
 

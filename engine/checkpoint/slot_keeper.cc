@@ -62,7 +62,11 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
                         page.incarnation == core_->incarnation;
   // Before anybody flushes and believes it, and while the word says so to who
   // comes if this process dies as well (P22).
-  EVE_RETURN_IF_ERROR(check_device_(is_shown ? &page : nullptr));
+  // A page of before this announcement, or a copy of it without its list, needs
+  // no look: it was acknowledged then, and what it lists may be reused by now.
+  const bool is_old =
+      words.durable[slot].load(std::memory_order_seq_cst) == pending;
+  EVE_RETURN_IF_ERROR(check_device_(is_shown && !is_old ? &page : nullptr));
   EVE_STEP("checkpoint.device_checked");
   // relaxed: a figure for people.
   words.flush_begun[slot].store(0, std::memory_order_relaxed);
@@ -102,6 +106,7 @@ absl::Status SlotKeeper::FinishDeadOwners() {
 
 absl::Status SlotKeeper::CheckMetFlushes() {
   std::lock_guard lock(met_mutex_);
+  if (!has_met_.load(std::memory_order_relaxed)) return absl::OkStatus();
   bool is_left = false;
   for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
     // One that has got on has poisoned the domain if its flush had failed.

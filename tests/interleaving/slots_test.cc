@@ -16,6 +16,7 @@
 #include "engine/checkpoint/checkpointer.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file_lock.h"
+#include "engine/format/commit_slot.h"
 #include "eve/eve.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -335,6 +336,47 @@ TEST(ManyProcessesTest, AllGetThrough) {
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
   ASSERT_OK_AND_ASSIGN(const Numbers map, domain.Collection<Numbers>("n"));
   EXPECT_EQ(map.size().value(), kProcesses);
+}
+
+// What it died before writing names a version that nobody needs any more, in a
+// slot that had been acknowledged for it: what that lists is others' by now.
+TEST(DeadOwnerTest, WhatWasOvertakenIsNotLookedAt) {
+  using Strings = Map<std::string, std::string>;
+  testing::TempDir dir;
+  const std::string path = dir.File("d.eve");
+  DomainOptions options = Quiet();
+  options.durability = Durability::kSync;
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, options));
+  ASSERT_OK_AND_ASSIGN(const Strings map, domain.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("big", std::string(8 << 20, 'b')));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, options));
+  RegionWords& words = impl->core().region.words();
+  const uint64_t version = domain.durable_version();
+  const auto* const slot = std::find_if(
+      std::begin(words.durable), std::end(words.durable),
+      [version](const SharedWord& word) { return word.load() == version; });
+  ASSERT_NE(slot, std::end(words.durable));
+  CommitSlot page;
+  const auto index = static_cast<uint32_t>(slot - std::begin(words.durable));
+  ASSERT_OK(
+      impl->core().file.ReadAt(CommitSlotPosition(index), &page, sizeof(page)));
+  ASSERT_GT(page.extent_count, 0u);
+  ASSERT_OK(map.Erase("big"));
+  ASSERT_OK(map.Put("n", "1"));
+  ASSERT_OK(domain.Reclaim());
+  SwapOptions in_memory;
+  in_memory.durability = Durability::kNone;
+  ASSERT_OK(domain.Swap(
+      [&](Transaction& txn) {
+        return map.In(txn).Put("others", std::string(8 << 20, 'o'));
+      },
+      in_memory));
+  ASSERT_EQ(slot->load(), version) << "the slot was used again";
+  // As Settle() leaves it, if it was overtaken and killed.
+  words.pending[index] = version;
+  EXPECT_OK(domain.Sync());
+  EXPECT_OK(map.Put("n", "2"));
+  EXPECT_EQ(words.pending[index].load(), 0u);
 }
 
 }  // namespace eve
