@@ -217,6 +217,30 @@ TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
 // Uniform overwriting by single puts, twenty times over: the file, or what is
 // in use of it, stays within 2.2 times what it holds, and a few segments that
 // writers have open. Without a background thread writers do everything.
+// Values above a quarter of a segment have one of their own, wherever they are:
+// to move them would gain nothing, and never end.
+TEST_F(CompactTest, ValuesThatFillASegmentStayWhereTheyAre) {
+  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+  ASSERT_OK_AND_ASSIGN(
+      auto map, (domain_.Collection<Map<std::string, std::string>>("m")));
+  Model model;
+  ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, 1'000, 1'000, 100));
+  for (int i = 0; i < 12; ++i) {
+    const std::string key = "big" + std::to_string(i);
+    model[key] = std::string(600'000, 'b');
+    ASSERT_OK(map.Put(key, model[key]));
+  }
+  ASSERT_OK(domain_.Compact());
+  const DomainStats first = Stats();
+  EXPECT_LT(first.bytes_moved, 600'000u);
+  ASSERT_OK(domain_.Compact());
+  const DomainStats second = Stats();
+  EXPECT_LT(second.bytes_moved, first.bytes_moved + 300'000);
+  EXPECT_LE(second.file_bytes, first.file_bytes);
+  ExpectHolds(map, model);
+  ExpectClean();
+}
+
 TEST_F(CompactTest, OverwritingKeepsTheFileSmall) {
   constexpr uint64_t kKeys = 60000;
   for (const bool background : {false, true}) {

@@ -127,6 +127,8 @@ void Evacuation::WalkSome(size_t blocks_max) {
     // Records and delta lists die by being folded, the accounting is rewritten
     // by folds.
     if (header->collection == kSystemId) continue;
+    // It would take a segment of its own again: nothing would be gained.
+    if (header->bytes() > kRunThresholdBytes) continue;
     MoveTarget target;
     const bool leads_there =
         IsTreeBlock(header->type)
