@@ -17,9 +17,9 @@
 // Owns:       nothing.
 // Lifetime:   none.
 // Errors:     none.
-// Cost:       a pass over the accounting here; the look that it serves reads,
-// from
-//             cache and device, and hashes all that is not durable yet.
+// Cost:       a pass over the accounting here. The look that it serves reads
+//             what is not durable yet from cache and device, and hashes it: as
+//             much as a flush of it would write.
 #ifndef EVE_ENGINE_CHECKPOINT_FLUSH_DEATH_H_
 #define EVE_ENGINE_CHECKPOINT_FLUSH_DEATH_H_
 

@@ -60,12 +60,12 @@ absl::StatusOr<bool> SlotKeeper::FinishDeadOwner(uint32_t slot) {
   const bool is_shown = IsValidCommitSlot(page, slot, core_->superblock.uuid) &&
                         page.version == pending &&
                         page.incarnation == core_->incarnation;
-  // Before anybody flushes and believes it, and while the word says so to who
-  // comes if this process dies as well (P22).
   // A page of before this announcement, or a copy of it without its list, needs
   // no look: it was acknowledged then, and what it lists may be reused by now.
   const bool is_old =
       words.durable[slot].load(std::memory_order_seq_cst) == pending;
+  // Before anybody flushes and believes it, and while the word says so to who
+  // comes if this process dies as well (P22).
   EVE_RETURN_IF_ERROR(check_device_(is_shown && !is_old ? &page : nullptr));
   EVE_STEP("checkpoint.device_checked");
   // relaxed: a figure for people.

@@ -12,7 +12,7 @@
 // Lifetime:   shorter than the core's.
 // Errors:     kUnavailable: a flush failed, or no slot's owner has got on for
 //             the patience given; kDeadlineExceeded.
-// Cost:       two system calls; a flush to finish a dead owner's slot.
+// Cost:       two system calls; of a dead owner a flush, and as flush_death.h.
 #ifndef EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
 #define EVE_ENGINE_CHECKPOINT_SLOT_KEEPER_H_
 

@@ -6,9 +6,9 @@
 // Owns:       weak references.
 // Lifetime:   the process's.
 // Errors:     as Domain::Open.
-// Cost:       a stat per open; a file that two create at once under two names
-// is
-//             opened twice and closed once.
+// Cost:       a stat per open. A file that two threads create at once under
+//             two names is opened twice, and one of the two instances closed
+//             again.
 #ifndef EVE_ENGINE_DOMAIN_REGISTRY_H_
 #define EVE_ENGINE_DOMAIN_REGISTRY_H_
 

@@ -119,8 +119,8 @@ struct RestPlan {
 // keep is left alone, and the survey says so too.
 RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on);
 
-// Sealed segments that no keeper keeps from reuse, the best first. Runs
-// are never among them: they die whole.
+// Sealed segments that no keeper keeps from reuse, the best first. Runs of more
+// than one are never among them: they die whole. (Of one: see WalkSome().)
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
                                   const VictimGoal& goal);
 

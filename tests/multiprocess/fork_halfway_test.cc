@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -99,60 +100,61 @@ class ForkHalfwayTest : public ::testing::Test {
     return readers.ok() ? static_cast<int>(readers->size()) - 1 : -2;
   }
 
+  // A parent runs `act` with each step in turn, in which it is killed after it
+  // has forked the orphan; until there is no such step.
+  void ExpectOrphansLetGo(
+      const std::function<int(Orphan& orphan, int step)>& act,
+      int descriptors_max) {
+    int step = 0;
+    while (true) {
+      SCOPED_TRACE(++step);
+      Orphan orphan;
+      ChildProcess parent([&] { return act(orphan, step); });
+      const int end = parent.Wait();
+      if (end == kHasNoSuchStep) break;
+      ASSERT_EQ(end, -SIGKILL);
+      const int descriptors = orphan.AwaitReport();
+      EXPECT_GE(descriptors, 0);
+      EXPECT_LE(descriptors, descriptors_max);
+      EXPECT_EQ(CountAttached(), 0);
+    }
+    EXPECT_GT(step, 10);
+  }
+
   TempDir dir_;
   const std::string path_ = dir_.File("d.eve");
 };
 
 TEST_F(ForkHalfwayTest, ChildOfAnyMomentOfAClosingLetsItsParentDie) {
-  int step = 0;
-  while (true) {
-    SCOPED_TRACE(++step);
-    Orphan orphan;
-    ChildProcess parent([&] {
-      auto domain = Domain::Open(path_, Quiet());
-      if (!domain.ok()) return 1;
-      {
-        auto map = domain->Collection<Strings>("m");
-        if (!map.ok() || !map->Put("k", "v").ok()) return 2;
-      }
-      HeldThread closer([&] { *domain = Domain(); }, AtNth(step));
-      if (!closer.AwaitHeld()) return kHasNoSuchStep;
-      orphan.Fork(path_);
-      return ::kill(::getpid(), SIGKILL);
-    });
-    const int end = parent.Wait();
-    if (end == kHasNoSuchStep) break;
-    ASSERT_EQ(end, -SIGKILL);
-    EXPECT_EQ(orphan.AwaitReport(), 0);
-    EXPECT_EQ(CountAttached(), 0);
-  }
-  EXPECT_GT(step, 10);
+  const auto close = [&](Orphan& orphan, int step) {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    {
+      auto map = domain->Collection<Strings>("m");
+      if (!map.ok() || !map->Put("k", "v").ok()) return 2;
+    }
+    HeldThread closer([&] { *domain = Domain(); }, AtNth(step));
+    if (!closer.AwaitHeld()) return kHasNoSuchStep;
+    orphan.Fork(path_);
+    return ::kill(::getpid(), SIGKILL);
+  };
+  ExpectOrphansLetGo(close, /*descriptors_max=*/0);
 }
 
 // The opening goes on in the parent, and takes its lock bytes when the child
 // has been there for long.
 TEST_F(ForkHalfwayTest, ChildOfAnyMomentOfAnOpeningLetsItsParentDie) {
-  int step = 0;
-  while (true) {
-    SCOPED_TRACE(++step);
-    Orphan orphan;
-    ChildProcess parent([&] {
-      absl::StatusOr<Domain> domain = absl::UnknownError("not yet");
-      HeldThread opener([&] { domain = Domain::Open(path_, Quiet()); },
-                        AtNth(step));
-      if (!opener.AwaitHeld()) return kHasNoSuchStep;
-      orphan.Fork(path_);
-      opener.LetGo();
-      return domain.ok() ? ::kill(::getpid(), SIGKILL) : 1;
-    });
-    const int end = parent.Wait();
-    if (end == kHasNoSuchStep) break;
-    ASSERT_EQ(end, -SIGKILL);
-    // What was opened in this moment is opened again by the parent.
-    EXPECT_LE(orphan.AwaitReport(), 1);
-    EXPECT_EQ(CountAttached(), 0);
-  }
-  EXPECT_GT(step, 10);
+  const auto open = [&](Orphan& orphan, int step) {
+    absl::StatusOr<Domain> domain = absl::UnknownError("not yet");
+    HeldThread opener([&] { domain = Domain::Open(path_, Quiet()); },
+                      AtNth(step));
+    if (!opener.AwaitHeld()) return kHasNoSuchStep;
+    orphan.Fork(path_);
+    opener.LetGo();
+    return domain.ok() ? ::kill(::getpid(), SIGKILL) : 1;
+  };
+  // What was opened in this moment is opened again by the parent.
+  ExpectOrphansLetGo(open, /*descriptors_max=*/1);
 }
 
 // If this hangs, somebody waits for the opener that is held.
