@@ -401,7 +401,32 @@ TEST_F(ReadersTest, ReadOnlyOpenOfAClosedDomainListsItselfAlone) {
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_TRUE(readers[0].is_unpinned);
   EXPECT_TRUE(readers[0].is_self);
-  EXPECT_GE(domain.Stats().value().dead_bytes, kLarge);
+}
+
+// What stat says of a closed domain is what the next opener finds.
+TEST_F(ReadersTest, SpaceOfAClosedDomainIsWhatTheNextOpenerFinds) {
+  for (int i = 0; i < 4; ++i) PutLarge("k", static_cast<char>('a' + i));
+  for (int i = 0; i < 4000; ++i) {
+    ASSERT_OK(map_->Put(std::to_string(i % 1000), std::string(1000, 'v')));
+  }
+  map_.reset();
+  ASSERT_OK(domain_.Close());
+  DomainOptions read_only;
+  read_only.read_only = true;
+  ASSERT_OK_AND_ASSIGN(Domain closed, Domain::Open(path_, read_only));
+  ASSERT_OK_AND_ASSIGN(const DomainStats before, closed.Stats());
+  ASSERT_OK(closed.Close());
+  ASSERT_OK_AND_ASSIGN(Domain opened, Domain::Open(path_, testing::Quiet()));
+  ASSERT_OK_AND_ASSIGN(const DomainStats after, opened.Stats());
+  EXPECT_GE(before.segments_free, 1u);
+  EXPECT_GT(before.dead_bytes, 0u);
+  EXPECT_EQ(before.segments, after.segments);
+  EXPECT_EQ(before.segments_free, after.segments_free);
+  EXPECT_EQ(before.segments_sealed, after.segments_sealed);
+  EXPECT_EQ(before.free_bytes, after.free_bytes);
+  EXPECT_EQ(before.live_bytes, after.live_bytes);
+  EXPECT_EQ(before.fill_bytes, after.fill_bytes);
+  EXPECT_EQ(before.dead_bytes, after.dead_bytes);
 }
 
 }  // namespace

@@ -25,14 +25,13 @@ void AddSpace(const Survey& survey, DomainStats& stats) {
     if (live > 0) stats.fill_bytes += fill;
     // Without live bytes the row of a segment that is free or being filled is
     // that of its former life.
-    if (live > 0 || survey.words.empty() || survey.IsDead(i)) {
+    if (live > 0 || survey.IsDead(i)) {
       stats.dead_bytes += fill - live;
     }
   }
   stats.pinned_bytes = survey.holdings.pinned_bytes;
   stats.durable_held_bytes = survey.holdings.durable_held_bytes;
-  stats.segments =
-      survey.words.empty() ? survey.rows.size() : survey.words.size();
+  stats.segments = survey.words.size();
   for (const SegmentWord word : survey.words) {
     switch (word.state()) {
       case SegmentState::kFree:
@@ -46,6 +45,24 @@ void AddSpace(const Survey& survey, DomainStats& stats) {
         break;
     }
   }
+  stats.free_bytes = stats.segments_free * kSegmentBytes;
+}
+
+// What nobody has open has no words: who opens it next frees all segments in
+// which nothing lives.
+void AddFrozenSpace(const Survey& survey, uint64_t segments,
+                    DomainStats& stats) {
+  for (const AccountingRow& row : survey.rows) {
+    if (row.live_units == 0) continue;
+    const uint64_t live = row.live_units * kUnitBytes;
+    const uint64_t fill = row.fill_units * kUnitBytes;
+    stats.live_bytes += live;
+    stats.fill_bytes += fill;
+    stats.dead_bytes += fill - live;
+    ++stats.segments_sealed;
+  }
+  stats.segments = segments;
+  stats.segments_free = segments - std::min(segments, stats.segments_sealed);
   stats.free_bytes = stats.segments_free * kSegmentBytes;
 }
 
@@ -172,7 +189,11 @@ absl::StatusOr<DomainStats> DomainImpl::Stats() {
   stats.recovery = core_.recovery_note;
   EVE_ASSIGN_OR_RETURN(stats.file_bytes, core_.file.Size());
   EVE_ASSIGN_OR_RETURN(stats.disk_bytes, core_.file.DiskBytes());
-  AddSpace(survey, stats);
+  if (core_.frozen_root.is_null()) {
+    AddSpace(survey, stats);
+  } else {
+    AddFrozenSpace(survey, core_.frozen_segments, stats);
+  }
   AddProcesses(survey, stats);
   AddCounters(survey.counters, stats);
   if (core_.slots != nullptr) {
