@@ -198,9 +198,9 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // Of these the checkpoint thread takes collect_mutex_ only, and holds it over
   // no flush.
   std::mutex compact_mutex_;  // one Compact() at a time; above the next three
-  std::mutex room_mutex_;     // one that makes room, or a step at rest
-  std::mutex reclaim_mutex_;  // one pass at a time in this process
-  std::mutex collect_mutex_;  // inside it: the collector's memory
+  std::timed_mutex room_mutex_;  // one that makes room, or a step at rest
+  std::mutex reclaim_mutex_;     // one pass at a time in this process
+  std::mutex collect_mutex_;     // inside it: the collector's memory
   // The newest version for which making room is known to have failed, and who
   // had been reading since before that began; under room_mutex_.
   uint64_t no_room_version_ = 0;

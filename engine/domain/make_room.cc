@@ -154,7 +154,11 @@ bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
   std::unique_lock one_at_a_time(room_mutex_, std::try_to_lock);
   if (!one_at_a_time.owns_lock()) {
     EVE_STEP("room.wait");
-    one_at_a_time.lock();
+    if (deadline == absl::InfiniteFuture()) {
+      one_at_a_time.lock();
+    } else if (!one_at_a_time.try_lock_until(absl::ToChronoTime(deadline))) {
+      return false;
+    }
   }
   if (patience > 0 && no_room_version_ > 0) {
     const absl::StatusOr<uint64_t> newest = NewestVersion();
@@ -225,7 +229,7 @@ absl::StatusOr<Commit> DomainImpl::SwapMakingRoom(
     const SwapOptions& options) {
   // What the last ones have taken of the reserve is given back first.
   if (core_.source->is_broken()) {
-    MakeRoom(ClaimPurpose::kErase, /*wanted=*/0, kPatience);
+    MakeRoom(ClaimPurpose::kErase, /*wanted=*/0, kPatience, options.deadline);
   }
   SwapOptions left = options;
   int runs = 0;
