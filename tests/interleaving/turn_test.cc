@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -110,24 +111,26 @@ TEST_F(TurnTest, AHolderThatStandsStillIsWaitedForOnce) {
   EXPECT_EQ(commit.attempts, 4);
 }
 
+// Well before the wait for a holder that stands still would end.
 TEST_F(TurnTest, ADeadlineEndsTheWaitForAnother) {
   int runs = 0;
+  const auto put = [&](Transaction& transaction) {
+    return map_->In(transaction).Put("a", "b");
+  };
+  const auto wait = [&] {
+    // A machine that stands still before the wait makes it one of the past.
+    while (waiting_ == 0) {
+      SwapOptions options;
+      options.deadline = absl::Now() + absl::Milliseconds(20);
+      EXPECT_CODE(domain_.Swap(put, options).status(),
+                  absl::StatusCode::kDeadlineExceeded);
+    }
+  };
   ASSERT_OK(SwapWithTurn(kNanosPerSecond / 2, [&] {
-              if (++runs > 1) return;
-              std::thread([&] {
-                SwapOptions options;
-                options.deadline = absl::Now();
-                EXPECT_CODE(
-                    domain_
-                        .Swap(
-                            [&](Transaction& transaction) {
-                              return map_->In(transaction).Put("a", "b");
-                            },
-                            options)
-                        .status(),
-                    absl::StatusCode::kDeadlineExceeded);
-              }).join();
+              if (++runs == 1) std::thread(wait).join();
             }).status());
+  EXPECT_EQ(waiting_, 1);
+  EXPECT_EQ(in_vain_, 0);
   EXPECT_CODE(map_->Get("a").status(), absl::StatusCode::kNotFound);
 }
 
