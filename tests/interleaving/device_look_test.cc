@@ -1,0 +1,134 @@
+// Who meets a flush that was announced, and whose owner cannot say how it
+// ended, looks at the device before any flush is believed (P22). Here it has
+// ended well: the look must find so, whatever is committed and reused beside
+// it.
+
+#include <signal.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "eve/eve.h"
+#include "gtest/gtest.h"
+#include "tests/testing/check_domain.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/held_thread.h"
+#include "tests/testing/quiet.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "util/failpoint.h"
+
+namespace eve {
+namespace {
+
+using testing::ChildProcess;
+using testing::HeldThread;
+using testing::Quiet;
+using Strings = Map<std::string, std::string>;
+
+constexpr size_t kBig = 8 << 20;
+
+// What the owner of the flush does, and in which step.
+struct End {
+  int signal;
+  const char* step;
+};
+
+class DeviceLookTest : public ::testing::TestWithParam<End> {
+ protected:
+  void SetUp() override {
+    if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+    // Nobody finds the domain closed.
+    keeper_.emplace([&] {
+      const auto domain = Domain::Open(path_, Quiet());
+      ::raise(SIGSTOP);
+      return 1;
+    });
+    keeper_->AwaitStopped();
+    flusher_.emplace([&] {
+      auto domain = Domain::Open(path_, Quiet());
+      if (!domain.ok()) return 1;
+      auto map = domain->Collection<Strings>("m");
+      if (!map.ok() || !domain->Sync().ok()) return 2;
+      if (!map->Put("big", std::string(kBig, 'b')).ok()) return 3;
+      testing::SignalSelfAt(1, GetParam().signal, GetParam().step);
+      return domain->Sync().ok() ? 0 : 4;
+    });
+    if (GetParam().signal == SIGSTOP) {
+      flusher_->AwaitStopped();
+    } else {
+      ASSERT_EQ(flusher_->Wait(), -SIGKILL);
+      flusher_.reset();
+    }
+    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, Quiet()));
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+    map_.emplace(std::move(map));
+  }
+  void TearDown() override { ClearStepHook(); }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.File("d.eve");
+  std::optional<ChildProcess> keeper_;
+  std::optional<ChildProcess> flusher_;
+  Domain domain_;
+  std::optional<Strings> map_;
+};
+
+TEST_P(DeviceLookTest, FindsAllThereOnce) {
+  int looks = 0;
+  SetStepHook([&](std::string_view step) {
+    if (step == "flush_death.compared") ++looks;
+  });
+  ASSERT_OK(map_->Put("n", "1"));
+  EXPECT_OK(domain_.Sync());
+  EXPECT_EQ(looks, 1);
+  ASSERT_OK(map_->Put("n", "2"));
+  EXPECT_OK(domain_.Sync());
+  EXPECT_EQ(looks, 1);
+  if (!flusher_.has_value()) return;
+  flusher_->Signal(SIGCONT);
+  EXPECT_EQ(flusher_->Wait(), 0);
+  EXPECT_OK(domain_.Sync());
+  EXPECT_EQ(looks, 1) << "it has told how it ended";
+}
+
+// What is looked at dies meanwhile, and would be reused if nobody kept it.
+TEST_P(DeviceLookTest, RunsBesideCommitsAndReuse) {
+  // What has been announced is kept for whoever announced it; this is not.
+  ASSERT_OK(map_->Put("later", std::string(kBig, 'l')));
+  HeldThread looker([&] { EXPECT_OK(domain_.Sync()); },
+                    HeldThread::At("flush_death.compared"));
+  ASSERT_TRUE(looker.AwaitHeld());
+  for (const char fill : {'1', '2', '3'}) {
+    ASSERT_OK(map_->Erase("later"));
+    ASSERT_OK(domain_.Reclaim());
+    ASSERT_OK(map_->Put("later", std::string(kBig, fill)));
+    for (int i = 0; i < 3000; ++i) {
+      ASSERT_OK(map_->Put(std::to_string(i), std::string(1000, fill)));
+    }
+  }
+  looker.LetGo();
+  EXPECT_EQ(map_->Get("later").value(), std::string(kBig, '3'));
+  EXPECT_OK(domain_.Sync());
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, DeviceLookTest,
+    ::testing::Values(End{SIGKILL, "checkpoint.announced"},
+                      End{SIGKILL, "checkpoint.slot_written"},
+                      End{SIGKILL, "checkpoint.slot_flushed"},
+                      End{SIGSTOP, "checkpoint.announced"},
+                      End{SIGSTOP, "checkpoint.slot_written"},
+                      End{SIGSTOP, "checkpoint.slot_flushed"}),
+    [](const auto& info) {
+      std::string name = info.param.signal == SIGKILL ? "Killed" : "Stopped";
+      for (const char* at = info.param.step; *at != 0; ++at) {
+        if (*at != '.' && *at != '_') name += *at;
+      }
+      return name;
+    });
+
+}  // namespace
+}  // namespace eve
