@@ -177,9 +177,10 @@ enum class Death {
   kInRecovery,
   // Beside a third, who was attached before:
   kBesideAThird,
-  kEvicted,     // the cache drops what was lost before anybody comes
-  kSuperseded,  // who comes erases what was lost first
-  kStopped,     // he is stopped, not dead
+  kEvicted,                // the cache drops what was lost before anybody comes
+  kSuperseded,             // who comes erases what was lost first
+  kSupersededThenEvicted,  // so that only the list of the slot tells
+  kStopped,                // he is stopped, not dead
 };
 
 class FlushDeathTest : public ::testing::TestWithParam<Death> {
@@ -214,9 +215,21 @@ class FlushDeathTest : public ::testing::TestWithParam<Death> {
     EndInAFailedFlush(fd);
     return Domain::Open(path_, Quiet()).ok() ? 2 : 3;
   }
+  int EraseAndDie() {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    if (!map.ok() || !map->Erase("big").ok()) return 2;
+    ::raise(SIGKILL);
+    return 3;
+  }
   // Where what is lost is one value, so that all else can be read and written.
   bool has_big() const {
-    return GetParam() == Death::kEvicted || GetParam() == Death::kSuperseded;
+    return is_evicted() || GetParam() == Death::kSuperseded;
+  }
+  bool is_evicted() const {
+    return GetParam() == Death::kEvicted ||
+           GetParam() == Death::kSupersededThenEvicted;
   }
   bool is_alone() const {
     return GetParam() == Death::kInACheckpoint ||
@@ -249,7 +262,11 @@ class FlushDeathTest : public ::testing::TestWithParam<Death> {
       ASSERT_EQ(next.Wait(), -SIGKILL);
     }
     std::filesystem::remove(ballast);
-    if (GetParam() == Death::kEvicted) {
+    if (GetParam() == Death::kSupersededThenEvicted) {
+      ChildProcess eraser([&] { return EraseAndDie(); });
+      ASSERT_EQ(eraser.Wait(), -SIGKILL);
+    }
+    if (is_evicted()) {
       ASSERT_OK_AND_ASSIGN(const File file, File::Open(path_, O_RDWR));
       ASSERT_OK(file.Datasync());  // what has not been tried is written now
       file.DropCache();
@@ -336,6 +353,8 @@ std::string NameOf(const ::testing::TestParamInfo<Death>& info) {
       return "Evicted";
     case Death::kSuperseded:
       return "Superseded";
+    case Death::kSupersededThenEvicted:
+      return "SupersededThenEvicted";
     case Death::kStopped:
       return "Stopped";
     case Death::kInRecovery:
@@ -344,13 +363,12 @@ std::string NameOf(const ::testing::TestParamInfo<Death>& info) {
   return "InRecovery";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FlushDeathTest,
-                         ::testing::Values(Death::kInACheckpoint,
-                                           Death::kInRecovery,
-                                           Death::kBesideAThird,
-                                           Death::kEvicted, Death::kSuperseded,
-                                           Death::kStopped),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(
+    All, FlushDeathTest,
+    ::testing::Values(Death::kInACheckpoint, Death::kInRecovery,
+                      Death::kBesideAThird, Death::kEvicted, Death::kSuperseded,
+                      Death::kSupersededThenEvicted, Death::kStopped),
+    NameOf);
 
 // Has the file mapped and has looked at all of it, as a reader may who has no
 // slot: the page cache cannot be dropped.
