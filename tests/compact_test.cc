@@ -214,9 +214,6 @@ TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
   }
 }
 
-// Uniform overwriting by single puts, twenty times over: the file, or what is
-// in use of it, stays within 2.2 times what it holds, and a few segments that
-// writers have open. Without a background thread writers do everything.
 // Values above a quarter of a segment have one of their own, wherever they are:
 // to move them would gain nothing, and never end.
 TEST_F(CompactTest, ValuesThatFillASegmentStayWhereTheyAre) {
@@ -241,6 +238,33 @@ TEST_F(CompactTest, ValuesThatFillASegmentStayWhereTheyAre) {
   ExpectClean();
 }
 
+// Nor do they keep what is dead elsewhere from being found.
+TEST_F(CompactTest, OverwritingBesideSuchValuesKeepsTheFileSmall) {
+  constexpr uint64_t kValues = 100;
+  constexpr uint64_t kKeys = 60'000;
+  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+  ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("m"));
+  Model model;
+  ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, kKeys, kKeys, 500));
+  const uint64_t small = Stats().live_bytes;
+  for (uint64_t i = 0; i < kValues; ++i) {
+    const std::string key = "big" + std::to_string(i);
+    model[key] = std::string(600'000, 'b');
+    ASSERT_OK(map.Put(key, model[key]));
+  }
+  for (int round = 0; round < 10; ++round) {
+    ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, kKeys, kKeys, 500));
+  }
+  const DomainStats stats = Stats();
+  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
+  EXPECT_LT(used, kValues * 2 * kMiB + small * 22 / 10 + 24 * kMiB);
+  ExpectHolds(map, model);
+  ExpectClean();
+}
+
+// Uniform overwriting by single puts, twenty times over: the file, or what is
+// in use of it, stays within 2.2 times what it holds, and a few segments that
+// writers have open. Without a background thread writers do everything.
 TEST_F(CompactTest, OverwritingKeepsTheFileSmall) {
   constexpr uint64_t kKeys = 60000;
   for (const bool background : {false, true}) {

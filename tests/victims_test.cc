@@ -159,6 +159,44 @@ SegmentSurvey SurveyOf(int segments, int dead, uint32_t live_units) {
 }
 
 // A busy domain's newer durable root soon keeps as much again.
+// Whole segments that a value has for itself, or began: emptying them would
+// give it one again.
+TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
+  constexpr uint32_t kValue = kRunThresholdBytes / kUnitBytes + 1;
+  SegmentSurvey survey = SurveyOf(/*segments=*/3, /*dead=*/0, kValue);
+  survey.large_units = {kValue, 0, kValue};
+  survey.rows[2].live_units = kValue - 1;  // the value is not what lives
+  SpaceUse use = MeasureSpace(survey);
+  EXPECT_EQ(use.fixed_bytes, kSegmentBytes);
+  EXPECT_EQ(use.fixed_live_bytes, kValue * kUnitBytes);
+  EXPECT_EQ(use.movable_bytes(), 2 * kSegmentBytes);
+  EXPECT_EQ(use.movable_live_bytes(), (2 * kValue - 1) * kUnitBytes);
+  VictimGoal goal;
+  goal.live_bytes_max = UINT64_MAX;
+  goal.count_max = 10;
+  const auto segments_of = [](const std::vector<Victim>& victims) {
+    std::vector<uint32_t> segments;
+    for (const Victim& victim : victims) segments.push_back(victim.segment);
+    std::sort(segments.begin(), segments.end());
+    return segments;
+  };
+  const std::vector<uint32_t> movable = {1, 2};
+  EXPECT_EQ(segments_of(ChooseVictims(survey, goal)), movable);
+  EXPECT_EQ(segments_of(ByLeastLive(survey, 0.9)), movable);
+  goal.empty_from = 0;
+  EXPECT_EQ(segments_of(ChooseVictims(survey, goal)), movable);
+  // At the end of the file its neighbours may go.
+  survey.rows[0].live_units = kValue + 1;
+  EXPECT_EQ(ChooseVictims(survey, goal).size(), 3u);
+  EXPECT_EQ(segments_of(ByLeastLive(survey, 0.9)), movable);
+  // What a reader keeps counts as that.
+  survey.long_pins = {10};
+  use = MeasureSpace(survey);
+  EXPECT_EQ(use.pinned_bytes, 3 * kSegmentBytes);
+  EXPECT_EQ(use.fixed_bytes, 0u);
+  EXPECT_EQ(use.movable_bytes(), 0u);
+}
+
 TEST(HoldMoreThanLivesTest, AHalfMoreThanLivesMayBeDead) {
   const auto holds = [](int dead, int live, uint64_t durable) {
     SegmentSurvey survey = SurveyOf(dead + live, dead, kSegmentUnits);

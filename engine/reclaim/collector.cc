@@ -21,6 +21,10 @@ constexpr uint64_t kHistoryStepNanos = 500'000'000;
 // A segment with less room than this is not worth reopening.
 constexpr uint32_t kWorthUnits = kSegmentUnits / 8;
 
+constexpr uint32_t kLargeUnits = kRunThresholdBytes / kUnitBytes;
+// No victim is as full as this, but at the end of the file.
+constexpr uint32_t kFullUnits = kSegmentUnits * 15 / 16;
+
 }  // namespace
 
 void Collector::TakeOverDeadClaims() {
@@ -45,6 +49,32 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
   return is_old ? history_.front().version : 0;
 }
 
+std::vector<uint32_t> Collector::FindLargeValues(
+    const std::vector<AccountingRow>& rows) {
+  const BlockView view = core_->FileView();
+  first_blocks_.resize(std::max(first_blocks_.size(), rows.size()));
+  std::vector<uint32_t> large(rows.size());
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    const AccountingRow& row = rows[i];
+    // Of full ones nobody asks, and their pages may be on the disk only.
+    if (row.run_length != 1 || row.live_units <= kLargeUnits ||
+        row.live_units > kFullUnits) {
+      continue;
+    }
+    FirstBlock& first = first_blocks_[i];
+    if (first.birth != row.birth) {
+      const uint32_t start = SegmentStartUnits(i);
+      const Offset offset{SegmentOffset(i).units + start};
+      const uint32_t units =
+          view.Contains(offset) ? view.As<BlockHeader>(offset)->size_units : 0;
+      first.birth = row.birth;
+      first.units = units > row.fill_units - start ? 0 : units;  // damage
+    }
+    if (first.units > kLargeUnits) large[i] = first.units;
+  }
+  return large;
+}
+
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
   TakeOverDeadClaims();
   EVE_STEP("collect.taken_over");
@@ -59,6 +89,7 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   // On an error they stay claimed, for the next pass to release.
   if (!rows.ok()) return rows.status();
   const uint64_t version = root->version();
+  std::vector<uint32_t> large = FindLargeValues(*rows);
   // The rows are read: this pass must not meet a pin of its own.
   root->Reset();
   for (const uint32_t segment : taken_) {
@@ -96,7 +127,7 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   }
   survey_ = SegmentSurvey{
       std::move(words), *std::move(rows), std::move(protectors), {}, {},
-      version};
+      std::move(large), version};
   const uint64_t long_ago = VersionOfLongAgo(version);
   survey_.SetLongPins(long_ago);
   survey_.SetLongDurable(long_ago);

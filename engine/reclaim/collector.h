@@ -52,6 +52,9 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
+  // The large values that segments begin with (SegmentSurvey::large_units).
+  // REQUIRES: a root with these rows is pinned.
+  std::vector<uint32_t> FindLargeValues(const std::vector<AccountingRow>& rows);
   // The newest version of some seconds ago; 0: not known yet.
   uint64_t VersionOfLongAgo(uint64_t version);
 
@@ -60,6 +63,13 @@ class Collector {
   RangePinMemory range_pins_;
   std::vector<uint32_t> taken_;  // taken over, not yet released
   SegmentSurvey survey_;
+  // What a segment began with when that was looked at: it stays so for as long
+  // as the segment lives.
+  struct FirstBlock {
+    uint64_t birth = 0;
+    uint32_t units = 0;
+  };
+  std::vector<FirstBlock> first_blocks_;
   struct Moment {
     uint64_t nanos;
     uint64_t version;

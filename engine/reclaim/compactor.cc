@@ -85,9 +85,8 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   const Keepers keepers =
       urgent_ ? Keepers::kLongPins : Keepers::kLongDurableToo;
   const SpaceUse use = MeasureSpace(survey, keepers);
-  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
-  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
-  double pressure = PressureOf(live, movable, use.free_bytes);
+  double pressure =
+      PressureOf(use.movable_live_bytes(), use.movable_bytes(), use.free_bytes);
   if (urgent_) pressure = std::max(pressure, 1.0);
   // Within a long transaction there are plans and no commits, but claims.
   const uint64_t writes =

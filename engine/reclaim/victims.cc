@@ -81,6 +81,9 @@ SpaceUse MeasureSpace(const SegmentSurvey& survey, Keepers keepers) {
       if (IsDurablyHeld(row, survey.protectors)) {
         use.durable_held_bytes += kSegmentBytes;
       }
+    } else if (survey.IsFixed(i)) {
+      use.fixed_bytes += kSegmentBytes;
+      use.fixed_live_bytes += live;
     }
   }
   return use;
@@ -105,9 +108,9 @@ RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on) {
   plan.goal.live_bytes_max = kRestBytes;
   plan.use = MeasureSpace(*survey, plan.goal.keepers);
   const SpaceUse& use = plan.use;
-  const uint64_t movable = use.used_bytes - use.pinned_bytes - use.held_bytes;
-  const uint64_t live = use.live_bytes - use.pinned_live_bytes;
-  plan.is_loose = movable > live + kRestSlackBytes && use.share() < kRestShare;
+  plan.is_loose =
+      use.movable_bytes() > use.movable_live_bytes() + kRestSlackBytes &&
+      use.share() < kRestShare;
   return plan;
 }
 
@@ -132,6 +135,12 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
     const bool must_go = i >= goal.empty_from;
     const double share = static_cast<double>(row.live_units) / kSegmentUnits;
     if (!must_go && share > goal.share_max) continue;
+    // Beside a value that stays others may go, so that nothing is left of it
+    // once it dies.
+    if (survey.IsFixed(i) &&
+        (!must_go || row.live_units == survey.large_units[i])) {
+      continue;
+    }
     if (!must_go && IsDense(row, goal.share_max) &&
         ++dense <= kDenseLeftAlone) {
       continue;
@@ -160,7 +169,7 @@ std::vector<Victim> ByLeastLive(const SegmentSurvey& survey, double share_max) {
     const AccountingRow& row = survey.rows[i];
     if (survey.words[i].state() != SegmentState::kSealed ||
         row.live_units == 0 || row.run_length != 1 ||
-        row.live_units > kSegmentUnits * share_max ||
+        row.live_units > kSegmentUnits * share_max || survey.IsFixed(i) ||
         IsPinned(row, survey.long_pins)) {
       continue;
     }

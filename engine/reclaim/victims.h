@@ -38,6 +38,9 @@ struct SegmentSurvey {
   // Durable candidates that have stayed for as long. Others are likely to be
   // followed by newer ones soon.
   std::vector<uint64_t> long_durable;
+  // Units of the large value that a segment begins with; 0: with none, or none
+  // that matters.
+  std::vector<uint32_t> large_units;
   uint64_t version = 0;  // of the root that the rows are of
 
   // Takes exact pins on versions below `version` for long ones.
@@ -48,6 +51,12 @@ struct SegmentSurvey {
   const AccountingRow& row(uint64_t segment) const {
     static constexpr AccountingRow kNone{};
     return segment < rows.size() ? rows[segment] : kNone;
+  }
+  // Whether such a value seems to live in it: that would take a segment of its
+  // own again, so the segment stays, and what is dead beside it.
+  bool IsFixed(uint64_t segment) const {
+    return segment < large_units.size() && large_units[segment] > 0 &&
+           row(segment).live_units >= large_units[segment];
   }
 };
 
@@ -68,13 +77,20 @@ struct SpaceUse {
   uint64_t durable_held_bytes = 0;
   uint64_t pinned_live_bytes = 0;  // alive, in segments that are pinned
   uint64_t free_bytes = 0;         // free segments that are no known holes
+  uint64_t fixed_bytes = 0;        // segments that stay, and what lives there
+  uint64_t fixed_live_bytes = 0;
 
-  // Live share of the space that moving blocks could free.
+  // Segments that moving blocks could free, and what lives there.
+  uint64_t movable_bytes() const {
+    return used_bytes - pinned_bytes - held_bytes - fixed_bytes;
+  }
+  uint64_t movable_live_bytes() const {
+    return live_bytes - pinned_live_bytes - fixed_live_bytes;
+  }
   double share() const {
-    const uint64_t used = used_bytes - pinned_bytes - held_bytes;
-    const uint64_t live = live_bytes - pinned_live_bytes;
-    return used == 0 ? 1
-                     : static_cast<double>(live) / static_cast<double>(used);
+    return movable_bytes() == 0 ? 1
+                                : static_cast<double>(movable_live_bytes()) /
+                                      static_cast<double>(movable_bytes());
   }
 };
 
