@@ -67,10 +67,14 @@ absl::Status Checkpointer::Settle() {
   }
   // Others have gone on since, and will settle what is newest then.
   if (from == kCommitSlotCount) return absl::OkStatus();
+  EVE_STEP("settle.found");
   EVE_ASSIGN_OR_RETURN(const std::optional<uint32_t> to,
                        slots_.Take(version + 1));
   if (!to.has_value()) return absl::OkStatus();
   absl::Cleanup release = [this, &to] { slots_.Release(*to); };
+  // As above. The word of a slot only grows while others are attached (I17), so
+  // the slot must not be one that has named a newer version meanwhile.
+  if (durable_version() != version) return absl::OkStatus();
   const absl::StatusOr<CommitSlot> page = ReadDurableSlot(from, version);
   if (!page.ok()) return absl::OkStatus();  // written over meanwhile: as above
   // Without the list its own size may be too old to tell that the file was cut.

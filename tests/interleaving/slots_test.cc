@@ -22,6 +22,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/held_thread.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -189,6 +190,49 @@ TEST_F(SlotsTest, WhoHasOneNowIsWaitedFor) {
   thread.join();
   EXPECT_OK(other);
   EXPECT_GE(found_in_use_, 2);
+}
+
+// Who settles a version that was overtaken meanwhile takes no slot's word back
+// (I17): he may have been given one that named a newer version.
+TEST(SettleTest, NoWordOfASlotGoesBack) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  testing::TempDir dir;
+  const std::string path = dir.File("d.eve");
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const Numbers map, domain.Collection<Numbers>("m"));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path, Quiet()));
+  const auto& durable = impl->core().region.words().durable;
+  SwapOptions sync;
+  sync.durability = Durability::kSync;
+  const auto put = [&](int64_t n) {
+    return domain
+        .Swap([&](Transaction& txn) { return map.In(txn).Put("n", n); }, sync)
+        .status();
+  };
+  ASSERT_OK_AND_ASSIGN(const File locks, File::Open(path + "-lock", O_RDWR));
+  for (int newer = 0; newer <= 4; ++newer) {
+    SCOPED_TRACE(newer);
+    ASSERT_OK(put(-1));
+    const auto* const from = std::find_if(
+        std::begin(durable), std::end(durable), [&](const SharedWord& word) {
+          return word.load() == domain.durable_version();
+        });
+    const uint64_t byte = kCommitSlotLockBase + (from - std::begin(durable));
+    Checkpointer settler(&impl->core(), absl::Seconds(40));
+    testing::HeldThread held([&] { EXPECT_OK(settler.Settle()); },
+                             testing::HeldThread::At("settle.found"));
+    ASSERT_TRUE(held.AwaitHeld());
+    // A third keeps its page from being written over.
+    ASSERT_TRUE(TryLockByte(locks, byte, LockKind::kExclusive).value());
+    for (int n = 0; n < newer; ++n) ASSERT_OK(put(n));
+    const std::vector<uint64_t> before(std::begin(durable), std::end(durable));
+    held.LetGo();
+    for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
+      EXPECT_GE(durable[slot].load(), before[slot]) << "slot " << slot;
+    }
+    UnlockByte(locks, byte);
+  }
+  testing::ExpectCleanCheck(path, domain);
 }
 
 // Processes that are stopped in checkpoints, as many as can be: each has a
