@@ -117,6 +117,35 @@ TEST(OpenersTest, WhoCreatesAFileThatAnotherThreadOpensGetsThatInstance) {
 }
 
 // Who has waited for one that fails tries by itself.
+TEST(OpenersTest, WhoHasWaitedForOneThatFailsTries) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "built without steps";
+  const TempDir dir;
+  const std::string path = dir.File("d.eve");
+  ASSERT_OK(OpenInstance(path, Quiet()).status());
+  static thread_local bool fails = false;
+  const ScopedFaultHook fault([](std::string_view point) {
+    return fails && point == "file.map" ? ENOMEM : 0;
+  });
+  StepSync waiting;
+  Opened first = absl::UnknownError("not yet");
+  HeldThread opener(
+      [&] {
+        fails = true;
+        first = OpenInstance(path, Quiet());
+      },
+      HeldThread::At("file.opened"));
+  ASSERT_TRUE(opener.AwaitHeld());
+  SetStepHook([&](std::string_view step) {
+    if (step == "registry.wait") waiting.Signal(1);
+  });
+  std::thread next([&] { EXPECT_OK(OpenInstance(path, Quiet()).status()); });
+  waiting.Await(1);
+  opener.LetGo();
+  next.join();
+  ClearStepHook();
+  EXPECT_CODE(first.status(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST(OpenersTest, FailedOpeningLetsTheNextOneTry) {
   if (!kFailpointsEnabled) GTEST_SKIP() << "built without steps";
   const TempDir dir;

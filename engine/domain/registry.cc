@@ -4,25 +4,31 @@
 
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
-#include <set>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
 #include "engine/file/fork_gate.h"
+#include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
 namespace {
 
+// One that is under way; under the registry's mutex.
+struct Opening {
+  bool has_ended = false;
+  absl::Status status;  // then
+};
+
 struct Registry {
   // Held for look-ups only: forks take it.
   std::mutex mutex;
-  std::condition_variable ended;  // an opening
-  std::set<std::string> opening;  // names that somebody is at work on
+  std::condition_variable ended;                            // an opening
+  std::map<std::string, std::shared_ptr<Opening>> opening;  // by name
   std::map<std::string, std::weak_ptr<DomainImpl>> by_identity;
 };
 
@@ -93,19 +99,31 @@ absl::StatusOr<std::string> IdentityOf(const std::string& path,
 }
 
 // False: somebody else was at work on it, and has ended. By now the path may
-// lead elsewhere.
-bool BeginOpening(const std::string& name) {
+// lead elsewhere. kDeadlineExceeded: he has waited in vain for another process,
+// and so have all who waited for him.
+absl::StatusOr<bool> BeginOpening(const std::string& name) {
   Registry& registry = TheRegistry();
   std::unique_lock lock(registry.mutex);
-  if (registry.opening.insert(name).second) return true;
-  registry.ended.wait(lock, [&] { return registry.opening.count(name) == 0; });
+  const auto [found, is_first] = registry.opening.try_emplace(name);
+  if (is_first) {
+    found->second = std::make_shared<Opening>();
+    return true;
+  }
+  const std::shared_ptr<Opening> other = found->second;
+  EVE_STEP("registry.wait");
+  registry.ended.wait(lock, [&] { return other->has_ended; });
+  if (absl::IsDeadlineExceeded(other->status)) return other->status;
   return false;
 }
 
-void EndOpening(const std::string& name) {
+void EndOpening(const std::string& name, const absl::Status& status) {
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
-  registry.opening.erase(name);
+  const auto found = registry.opening.find(name);
+  if (found == registry.opening.end()) return;  // forked meanwhile
+  found->second->has_ended = true;
+  found->second->status = status;
+  registry.opening.erase(found);
   registry.ended.notify_all();
 }
 
@@ -158,25 +176,33 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenNew(
   return instance;
 }
 
+// The same.
+absl::StatusOr<std::shared_ptr<DomainImpl>> FindOrOpen(
+    const std::string& path, const std::string& claimed,
+    const DomainOptions& options) {
+  std::shared_ptr<DomainImpl> instance = FindInstance(claimed);
+  if (instance == nullptr) return OpenNew(path, claimed, options);
+  if (instance->options().read_only && !options.read_only) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": this process has it open read-only; close that first"));
+  }
+  return instance;
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
     const std::string& path, const DomainOptions& options) {
   InstallForkHandlers();
-  std::shared_ptr<DomainImpl> instance;
-  while (instance == nullptr) {
+  while (true) {
     EVE_ASSIGN_OR_RETURN(const std::string name, IdentityOf(path, options));
-    if (!BeginOpening(name)) continue;
-    const absl::Cleanup end = [&] { EndOpening(name); };
-    instance = FindInstance(name);
-    if (instance == nullptr) {
-      EVE_ASSIGN_OR_RETURN(instance, OpenNew(path, name, options));
-    } else if (instance->options().read_only && !options.read_only) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          path, ": this process has it open read-only; close that first"));
-    }
+    EVE_ASSIGN_OR_RETURN(const bool is_first, BeginOpening(name));
+    if (!is_first) continue;
+    absl::StatusOr<std::shared_ptr<DomainImpl>> instance =
+        FindOrOpen(path, name, options);
+    EndOpening(name, instance.status());
+    if (!instance.ok() || *instance != nullptr) return instance;
   }
-  return instance;
 }
 
 absl::StatusOr<std::shared_ptr<DomainImpl>> OpenPrivate(

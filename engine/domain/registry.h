@@ -1,7 +1,9 @@
 // Registry: one instance per file and process, however often it is opened.
 //
-// Threads:    any. One opens a file at a time; those of other files do not wait
-//             for it, nor does a fork.
+// Threads:    any. One opens a file at a time, others of this process that want
+//             the same wait for it, however long that takes, and get its
+//             instance, or its error if it has waited for another process in
+//             vain. Those of other files do not wait for it, nor does a fork.
 // Processes:  emptied in a forked child, which opens anew.
 // Owns:       weak references.
 // Lifetime:   the process's.

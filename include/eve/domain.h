@@ -49,7 +49,9 @@ class Domain {
   //   kDataLoss            a checksum failed and no older root is intact
   //   kPermissionDenied    try options.read_only
   //   kResourceExhausted   full disk, or too many processes
-  //   kDeadlineExceeded    another process has been opening it for 10 s
+  //   kDeadlineExceeded    another process has been opening it for 10 s, or
+  //                        cutting the file while it opens, compacts or closes
+  //                        it alone: mostly it is stopped
   static absl::StatusOr<Domain> Open(std::string_view path,
                                      const DomainOptions& options = {});
 

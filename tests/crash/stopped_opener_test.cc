@@ -11,6 +11,8 @@
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "eve/eve.h"
@@ -79,6 +81,71 @@ TEST_F(StoppedOpenerTest, FirstOpenerIsWaitedForTenSecondsAndNamed) {
   stopped.Signal(SIGCONT);
   EXPECT_EQ(stopped.Wait(), 0);
   EXPECT_OK(Domain::Open(path_, Quiet()).status());
+}
+
+// All threads of a process together wait as long as one.
+TEST_F(StoppedOpenerTest, ThreadsWaitTogether) {
+  constexpr int kThreads = 3;
+  ASSERT_OK(Domain::Open(path_, Quiet()).status());
+  ChildProcess stopped = StopOneAt("open.init_exclusive");
+  stopped.AwaitStopped();
+  std::atomic<int> waiting{0};
+  SetStepHook([&](std::string_view step) {
+    if (step == "registry.wait") ++waiting;
+  });
+  std::atomic<int> looks{0};
+  const ScopedFaultHook slow([&](std::string_view point) {
+    if (point != "file.lock") return 0;
+    // The first look of the one that looks.
+    while (waiting < kThreads - 1) std::this_thread::yield();
+    ++looks;
+    ++seconds_ahead;
+    return 0;
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      EXPECT_CODE(Domain::Open(path_, Quiet()).status(),
+                  absl::StatusCode::kDeadlineExceeded);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ClearStepHook();
+  EXPECT_LE(looks, 10);
+}
+
+// Who is alone and cuts the file, at its end or its beginning, has the byte
+// again (P26): readers wait for him as well.
+TEST_F(StoppedOpenerTest, WhoCutsTheFileIsWaitedForTenSecondsAndNamed) {
+  using Strings = Map<std::string, std::string>;
+  ChildProcess stopped([this] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    if (!map.ok() || !map->Put("k", std::string(64 << 20, 'v')).ok()) return 2;
+    if (!map->Put("k", "v").ok()) return 3;
+    testing::SignalSelfAt(1, SIGSTOP, "cut.init_taken");
+    return domain->Compact().ok() && domain->Close().ok() ? 0 : 4;
+  });
+  stopped.AwaitStopped();
+  for (const bool read_only : {false, true}) {
+    SCOPED_TRACE(read_only);
+    const Looks looks;
+    DomainOptions options = Quiet();
+    options.read_only = read_only;
+    const absl::Status status = Domain::Open(path_, options).status();
+    EXPECT_CODE(status, absl::StatusCode::kDeadlineExceeded);
+    EXPECT_NE(std::string(status.message())
+                  .find(absl::StrCat("process ", stopped.pid())),
+              std::string::npos)
+        << status;
+    EXPECT_LE(looks.count(), 10);
+  }
+  stopped.Signal(SIGCONT);
+  EXPECT_EQ(stopped.Wait(), 0);
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const auto map, domain.Collection<Strings>("m"));
+  EXPECT_EQ(map.Get("k").value(), "v");
 }
 
 TEST_F(StoppedOpenerTest, DeadFirstOpenerIsNotWaitedFor) {
