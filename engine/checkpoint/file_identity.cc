@@ -8,20 +8,38 @@
 
 namespace eve {
 
-absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
-                                   const RecoveryContext& context) {
+namespace {
+
+// Whichever build made it.
+absl::StatusOr<bool> IsOfThisBoot(const SharedRegion& region,
+                                  const RecoveryContext& context) {
   const RegionHeader& header = region.header();
   EVE_ASSIGN_OR_RETURN(const FileIdentity identity, context.file->Identity());
   uint8_t boot_id[16];
   EVE_ASSIGN_OR_RETURN(const bool has_boot_id, ReadBootId(boot_id));
   return has_boot_id && header.magic == kRegionMagic &&
-         header.abi_hash == SharedAbiHash() &&
          header.data_device == identity.device &&
          header.data_inode == identity.inode &&
          std::memcmp(header.uuid, context.superblock->uuid,
                      sizeof(header.uuid)) == 0 &&
          std::memcmp(header.boot_id, boot_id, sizeof(boot_id)) == 0 &&
          header.ready.load(std::memory_order_acquire) == 1;
+}
+
+}  // namespace
+
+absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
+                                   const RecoveryContext& context) {
+  EVE_ASSIGN_OR_RETURN(const bool is_of_boot, IsOfThisBoot(region, context));
+  return is_of_boot && region.header().abi_hash == SharedAbiHash();
+}
+
+absl::StatusOr<std::string> WhyOtherBuild(const SharedRegion& region,
+                                          const RecoveryContext& context) {
+  EVE_ASSIGN_OR_RETURN(const bool is_of_boot, IsOfThisBoot(region, context));
+  if (!is_of_boot || region.header().abi_hash == SharedAbiHash()) return "";
+  return "live root refused: the lock file is of a build of Eve with another "
+         "shared layout, so what that had committed since is not known here";
 }
 
 // The device is not compared: its number may be another one in each boot. Nor

@@ -96,7 +96,7 @@ absl::Status Checkpointer::LookAtDevice(const CommitSlot* page) {
     }
   }
   EVE_ASSIGN_OR_RETURN(const bool is_on_device,
-                       IsCacheOnDevice(core_->file, ranges));
+                       IsCacheOnDevice(core_->file, ranges, &core_->device));
   if (!is_on_device) {
     return absl::DataLossError("the page cache has what the device has not");
   }

@@ -185,9 +185,11 @@ absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
   for (const CommitSlot& slot : slots) {
     if (slot.incarnation == region.header().incarnation) add(slot.record);
   }
-  EVE_ASSIGN_OR_RETURN(const bool is_on_device,
-                       IsCacheOnDevice(*context.file, ranges));
-  return !is_on_device;
+  const absl::StatusOr<bool> is_on_device =
+      IsCacheOnDevice(*context.file, ranges);
+  if (absl::IsDataLoss(is_on_device.status())) return true;
+  EVE_RETURN_IF_ERROR(is_on_device.status());
+  return !*is_on_device;
 }
 
 uint64_t PromisedVersion(const SharedRegion& region,
@@ -402,6 +404,9 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   }
   if (!chosen.is_live) {
     EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, chosen, &result.note));
+  }
+  if (!belongs) {
+    EVE_ASSIGN_OR_RETURN(refusal, WhyOtherBuild(region, context));
   }
   if (!refusal.empty()) absl::StrAppend(&result.note, "; ", refusal);
   result.root = chosen.record;

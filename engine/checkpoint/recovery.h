@@ -130,6 +130,10 @@ absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
 // be told now, nothing must be concluded: it may have the newest commits.
 absl::StatusOr<bool> RegionBelongs(const SharedRegion& region,
                                    const RecoveryContext& context);
+// If it does but for its layout, which is another build's: what to say of the
+// live root that nobody looks for in it. Else empty.
+absl::StatusOr<std::string> WhyOtherBuild(const SharedRegion& region,
+                                          const RecoveryContext& context);
 
 // Empty if the lock file says, whichever boot it is of, that this file was
 // opened under its name, and last so: it names its inode, its domain and the

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "engine/file/mapping.h"
 #include "engine/format/checksum.h"
 #include "engine/format/constants.h"
 #include "engine/format/offset.h"
@@ -16,6 +17,11 @@ namespace {
 std::optional<uint64_t> SumBlocks(const BlockView& view, uint64_t salt,
                                   uint32_t segment, uint32_t from,
                                   uint32_t to) {
+  const Offset begin{SegmentOffset(segment).units + uint64_t{from}};
+  if (from < to && (!view.Contains(begin) ||
+                    !CanBeRead(view.At(begin), (to - from) * kUnitBytes))) {
+    return std::nullopt;
+  }
   uint64_t sum = 0;
   for (uint64_t at = from; at < to;) {
     const Offset offset{SegmentOffset(segment).units + at};
@@ -43,9 +49,13 @@ bool VerifyDelta(const BlockView& view, uint64_t salt, uint32_t segment,
   if (live.run_length > 1) {
     if (live.birth <= durable_version) return true;
     const Offset offset = SegmentOffset(segment);
+    if (!view.Contains(offset) || !CanBeRead(view.At(offset), kUnitBytes)) {
+      return false;
+    }
     const auto* header = view.As<BlockHeader>(offset);
     return header->size_units > kSegmentUnits &&
            header->size_units <= view.limit_units - offset.units &&
+           CanBeRead(header, header->bytes()) &&
            BlockHash(header, offset, salt) == live.sum &&
            header->checksum == ChecksumOf(live.sum);
   }

@@ -323,6 +323,9 @@ absl::Status MapViews(Core& core, bool in_memory) {
       core.write_mapping,
       Mapping::Map(core.file, core.read_mapping.bytes(),
                    core.read_mapping.bytes(), Mapping::Access::kReadWrite));
+  // Asked when a flush may have failed (P22): by then this process may have no
+  // right to open the file any more, or no descriptor left.
+  (void)core.file.OpenDirect(&core.device);
   if (granted < ViewReserveBytes() || in_memory) return absl::OkStatus();
   // Without it synchronous commits write more, and that is all.
   absl::StatusOr<Mapping> staging =

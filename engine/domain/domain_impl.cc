@@ -134,6 +134,7 @@ void DomainImpl::CutTailIfAlone() {
 void DomainImpl::AbandonInChild() {
   core_.region.CloseInChild();
   core_.file.Close();
+  core_.device.Close();
   if (checkpointer_ != nullptr) checkpointer_->AbandonInChild();
 }
 

@@ -110,6 +110,9 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
   preview.chosen_version = durable->version;
   preview.chosen_slot = durable->slot;
   preview.why_whole_check = durable->why_verify;
+  if (!belongs && region.ok()) {
+    EVE_ASSIGN_OR_RETURN(preview.refusal, WhyOtherBuild(*region, context));
+  }
   if (!belongs) return preview;
   const std::optional<RootCandidate> live =
       TryAdoptLiveRoot(context, *region, slots, *durable, &preview.refusal);

@@ -54,6 +54,15 @@ bool Mapping::Populate(uint64_t offset, uint64_t size) const {
   return ::madvise(data_ + offset, size, MADV_POPULATE_WRITE) == 0;
 }
 
+bool CanBeRead(const void* bytes, uint64_t size) {
+  if (EVE_FAULT("file.read_ahead") != 0) return false;
+  const uint64_t skip = reinterpret_cast<uintptr_t>(bytes) % kPageBytes;
+  char* const begin = static_cast<char*>(const_cast<void*>(bytes)) - skip;
+  return ::madvise(begin, AlignUp(skip + size, kPageBytes),
+                   MADV_POPULATE_READ) == 0 ||
+         (errno != EFAULT && errno != EHWPOISON);
+}
+
 namespace {
 
 void* MapUninherited(char* at, uint64_t bytes, Mapping::Access access,

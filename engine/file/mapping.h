@@ -60,6 +60,11 @@ class Mapping {
   uint64_t bytes_ = 0;
 };
 
+// Reads mapped bytes of a file ahead. False: the device cannot read some of
+// them, where a load would end the process (SIGBUS). Does nothing, and says
+// true, before Linux 5.14.
+bool CanBeRead(const void* bytes, uint64_t size);
+
 // How much a domain reserves for each of its two views.
 uint64_t ViewReserveBytes();
 

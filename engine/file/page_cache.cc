@@ -1,9 +1,6 @@
 #include "engine/file/page_cache.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,12 +40,6 @@ Buffer NewBuffer() {
       static_cast<char*>(std::aligned_alloc(kPageBytes, kWindowBytes)));
 }
 
-bool IsInMemory(const File& file) {
-  struct statfs info;
-  return ::fstatfs(file.fd(), &info) == 0 &&
-         (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
-}
-
 // Whether the kernel has any of it in the page cache. Before Linux 6.5 it does
 // not say so, and to ask for each page of each file that is opened would take
 // too long; readers without a slot are known by their byte.
@@ -61,19 +52,22 @@ bool MayBeCached(const File& file) {
 
 class CacheCheck {
  public:
-  explicit CacheCheck(const File& file) : file_(file) {}
-  ~CacheCheck() {
-    if (direct_ >= 0) ::close(direct_);
-  }
-  CacheCheck(const CacheCheck&) = delete;
-  CacheCheck& operator=(const CacheCheck&) = delete;
+  // `device`: the file opened for direct reads, if that was possible when it
+  // mattered; null: now is when it does.
+  CacheCheck(const File& file, const File* device)
+      : file_(file), kept_(device) {}
 
   // False: there are no direct reads here.
   absl::StatusOr<bool> Open() {
-    int error = Observed({FileOp::kOpenDevice, file_.fd(), file_.path()}, 0,
-                         [this] { return OpenDirect(); });
+    const bool is_kept = kept_ != nullptr && kept_->is_open();
+    int error =
+        Observed({FileOp::kOpenDevice, file_.fd(), file_.path()}, 0,
+                 [&] { return is_kept ? 0 : file_.OpenDirect(&opened_); });
     // Without /proc it is not there.
     if (error == EINVAL || error == EOPNOTSUPP || error == ENOENT) return false;
+    // Who may not, and has not been able to before, cannot ask.
+    const bool is_denied = error == EACCES || error == EPERM;
+    if (is_denied && kept_ != nullptr) return false;
     cached_ = NewBuffer();
     device_ = NewBuffer();
     if (cached_ == nullptr || device_ == nullptr) error = ENOMEM;
@@ -121,18 +115,11 @@ class CacheCheck {
     return ErrnoStatus(error, absl::StrCat("look which pages of ", file_.path(),
                                            " are in the page cache"));
   }
-  // An errno.
-  int OpenDirect() {
-    if (IsInMemory(file_)) return EOPNOTSUPP;
-    if (const int error = EVE_FAULT("file.open_device")) return error;
-    const std::string link = absl::StrCat("/proc/self/fd/", file_.fd());
-    direct_ = ::open(link.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
-    return direct_ < 0 ? errno : 0;
-  }
   // An errno; ENODATA: the file has been cut.
   int ReadDirect(uint64_t offset, uint64_t size) {
+    const File& device = opened_.is_open() ? opened_ : *kept_;
     for (uint64_t done = 0; done < size;) {
-      const ssize_t n = ::pread(direct_, device_.get() + done,
+      const ssize_t n = ::pread(device.fd(), device_.get() + done,
                                 AlignUp(size, kPageBytes) - done,
                                 static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
@@ -151,18 +138,22 @@ class CacheCheck {
                                [&] { return ReadDirect(offset, size); });
     // Some file systems say only now that they have no such reads.
     if (error == EINVAL || error == ENODATA) return true;
-    if (error != 0) {
-      return ErrnoStatus(
-          error, absl::StrCat(file_.path(), ": read of ", size,
-                              " bytes at offset ", offset, " of the device"));
+    const std::string what =
+        absl::StrCat(file_.path(), ": read of ", size, " bytes at offset ",
+                     offset, " of the device");
+    // What it has got is lost.
+    if (error == EIO) {
+      return absl::DataLossError(absl::StrCat(what, ": ", std::strerror(EIO)));
     }
+    if (error != 0) return ErrnoStatus(error, what);
     const uint64_t skip = begin > offset ? begin - offset : 0;
     return std::memcmp(cached_.get() + skip, device_.get() + skip,
                        size - skip) == 0;
   }
 
   const File& file_;
-  int direct_ = -1;
+  const File* const kept_;
+  File opened_;
   Buffer cached_;
   Buffer device_;
   std::vector<unsigned char> resident_ =
@@ -172,9 +163,10 @@ class CacheCheck {
 }  // namespace
 
 absl::StatusOr<bool> IsCacheOnDevice(const File& file,
-                                     const std::vector<ByteRange>& ranges) {
+                                     const std::vector<ByteRange>& ranges,
+                                     const File* device) {
   if (ranges.empty()) return true;
-  CacheCheck check(file);
+  CacheCheck check(file, device);
   EVE_ASSIGN_OR_RETURN(const bool can_look, check.Open());
   if (!can_look) return true;
   for (const ByteRange& range : ranges) {

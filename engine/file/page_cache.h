@@ -7,7 +7,7 @@
 // Processes:  others may read the file; if they write, nothing is told.
 // Owns:       nothing beyond the call.
 // Lifetime:   none.
-// Errors:     of reading, as Status.
+// Errors:     of reading, as Status; kDataLoss: the device cannot read it.
 // Cost:       of a whole file none after DropCache(), if nobody has it mapped
 //             (before Linux 6.5: if no reader without a slot has it open). Else
 //             asks the kernel which pages it has of what is asked about, and
@@ -31,9 +31,11 @@ namespace eve {
 // first.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file, uint64_t bytes);
 // The same of these bytes. REQUIRES: nobody writes to them meanwhile; to others
-// in their pages they may.
+// in their pages they may. `device`: what OpenDirect() gave before, if
+// anything; who has none, and may not open it now, is told true.
 absl::StatusOr<bool> IsCacheOnDevice(const File& file,
-                                     const std::vector<ByteRange>& ranges);
+                                     const std::vector<ByteRange>& ranges,
+                                     const File* device = nullptr);
 
 // Drops what can be dropped; what others have mapped stays. kFailedPrecondition
 // if that is not what the device has. REQUIRES: the file was flushed.

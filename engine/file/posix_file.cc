@@ -1,9 +1,11 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -156,6 +158,20 @@ absl::StatusOr<File> File::OpenAgain() const {
   absl::StatusOr<File> again = Open(LinkOf(fd_), O_RDONLY);
   if (again.ok()) again->path_ = path_;
   return again;
+}
+
+int File::OpenDirect(File* direct) const {
+  if (const int error = EVE_FAULT("file.open_device")) return error;
+  struct statfs info;
+  if (::fstatfs(fd_, &info) == 0 &&
+      (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)) {
+    return EOPNOTSUPP;
+  }
+  const int fd = AboveStandardStreams(
+      ::open(LinkOf(fd_).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (fd < 0) return errno;
+  *direct = File(fd, path_);
+  return 0;
 }
 
 absl::StatusOr<File> File::CreateUnnamed(const std::string& path) {

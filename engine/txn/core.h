@@ -33,6 +33,7 @@ namespace eve {
 struct Core {
   std::string path;
   File file;
+  File device;  // the same for direct reads, where there are such; of writers
   Superblock superblock;
   uint64_t salt = 0;
   KeyHasher hasher;

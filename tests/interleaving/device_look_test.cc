@@ -3,12 +3,15 @@
 // ended well: the look must find so, whatever is committed and reused beside
 // it.
 
+#include <fcntl.h>
 #include <signal.h>
 
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "engine/file/file.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
@@ -67,6 +70,11 @@ class DeviceLookTest : public ::testing::TestWithParam<End> {
   }
   void TearDown() override { ClearStepHook(); }
 
+  bool HasDirectReads() const {
+    File direct;
+    return File::Open(path_, O_RDONLY).value().OpenDirect(&direct) == 0;
+  }
+
   testing::TempDir dir_;
   const std::string path_ = dir_.File("d.eve");
   std::optional<ChildProcess> keeper_;
@@ -112,6 +120,60 @@ TEST_P(DeviceLookTest, RunsBesideCommitsAndReuse) {
   EXPECT_EQ(map_->Get("later").value(), std::string(kBig, '3'));
   EXPECT_OK(domain_.Sync());
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+// By the time that it matters one may have no right to open the file any more,
+// or no descriptor left.
+TEST_P(DeviceLookTest, NeedsNothingThatWasThereWhenItWasOpened) {
+  if (!HasDirectReads()) GTEST_SKIP() << "no direct reads here";
+  const ScopedFaultHook hook([](std::string_view point) {
+    return point == "file.open_device" ? EMFILE : 0;
+  });
+  ASSERT_OK(map_->Put("n", "1"));
+  EXPECT_OK(domain_.Sync());
+}
+
+// Who never had the right believes the cache, as where there are no direct
+// reads.
+TEST_P(DeviceLookTest, WithoutTheRightToAskTheCacheIsBelieved) {
+  map_.reset();
+  const int denied = [&] {
+    const ScopedFaultHook hook([](std::string_view point) {
+      return point == "file.open_device" ? EACCES : 0;
+    });
+    ChildProcess child([&] {
+      auto domain = Domain::Open(path_, Quiet());
+      if (!domain.ok()) return 1;
+      auto map = domain->Collection<Strings>("m");
+      if (!map.ok() || !map->Put("n", "1").ok()) return 2;
+      return domain->Sync().ok() ? 0 : 3;
+    });
+    return child.Wait();
+  }();
+  EXPECT_EQ(denied, 0);
+}
+
+// A device that cannot read what it was given has not kept it: the flush counts
+// as failed for all, and nobody is ended by it.
+TEST_P(DeviceLookTest, WhatCannotBeReadIsLost) {
+  const bool is_direct = HasDirectReads();
+  for (const std::string_view call : {"file.read_device", "file.read_ahead"}) {
+    SCOPED_TRACE(call);
+    if (call == "file.read_device" && !is_direct) continue;
+    const ScopedFaultHook hook(
+        [call](std::string_view point) { return point == call ? EIO : 0; });
+    ChildProcess child([&] {
+      auto domain = Domain::Open(path_, Quiet());
+      if (!domain.ok()) return 1;
+      auto map = domain->Collection<Strings>("m");
+      if (!map.ok() || !map->Put("n", "1").ok()) return 2;
+      if (domain->Sync().code() != absl::StatusCode::kUnavailable) return 3;
+      return map->Get("n").value_or("") == "1" ? 0 : 4;
+    });
+    EXPECT_EQ(child.Wait(), 0);
+    if (call == "file.read_device") continue;
+    EXPECT_CODE(domain_.Sync(), absl::StatusCode::kUnavailable);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
