@@ -195,6 +195,7 @@ void Watch::Stop() {
 
 absl::Status Watch::status() const {
   if (state_ == nullptr) return absl::OkStatus();
+  EVE_RETURN_IF_ERROR(state_->domain->core().CheckUsable());
   const std::lock_guard lock(state_->mutex);
   return state_->status;
 }

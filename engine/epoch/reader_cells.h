@@ -56,6 +56,13 @@ class ReaderCells {
     Word(cell).exchange(kRangePinBit | last_seen_[cell],
                         std::memory_order_seq_cst);
   }
+  // Whether what was loaded since step 1 can be believed so far: the range was
+  // not revoked.
+  bool IsBegun(uint32_t cell) {
+    // seq_cst: not before what the caller has loaded.
+    return Word(cell).load(std::memory_order_seq_cst) ==
+           (kRangePinBit | last_seen_[cell]);
+  }
   // Step 3. False: the range was revoked, begin again.
   bool FinishPin(uint32_t cell, uint64_t version) {
     uint64_t expected = kRangePinBit | last_seen_[cell];

@@ -38,7 +38,9 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
     const auto* record = view.As<CommitRecord>(offset);
     const uint64_t version = record->version;
     if (version == 0 || version >= kRevokedPin) {
-      if (root.Load() != offset) continue;
+      // The same root may have come back to a place that was reused meanwhile.
+      EVE_STEP("pin.no_version");
+      if (root.Load() != offset || !cells->IsBegun(cell)) continue;
       cells->Unpin(cell);
       cells->Release(cell);
       return absl::DataLossError(absl::StrCat("no commit record at offset ",

@@ -59,8 +59,10 @@ struct Core {
   uint64_t frozen_segments = 0;  // and what the file had room for then
 
   // Segments that may be read without leaving the file. A record's own count
-  // may be higher if the file was cut since.
+  // may be higher if the file was cut since. None in a forked child, which has
+  // no region, and whose pins protect nothing.
   uint64_t FileSegments() const {
+    if (fork_guard.IsForkedChild()) return 0;
     return frozen_root.is_null() ? region.capacity() : frozen_segments;
   }
 

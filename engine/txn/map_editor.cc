@@ -307,7 +307,8 @@ MapEditor* EditMap(TransactionImpl& transaction, const CollectionRef& ref) {
 namespace {
 absl::Status Unusable() {
   return absl::FailedPreconditionError(
-      "the collection cannot be used in this transaction: it was dropped");
+      "the collection cannot be used in this transaction; what Swap returns "
+      "says why");
 }
 }  // namespace
 

@@ -38,6 +38,7 @@ absl::Status SnapshotImpl::Take() {
 }
 
 absl::Status SnapshotImpl::status() const {
+  EVE_RETURN_IF_ERROR(core_->CheckUsable());
   if (!damaged_) return absl::OkStatus();
   return absl::DataLossError(
       core_->path +

@@ -97,6 +97,8 @@ MapEditor* TransactionImpl::Edit(const std::string& name, uint32_t id) {
       return editor.get();
     }
   }
+  status_.Update(core_->CheckUsable());  // the closure may have forked
+  if (!status_.ok()) return nullptr;
   absl::StatusOr<std::optional<Bytes>> bytes = FindCatalogBytes(
       core_->FileView(), core_->hasher, base_.record().catalog_root, name);
   if (!bytes.ok()) {
@@ -185,6 +187,7 @@ absl::StatusOr<uint32_t> TransactionImpl::CreateCollection(
 }
 
 absl::Status TransactionImpl::DropCollection(const std::string& name) {
+  EVE_RETURN_IF_ERROR(core_->CheckUsable());
   read_catalog_ = true;
   EVE_ASSIGN_OR_RETURN(const std::optional<Bytes> bytes,
                        FindCatalogBytes(core_->FileView(), core_->hasher,

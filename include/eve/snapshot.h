@@ -2,10 +2,12 @@
 //
 // Threads:    may be used by any thread, and by several at once.
 // Processes:  pins what this version can see, in all processes, until the last
-//             copy dies. Of no use in a forked child.
+//             copy dies. A forked child has no part in that: what it looks up
+//             by an inherited one it does not find, and status() says why.
 // Owns:       one pin, shared by all copies; keeps the domain open.
 // Lifetime:   every Bytes read through it is valid while a copy of it lives.
-// Errors:     status() becomes kDataLoss when a read met damaged bytes.
+// Errors:     status() becomes kDataLoss when a read met damaged bytes, and
+//             kFailedPrecondition in a forked child.
 // Cost:       Domain::Now() is an allocation and a pin; copying counts a
 //             reference; nothing that writers do makes a snapshot slower.
 #ifndef EVE_SNAPSHOT_H_

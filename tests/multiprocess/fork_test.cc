@@ -187,6 +187,50 @@ TEST_F(ForkTest, ForkInsideAClosureIsTheParentsSwap) {
   }
 }
 
+// Whether it touched the collection before it forked or not.
+TEST_F(ForkTest, ForkInsideAClosureBeforeItTouchesACollection) {
+  pid_t child = -1;
+  bool is_refused = false;
+  const absl::StatusOr<Commit> done = domain_.Swap([&](Transaction& txn) {
+    child = ::fork();
+    if (child != 0) return map_->In(txn).Put("from", "closure");
+    is_refused = !map_->In(txn).Find("k").has_value() &&
+                 !map_->In(txn).Put("from", "child").ok();
+    return absl::OkStatus();
+  });
+  if (child == 0) ::_exit(is_refused && IsRefused(done.status()) ? 0 : 1);
+  EXPECT_OK(done.status());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(map_->Get("from").value(), "closure");
+  ExpectUnharmed();
+}
+
+// What it is pinned by is the parent's, who may let it go at any time.
+TEST_F(ForkTest, InheritedSnapshotsShowNothing) {
+  ASSERT_OK_AND_ASSIGN(const Sorted sorted,
+                       domain_.Collection<Sorted>("sorted"));
+  ASSERT_OK(sorted.Put("k", "v"));
+  ASSERT_OK_AND_ASSIGN(Snapshot before, domain_.Now());
+  ASSERT_OK(map_->Put("k", "newer"));
+  ASSERT_OK_AND_ASSIGN(Snapshot after, domain_.Now());
+  ChildProcess child([&] {
+    if (!IsRefused(before.status())) return 1;
+    if (map_->At(before).Find("k").has_value()) return 2;
+    const auto none = [](Bytes, auto, auto) { return true; };
+    if (!IsRefused(map_->Diff(before, after, none))) return 3;
+    for ([[maybe_unused]] const auto& entry : sorted.At(before)) return 4;
+    if (!IsRefused(sorted.Diff(before, after, none))) return 5;
+    return IsRefused(after.status()) ? 0 : 6;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  EXPECT_EQ(map_->At(before).Find("k"), "parent's");
+  EXPECT_OK(before.status());
+  ASSERT_OK(map_->Put("k", "parent's"));
+  ExpectUnharmed();
+}
+
 // Its runs of segments and its packed leaves are the parent's, too.
 TEST_F(ForkTest, ForkInsideAClosureThatAppendsOrRollsBack) {
   ASSERT_OK_AND_ASSIGN(const Sorted sorted,
