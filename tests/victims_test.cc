@@ -164,8 +164,8 @@ SegmentSurvey SurveyOf(int segments, int dead, uint32_t live_units) {
 TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
   constexpr uint32_t kValue = kRunThresholdBytes / kUnitBytes + 1;
   SegmentSurvey survey = SurveyOf(/*segments=*/3, /*dead=*/0, kValue);
-  survey.large_units = {kValue, 0, kValue};
-  survey.rows[2].live_units = kValue - 1;  // the value is not what lives
+  survey.large_units = {kValue, 0, 0};
+  survey.rows[2].live_units = kValue - 1;
   SpaceUse use = MeasureSpace(survey);
   EXPECT_EQ(use.fixed_bytes, kSegmentBytes);
   EXPECT_EQ(use.fixed_live_bytes, kValue * kUnitBytes);
@@ -195,6 +195,20 @@ TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
   EXPECT_EQ(use.pinned_bytes, 3 * kSegmentBytes);
   EXPECT_EQ(use.fixed_bytes, 0u);
   EXPECT_EQ(use.movable_bytes(), 0u);
+}
+
+// However many there are: they would take the places of all others.
+TEST(ChooseVictimsTest, UselessOnesDoNotCount) {
+  SegmentSurvey survey = SurveyOf(/*segments=*/10, /*dead=*/0, 100);
+  VictimGoal goal;
+  goal.live_bytes_max = 200 * kUnitBytes;
+  goal.count_max = 2;
+  goal.is_useless = [](const Victim& victim) { return victim.segment != 3; };
+  const std::vector<Victim> chosen = ChooseVictims(survey, goal);
+  ASSERT_EQ(chosen.size(), 1u);
+  EXPECT_EQ(chosen[0].segment, 3u);
+  goal.is_useless = nullptr;
+  EXPECT_EQ(ChooseVictims(survey, goal).size(), 2u);
 }
 
 TEST(HoldMoreThanLivesTest, AHalfMoreThanLivesMayBeDead) {

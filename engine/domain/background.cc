@@ -33,11 +33,19 @@ constexpr size_t kGatherBlocks = 16 << 10;
 }  // namespace
 
 absl::StatusOr<bool> DomainImpl::RetireGraveyards() {
-  if (!may_have_graveyards_.exchange(false)) return false;
+  if (!may_have_graveyards_ || !may_have_graveyards_.exchange(false)) {
+    return false;
+  }
   const absl::StatusOr<bool> any = RetireSliceOfEach();
   // Until all is retired it may be there, whatever went wrong on the way.
   if (!any.ok() || *any) may_have_graveyards_ = true;
   return any;
+}
+
+void DomainImpl::RetireAllGraveyards() {
+  // On an error they wait for who comes next.
+  while (RetireGraveyards().value_or(false)) {
+  }
 }
 
 absl::StatusOr<bool> DomainImpl::RetireSliceOfEach() {

@@ -21,6 +21,9 @@ namespace {
 // before a writer folds by itself so that recovery and stat never walk far.
 constexpr uint64_t kFoldSoon = 1024;
 constexpr uint64_t kFoldNow = 4096;
+// Where there is no reclaimer, segments that this process may claim meanwhile:
+// a few large commits keep as much from reuse as many small ones.
+constexpr uint64_t kClaimsBetweenFolds = 16;
 // A fold that fails is tried again so many commits later: each walks the chain.
 constexpr uint64_t kFoldAgain = 256;
 // With more than this a domain whose accounting cannot be read takes no more
@@ -97,6 +100,9 @@ DomainImpl::~DomainImpl() {
     DetachRegion(core_);
     return;
   }
+  // Who died may have left some as well.
+  may_have_graveyards_ = true;
+  if (!options_.background) RetireAllGraveyards();
   // Domain::Close() has reported the error of this, if anybody asked.
   checkpointer_->Run().IgnoreError();
   EVE_STEP("close.checkpointed");
@@ -220,12 +226,12 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
                     Manners::kGiveUp)
         .IgnoreError();
   }
-  if (result.ok() && result->published && result->unfolded >= kFoldNow &&
-      result->unfolded % kFoldAgain == 0) {
+  if (result.ok() && result->published && IsFoldDue(result->unfolded)) {
     // Courtesy to recovery; the commit itself is done, so errors are left to
     // the next pass to report.
     const absl::StatusOr<bool> folded =
-        Fold(core_, writer->transaction.attempt(), kFoldNow / 2);
+        Fold(core_, writer->transaction.attempt(),
+             std::min(result->unfolded, kFoldNow) / 2);
     slow_readers_.WantLook();
     if (absl::IsDataLoss(folded.status()) && result->unfolded >= kUnfoldedMax) {
       accounting_is_damaged_ = true;
@@ -234,6 +240,10 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   idle_writers_.Give(std::move(writer));
   if (!result.ok()) return result.status();
   if (result->left_graveyard) may_have_graveyards_ = true;
+  // A slice of them, while there is no reclaimer.
+  if (!options_.background && manners == Manners::kGiveWay) {
+    RetireGraveyards().IgnoreError();
+  }
   if (options_.background && result->unfolded >= kFoldSoon &&
       result->unfolded % 256 == 0) {
     reclaimer_.Wake();
@@ -242,6 +252,18 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version, result->published));
   }
   return result->commit;
+}
+
+bool DomainImpl::IsFoldDue(uint64_t unfolded) {
+  if (unfolded >= kFoldNow && unfolded % kFoldAgain == 0) return true;
+  // Who makes room folds, and a second one might take what that counts on.
+  if (options_.background || core_.source->is_tight()) return false;
+  const uint64_t claims = core_.source->claims();
+  uint64_t folded = folded_claims_.load(std::memory_order_relaxed);
+  // One of the threads that come here at once.
+  return claims - folded >= kClaimsBetweenFolds &&
+         folded_claims_.compare_exchange_strong(folded, claims,
+                                                std::memory_order_relaxed);
 }
 
 // With another code than what failed after publishing.
@@ -357,6 +379,7 @@ absl::Status DomainImpl::Drop(std::string_view name) {
 
 absl::Status DomainImpl::Sync() {
   EVE_RETURN_IF_ERROR(CheckWritable());
+  if (!options_.background) RetireAllGraveyards();
   return checkpointer_->Run();
 }
 

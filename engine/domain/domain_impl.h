@@ -91,6 +91,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   void AbandonInChild();
 
  private:
+  // Whether a writer that leaves so many commits unfolded is to fold.
+  bool IsFoldDue(uint64_t unfolded);
   absl::Status CheckMayPromise() const;
   // What is published survives a power failure on return. `published`: by the
   // caller, who must not repeat it.
@@ -111,6 +113,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   absl::Status WaitForCheckpointThread(
       uint64_t version, absl::FunctionRef<absl::Duration()> left);
   absl::StatusOr<bool> RetireSliceOfEach();
+  void RetireAllGraveyards();
   void ReclaimBeforeGrowth();
   void CutTailIfAlone();
 
@@ -211,6 +214,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // The reclaimer's.
   uint64_t ticks_ = 0;
   uint64_t passed_claims_ = 0;
+  std::atomic<uint64_t> folded_claims_{0};  // when a writer folded last
   uint64_t reclaimed_version_ = 0;  // newest when a pass found nothing to do
   std::vector<uint64_t> reclaimed_durable_;  // and DurableVersions()
   RestPacer rest_pacer_;
@@ -220,7 +224,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;
   FlushRequests flush_requests_;
-  std::atomic<bool> may_have_graveyards_{true};
+  // Those of others are looked for by the reclaimer, or when this one closes.
+  std::atomic<bool> may_have_graveyards_{options_.background};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> folded_version_{0};  // as of the last pass
 

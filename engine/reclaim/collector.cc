@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/file/file_lock.h"
+#include "engine/reclaim/liveness.h"
 #include "engine/reclaim/poison.h"
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
@@ -50,7 +51,7 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
 }
 
 std::vector<uint32_t> Collector::FindLargeValues(
-    const std::vector<AccountingRow>& rows) {
+    const std::vector<AccountingRow>& rows, const CommitRecord& root) {
   const BlockView view = core_->FileView();
   first_blocks_.resize(std::max(first_blocks_.size(), rows.size()));
   std::vector<uint32_t> large(rows.size());
@@ -62,15 +63,22 @@ std::vector<uint32_t> Collector::FindLargeValues(
       continue;
     }
     FirstBlock& first = first_blocks_[i];
+    const uint32_t start = SegmentStartUnits(i);
+    const Offset offset{SegmentOffset(i).units + start};
+    if (!view.Contains(offset)) continue;
     if (first.birth != row.birth) {
-      const uint32_t start = SegmentStartUnits(i);
-      const Offset offset{SegmentOffset(i).units + start};
-      const uint32_t units =
-          view.Contains(offset) ? view.As<BlockHeader>(offset)->size_units : 0;
+      const uint32_t units = view.As<BlockHeader>(offset)->size_units;
       first.birth = row.birth;
       first.units = units > row.fill_units - start ? 0 : units;  // damage
+      first.live_units = 0;
     }
-    if (first.units > kLargeUnits) large[i] = first.units;
+    if (first.units <= kLargeUnits || row.live_units < first.units) continue;
+    // Others may live behind it, and it may have died since.
+    if (first.live_units != row.live_units) {
+      first.live_units = row.live_units;
+      first.lives = IsLive(*core_, names_, root, offset).value_or(false);
+    }
+    if (first.lives) large[i] = first.units;
   }
   return large;
 }
@@ -89,7 +97,7 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   // On an error they stay claimed, for the next pass to release.
   if (!rows.ok()) return rows.status();
   const uint64_t version = root->version();
-  std::vector<uint32_t> large = FindLargeValues(*rows);
+  std::vector<uint32_t> large = FindLargeValues(*rows, root->record());
   // The rows are read: this pass must not meet a pin of its own.
   root->Reset();
   for (const uint32_t segment : taken_) {

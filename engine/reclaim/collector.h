@@ -29,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "engine/epoch/reader_cells.h"
 #include "engine/reclaim/victims.h"
+#include "engine/txn/catalog.h"
 #include "engine/txn/core.h"
 
 namespace eve {
@@ -52,9 +53,10 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
-  // The large values that segments begin with (SegmentSurvey::large_units).
-  // REQUIRES: a root with these rows is pinned.
-  std::vector<uint32_t> FindLargeValues(const std::vector<AccountingRow>& rows);
+  // SegmentSurvey::large_units. REQUIRES: `root`, of which the rows are, is
+  // pinned.
+  std::vector<uint32_t> FindLargeValues(const std::vector<AccountingRow>& rows,
+                                        const CommitRecord& root);
   // The newest version of some seconds ago; 0: not known yet.
   uint64_t VersionOfLongAgo(uint64_t version);
 
@@ -63,12 +65,15 @@ class Collector {
   RangePinMemory range_pins_;
   std::vector<uint32_t> taken_;  // taken over, not yet released
   SegmentSurvey survey_;
-  // What a segment began with when that was looked at: it stays so for as long
-  // as the segment lives.
+  // What a segment began with when that was looked at, which stays so for as
+  // long as the segment lives; and whether that lived, with so much in all.
   struct FirstBlock {
     uint64_t birth = 0;
     uint32_t units = 0;
+    uint32_t live_units = 0;
+    bool lives = false;
   };
+  CollectionNames names_;
   std::vector<FirstBlock> first_blocks_;
   struct Moment {
     uint64_t nanos;

@@ -89,10 +89,15 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
       PressureOf(use.movable_live_bytes(), use.movable_bytes(), use.free_bytes);
   if (urgent_) pressure = std::max(pressure, 1.0);
   // Within a long transaction there are plans and no commits, but claims.
-  const uint64_t writes =
-      ReadCounter(core_->slots->own().commits) + core_->source->claims();
-  is_writing_ = writes != planned_writes_;
-  planned_writes_ = writes;
+  const uint64_t commits = ReadCounter(core_->slots->own().commits);
+  const uint64_t claims = core_->source->claims();
+  is_writing_ = commits != planned_commits_ || claims != planned_claims_;
+  planned_claims_ = claims;
+  if (commits != planned_commits_) {
+    claims_a_commit_ = (claims - claims_before_) / (commits - planned_commits_);
+    claims_before_ = claims;
+    planned_commits_ = commits;
+  }
   evacuation_.Refresh(survey.rows);
   // Rounds that begin while space is short may not end: who makes room begins
   // those that do (I22).
@@ -103,12 +108,17 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   }
   const uint64_t goal = std::clamp(use.live_bytes / kPlanShareOfLive,
                                    kPlanBytesMin, kPlanBytesMax);
-  // A process that is stopped keeps its victims from all others.
-  const size_t victims_max =
-      has_background_
-          ? std::clamp<size_t>(VictimsFor(use, ClaimedByOthers(survey)),
-                               kVictimsFew, Evacuation::kVictimsMax)
-          : kVictimsFew;
+  // A process that is stopped keeps its victims from all others; one without a
+  // background thread does so while it is idle, too. But what a commit fills
+  // that one must empty, and no more are chosen while it pays.
+  const uint64_t claims_in_one =
+      std::max(claims_a_commit_, claims - claims_before_);
+  const size_t victims_limit =
+      has_background_ ? Evacuation::kVictimsMax
+                      : std::min<size_t>(kVictimsFew + 2 * claims_in_one,
+                                         Evacuation::kVictimsMax);
+  const size_t victims_max = std::clamp<size_t>(
+      VictimsFor(use, ClaimedByOthers(survey)), kVictimsFew, victims_limit);
   // What could not be paid for want of victims is not asked for later.
   debt_.Set(std::min<int64_t>(debt_.Get(), static_cast<int64_t>(goal)));
   patience_.Set(static_cast<int64_t>(goal / 2));
@@ -135,20 +145,28 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   return absl::OkStatus();
 }
 
+bool Compactor::IsUseless(const Victim& victim) {
+  {
+    std::lock_guard lock(mutex_);
+    if (given_up_.contains(victim.segment)) return true;
+  }
+  return evacuation_.IsBarren(victim.segment, victim.live_units);
+}
+
 absl::StatusOr<size_t> Compactor::TakeVictims(const SegmentSurvey& survey,
                                               const VictimGoal& goal) {
-  return TakeThese(ChooseVictims(survey, goal));
+  VictimGoal useful = goal;
+  useful.is_useless = [this](const Victim& victim) {
+    return IsUseless(victim);
+  };
+  return TakeThese(ChooseVictims(survey, useful));
 }
 
 absl::StatusOr<size_t> Compactor::TakeThese(
     const std::vector<Victim>& victims) {
   std::vector<Victim> claimed;
   for (const Victim& victim : victims) {
-    {
-      std::lock_guard lock(mutex_);
-      if (given_up_.contains(victim.segment)) continue;
-    }
-    if (evacuation_.IsBarren(victim.segment, victim.live_units)) continue;
+    if (IsUseless(victim)) continue;
     if (core_->table->TryClaimSealed(victim.segment)) {
       claimed.push_back(victim);
     }

@@ -125,6 +125,8 @@ class Compactor {
   // about a slice.
   static constexpr int64_t kRestDebtBytes = 16 << 10;
 
+  // Damaged, or walked before in vain.
+  bool IsUseless(const Victim& victim);
   // A slice that moved nothing has cost something, too.
   static int64_t CostOf(const Slice& slice, const MoveResult& moved) {
     return static_cast<int64_t>(moved.bytes +
@@ -146,8 +148,12 @@ class Compactor {
   // What this process may owe before its writers look for more than what lies
   // beside their writes.
   Gauge patience_;
-  // Commits and claims of this process, at the last Plan().
-  uint64_t planned_writes_ = 0;
+  // Commits and claims of this process, at the last Plan(); the claims at the
+  // first one that saw so many commits, and how many a commit made before.
+  uint64_t planned_commits_ = 0;
+  uint64_t planned_claims_ = 0;
+  uint64_t claims_before_ = 0;
+  uint64_t claims_a_commit_ = 0;
   std::atomic<bool> is_writing_{false};
   std::atomic<bool> urgent_{false};
   std::atomic<bool> is_making_room_{false};

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "engine/format/block.h"
+#include "engine/reclaim/liveness.h"
 #include "engine/root/pinned_root.h"
 #include "engine/txn/catalog.h"
-#include "engine/txn/structure.h"
 #include "util/failpoint.h"
 #include "util/prefetch.h"
 #include "util/status_macros.h"
@@ -22,12 +22,6 @@ constexpr uint64_t kWalkAheadBytes = 4096;
 // How many victims' targets are sorted in one go, at most: a writer that
 // gathers waits for it.
 constexpr size_t kVictimsPerSet = 8;
-
-bool IsTreeBlock(uint8_t type) {
-  return type == static_cast<uint8_t>(BlockType::kTreeLeaf) ||
-         type == static_cast<uint8_t>(BlockType::kTreeNode) ||
-         type == static_cast<uint8_t>(BlockType::kTreeValue);
-}
 
 }  // namespace
 
@@ -130,52 +124,21 @@ void Evacuation::WalkSome(size_t blocks_max) {
     // It would take a segment of its own again: nothing would be gained.
     if (header->bytes() > kRunThresholdBytes) continue;
     MoveTarget target;
-    const bool leads_there =
-        IsTreeBlock(header->type)
-            ? MakeTreeTarget(view, offset, &target)
-            : MakeHamtTarget(view, core_->hasher, offset, &target);
-    if (leads_there) walk_.found[header->collection].push_back(target);
+    if (FindTarget(*core_, offset, &target)) {
+      walk_.found[header->collection].push_back(target);
+    }
   }
-}
-
-absl::Status Evacuation::KeepLiveOf(const CommitRecord& root, uint32_t id,
-                                    std::vector<MoveTarget>& targets) {
-  if (id == kCatalogId) {
-    KeepLiveInHamt(core_->FileView(), root.catalog_root, targets);
-    return absl::OkStatus();
-  }
-  EVE_ASSIGN_OR_RETURN(const std::string name,
-                       names_.NameOf(core_->FileView(), root, id));
-  // A graveyard's blocks have no name: they are retired where they lie.
-  std::optional<Bytes> bytes;
-  if (!name.empty()) {
-    EVE_ASSIGN_OR_RETURN(bytes,
-                         FindCatalogBytes(core_->FileView(), core_->hasher,
-                                          root.catalog_root, name));
-  }
-  if (!bytes.has_value()) {
-    targets.clear();
-    return absl::OkStatus();
-  }
-  EVE_ASSIGN_OR_RETURN(const CatalogRecord record,
-                       DecodeCatalogRecord(name, *bytes));
-  if (StructureOf(record.entry.kind) == Structure::kTree) {
-    KeepLiveInTree(core_->FileView(), record.entry.root, targets);
-  } else {
-    KeepLiveInHamt(core_->FileView(), record.entry.root, targets);
-  }
-  return absl::OkStatus();
 }
 
 // Of what was found, keeps what the newest root leads to.
-absl::Status Evacuation::KeepLive() {
+absl::Status Evacuation::KeepLiveOfFound() {
   TargetsOf found;
   found.swap(walk_.found);
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
   for (auto& [id, targets] : found) {
-    EVE_RETURN_IF_ERROR(KeepLiveOf(root.record(), id, targets));
+    EVE_RETURN_IF_ERROR(KeepLive(*core_, names_, root.record(), id, targets));
     std::vector<MoveTarget>& live = walk_.live[id];
     live.insert(live.end(), targets.begin(), targets.end());
   }
@@ -226,7 +189,7 @@ absl::StatusOr<bool> Evacuation::Gather(size_t blocks_max, bool may_wait,
     return true;
   }
   WalkSome(blocks_max);
-  EVE_RETURN_IF_ERROR(KeepLive());
+  EVE_RETURN_IF_ERROR(KeepLiveOfFound());
   if (walk_.at_units < walk_.fill_units) return true;
   walk_.walked.push_back(walk_.segment);
   walk_.fill_units = 0;

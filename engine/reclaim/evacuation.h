@@ -147,9 +147,7 @@ class Evacuation {
   bool NextVictim(Which which);
   void DropTargetsOf(const std::vector<uint32_t>& segments);
   void WalkSome(size_t blocks_max);
-  absl::Status KeepLive();
-  absl::Status KeepLiveOf(const CommitRecord& root, uint32_t id,
-                          std::vector<MoveTarget>& targets);
+  absl::Status KeepLiveOfFound();
   void Publish();
   Victim* Find(uint32_t segment);
   void CountDown(const Slice& slice);

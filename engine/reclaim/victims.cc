@@ -152,12 +152,15 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
   uint64_t bytes = 0;
   for (const auto& [worth, segment] : ranked) {
     const AccountingRow& row = survey.rows[segment];
+    const Victim victim{segment, row.live_units, row.fill_units};
+    // Not counted, or they would keep all others out for ever.
+    if (goal.is_useless && goal.is_useless(victim)) continue;
     bytes += row.live_units * kUnitBytes;
     if (victims.size() == goal.count_max ||
         (bytes > goal.live_bytes_max && !victims.empty())) {
       break;
     }
-    victims.push_back(Victim{segment, row.live_units, row.fill_units});
+    victims.push_back(victim);
   }
   return victims;
 }

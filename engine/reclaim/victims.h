@@ -16,6 +16,7 @@
 #define EVE_ENGINE_RECLAIM_VICTIMS_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "engine/alloc/segment_table.h"
@@ -38,8 +39,9 @@ struct SegmentSurvey {
   // Durable candidates that have stayed for as long. Others are likely to be
   // followed by newer ones soon.
   std::vector<uint64_t> long_durable;
-  // Units of the large value that a segment begins with; 0: with none, or none
-  // that matters.
+  // Units of the large value that a segment begins with and that lives; 0: none
+  // does, or none that matters. It would take a segment of its own again, so
+  // the segment stays, and what is dead beside it.
   std::vector<uint32_t> large_units;
   uint64_t version = 0;  // of the root that the rows are of
 
@@ -52,11 +54,8 @@ struct SegmentSurvey {
     static constexpr AccountingRow kNone{};
     return segment < rows.size() ? rows[segment] : kNone;
   }
-  // Whether such a value seems to live in it: that would take a segment of its
-  // own again, so the segment stays, and what is dead beside it.
   bool IsFixed(uint64_t segment) const {
-    return segment < large_units.size() && large_units[segment] > 0 &&
-           row(segment).live_units >= large_units[segment];
+    return segment < large_units.size() && large_units[segment] > 0;
   }
 };
 
@@ -121,6 +120,8 @@ struct VictimGoal {
   // end of the file can be given back.
   uint64_t empty_from = UINT64_MAX;
   Keepers keepers = Keepers::kLongPins;
+  // Those of which it is known that nothing can be moved, say; unset: none.
+  std::function<bool(const Victim&)> is_useless;
 };
 
 // What a domain at rest has to do.

@@ -67,7 +67,8 @@ class Domain {
     if (!ref.ok()) return ref.status();
     return C(*std::move(ref));
   }
-  // Removes the collection; its blocks are retired in the background.
+  // Removes the collection; its blocks are retired in the background, or as
+  // DomainOptions::background says.
   //   kNotFound  no such collection
   absl::Status Drop(std::string_view name);
   absl::StatusOr<std::vector<CollectionInfo>> Collections() const;

@@ -61,9 +61,11 @@ struct DomainOptions {
   // Check each leaf's checksum on lookups that return a Status.
   bool verify_reads = false;
   // Two background threads: one for checkpoints, the other for folding, reuse,
-  // and compaction while nobody writes. Without them the first three are done
-  // by Sync, Close, Reclaim, and inline when they are overdue; writers still
-  // move what bounds the space, and Compact() does the rest.
+  // and compaction while nobody writes. Without them Sync and Close checkpoint,
+  // Reclaim folds and frees, and so do commits when that is overdue; what was
+  // dropped is retired with the next commits, a slice each, or by Sync, Close
+  // and Reclaim. Writers still move what bounds the space, and Compact() does
+  // the rest.
   bool background = true;
   // Not in read-only domains. Called when one pin alone, in any process, holds
   // more than slow_reader_bytes of garbage, and again each time that has
