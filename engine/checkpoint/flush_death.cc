@@ -53,6 +53,11 @@ ByteRange RangeOf(const CommitExtent& extent) {
       uint64_t{extent.to_units - extent.from_units} * kUnitBytes};
 }
 
+// What a device cannot read it has not kept.
+absl::Status AsLost(const absl::Status& seen) {
+  return absl::IsUnavailable(seen) ? absl::DataLossError(seen.message()) : seen;
+}
+
 }  // namespace
 
 Checkpointer::Durable Checkpointer::ReadDurable() const {
@@ -95,17 +100,18 @@ absl::Status Checkpointer::LookAtDevice(const CommitSlot* page) {
       ranges.push_back(RangeOf(page->extents[i]));
     }
   }
-  EVE_ASSIGN_OR_RETURN(const bool is_on_device,
-                       IsCacheOnDevice(core_->file, ranges, &core_->device));
-  if (!is_on_device) {
+  const absl::StatusOr<bool> is_on_device =
+      IsCacheOnDevice(core_->file, ranges, &core_->device);
+  EVE_RETURN_IF_ERROR(AsLost(is_on_device.status()));
+  if (!*is_on_device) {
     return absl::DataLossError("the page cache has what the device has not");
   }
   // What the cache has dropped since it was lost is what the device has.
   EVE_STEP("flush_death.compared");
-  EVE_RETURN_IF_ERROR(
-      VerifyRowsSince(view, core_->salt, durable.rows, durable.version, rows));
+  EVE_RETURN_IF_ERROR(AsLost(
+      VerifyRowsSince(view, core_->salt, durable.rows, durable.version, rows)));
   return page == nullptr ? absl::OkStatus()
-                         : VerifyExtents(view, core_->salt, *page);
+                         : AsLost(VerifyExtents(view, core_->salt, *page));
 }
 
 absl::Status Checkpointer::CheckDevice(const CommitSlot* page) {

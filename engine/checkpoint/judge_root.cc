@@ -71,7 +71,7 @@ absl::StatusOr<RootCandidate> JudgeLiveRoot(
     const std::vector<CommitSlot>& slots, const RootCandidate& durable) {
   const RegionHeader& header = region.header();
   if (header.poison.load(std::memory_order_acquire) != 0) {
-    return absl::UnavailableError(
+    return absl::FailedPreconditionError(
         "a flush had failed, so that it may have been in memory only");
   }
   if (header.incarnation != slots.front().incarnation) {
@@ -115,7 +115,7 @@ absl::StatusOr<RootCandidate> JudgeSlot(const RecoveryContext& context,
   return candidate;
 }
 
-std::optional<RootCandidate> TryAdoptLiveRoot(
+absl::StatusOr<std::optional<RootCandidate>> TryAdoptLiveRoot(
     const RecoveryContext& context, const SharedRegion& region,
     const std::vector<CommitSlot>& slots, const RootCandidate& durable,
     std::string* refusal) {
@@ -123,6 +123,12 @@ std::optional<RootCandidate> TryAdoptLiveRoot(
   absl::StatusOr<RootCandidate> live =
       JudgeLiveRoot(context, region, slots, durable);
   if (live.ok()) return *std::move(live);
+  if (absl::IsUnavailable(live.status())) {
+    return absl::UnavailableError(absl::StrCat(
+        context.file->path(), ": ", std::string(live.status().message()),
+        ", which were committed and are not durable. Try again; if that lasts, "
+        "delete the lock file, and the newest durable version counts"));
+  }
   if (record.is_null()) return std::nullopt;
   std::string name = absl::StrCat("live root at offset ", record.bytes());
   if (const auto read = ReadRecord(context.view, record, context.salt);

@@ -113,11 +113,18 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
       }
       return candidate;
     }
+    const bool is_promised = slot.incarnation == slots.front().incarnation &&
+                             slot.version <= promised;
+    // It may pass. Of a commit that was under way when the power failed the
+    // device may be unable to read what it was writing.
+    if (absl::IsUnavailable(candidate.status()) && is_promised) {
+      return absl::UnavailableError(absl::StrCat(
+          context.file->path(), ": version ", slot.version,
+          ", which is durable: ", std::string(candidate.status().message())));
+    }
     // No power failure takes a part of the file away that was flushed with its
     // size: somebody else has. To go on without it would make that final.
-    const bool was_flushed = slot.extent_count == 0 ||
-                             (slot.incarnation == slots.front().incarnation &&
-                              slot.version <= promised);
+    const bool was_flushed = slot.extent_count == 0 || is_promised;
     // Slots of older roots may say more than the file has: it was cut without
     // asking them.
     is_only_short &= FileBytesAt(slot) > context.file_bytes;
@@ -185,11 +192,9 @@ absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
   for (const CommitSlot& slot : slots) {
     if (slot.incarnation == region.header().incarnation) add(slot.record);
   }
-  const absl::StatusOr<bool> is_on_device =
-      IsCacheOnDevice(*context.file, ranges);
-  if (absl::IsDataLoss(is_on_device.status())) return true;
-  EVE_RETURN_IF_ERROR(is_on_device.status());
-  return !*is_on_device;
+  EVE_ASSIGN_OR_RETURN(const bool is_on_device,
+                       IsCacheOnDevice(*context.file, ranges));
+  return !is_on_device;
 }
 
 uint64_t PromisedVersion(const SharedRegion& region,
@@ -394,7 +399,8 @@ absl::StatusOr<Recovered> RecoverAndRebuild(RecoveryContext context,
   std::optional<RootCandidate> live;
   std::string refusal;
   if (belongs) {
-    live = TryAdoptLiveRoot(context, region, slots, chosen, &refusal);
+    EVE_ASSIGN_OR_RETURN(
+        live, TryAdoptLiveRoot(context, region, slots, chosen, &refusal));
   }
   if (live.has_value()) {
     result.note = absl::StrCat("live version ", live->version,

@@ -105,9 +105,9 @@ uint64_t PromisedVersion(const SharedRegion& region,
 
 // The region's root, if it may be adopted on top of `durable`. `slots`: all
 // valid ones. If it may not, and is newer than that or
-// cannot be read, `refusal` says which it is and why. REQUIRES: the region is
-// of this file and boot.
-std::optional<RootCandidate> TryAdoptLiveRoot(
+// cannot be read, `refusal` says which it is and why. kUnavailable: the device
+// cannot read it now. REQUIRES: the region is of this file and boot.
+absl::StatusOr<std::optional<RootCandidate>> TryAdoptLiveRoot(
     const RecoveryContext& context, const SharedRegion& region,
     const std::vector<CommitSlot>& slots, const RootCandidate& durable,
     std::string* refusal);

@@ -7,20 +7,30 @@
 #include "engine/format/checksum.h"
 #include "engine/format/constants.h"
 #include "engine/format/offset.h"
+#include "util/status_macros.h"
 
 namespace eve {
 namespace {
 
+// Before they are looked at. REQUIRES: the first of them is inside the view.
+absl::Status CheckReadable(const BlockView& view, Offset begin,
+                           uint64_t units) {
+  if (CanBeRead(view.At(begin), units * kUnitBytes)) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the device cannot read the ", units * kUnitBytes,
+                   " bytes at offset ", begin.bytes(), " of the file"));
+}
+
 // The sum of block hashes over [from, to) of a segment; nothing if the bytes
 // are not whole blocks, or not as they were stored: the sum may be of bytes
 // that reached the disk before the checksums in the headers did.
-std::optional<uint64_t> SumBlocks(const BlockView& view, uint64_t salt,
-                                  uint32_t segment, uint32_t from,
-                                  uint32_t to) {
+absl::StatusOr<std::optional<uint64_t>> SumBlocks(const BlockView& view,
+                                                  uint64_t salt,
+                                                  uint32_t segment,
+                                                  uint32_t from, uint32_t to) {
   const Offset begin{SegmentOffset(segment).units + uint64_t{from}};
-  if (from < to && (!view.Contains(begin) ||
-                    !CanBeRead(view.At(begin), (to - from) * kUnitBytes))) {
-    return std::nullopt;
+  if (from < to && view.Contains(begin)) {
+    EVE_RETURN_IF_ERROR(CheckReadable(view, begin, to - from));
   }
   uint64_t sum = 0;
   for (uint64_t at = from; at < to;) {
@@ -39,25 +49,33 @@ std::optional<uint64_t> SumBlocks(const BlockView& view, uint64_t salt,
   return sum;
 }
 
+// Of a run longer than a segment.
+absl::StatusOr<bool> VerifyRun(const BlockView& view, uint64_t salt,
+                               uint32_t segment, uint64_t sum) {
+  const Offset offset = SegmentOffset(segment);
+  if (!view.Contains(offset)) return false;
+  EVE_RETURN_IF_ERROR(CheckReadable(view, offset, 1));
+  const auto* header = view.As<BlockHeader>(offset);
+  if (header->size_units <= kSegmentUnits ||
+      header->size_units > view.limit_units - offset.units) {
+    return false;
+  }
+  EVE_RETURN_IF_ERROR(CheckReadable(view, offset, header->size_units));
+  return BlockHash(header, offset, salt) == sum &&
+         header->checksum == ChecksumOf(sum);
+}
+
 // Whether what `live` says of a segment beyond `durable` is what the bytes say.
-bool VerifyDelta(const BlockView& view, uint64_t salt, uint32_t segment,
-                 const AccountingRow& durable, const AccountingRow& live,
-                 uint64_t durable_version) {
+absl::StatusOr<bool> VerifyDelta(const BlockView& view, uint64_t salt,
+                                 uint32_t segment, const AccountingRow& durable,
+                                 const AccountingRow& live,
+                                 uint64_t durable_version) {
   // Nothing to lose, and a killed writer may have been refilling it (P23).
   if (live.live_units == 0) return true;
   if (live.run_index > 0) return true;  // summed at its head
   if (live.run_length > 1) {
     if (live.birth <= durable_version) return true;
-    const Offset offset = SegmentOffset(segment);
-    if (!view.Contains(offset) || !CanBeRead(view.At(offset), kUnitBytes)) {
-      return false;
-    }
-    const auto* header = view.As<BlockHeader>(offset);
-    return header->size_units > kSegmentUnits &&
-           header->size_units <= view.limit_units - offset.units &&
-           CanBeRead(header, header->bytes()) &&
-           BlockHash(header, offset, salt) == live.sum &&
-           header->checksum == ChecksumOf(live.sum);
+    return VerifyRun(view, salt, segment, live.sum);
   }
   uint32_t from = SegmentStartUnits(segment);
   uint64_t expected = live.sum;
@@ -65,7 +83,9 @@ bool VerifyDelta(const BlockView& view, uint64_t salt, uint32_t segment,
     from = durable.fill_units;
     expected -= durable.sum;
   }
-  return SumBlocks(view, salt, segment, from, live.fill_units) == expected;
+  EVE_ASSIGN_OR_RETURN(const std::optional<uint64_t> sum,
+                       SumBlocks(view, salt, segment, from, live.fill_units));
+  return sum == expected;
 }
 
 }  // namespace
@@ -82,8 +102,10 @@ absl::Status VerifyExtents(const BlockView& view, uint64_t salt,
       return absl::DataLossError(
           absl::StrCat("extent ", i, " lies outside of the file"));
     }
-    if (SumBlocks(view, salt, extent.segment, extent.from_units,
-                  extent.to_units) != extent.sum) {
+    EVE_ASSIGN_OR_RETURN(const std::optional<uint64_t> sum,
+                         SumBlocks(view, salt, extent.segment,
+                                   extent.from_units, extent.to_units));
+    if (sum != extent.sum) {
       return absl::DataLossError(absl::StrCat(
           "the ", units * kUnitBytes, " bytes at offset ", begin.bytes(),
           " are not those that were flushed with it"));
@@ -99,7 +121,10 @@ absl::Status VerifyRowsSince(const BlockView& view, uint64_t salt,
   for (uint32_t i = 0; i < rows.size(); ++i) {
     const AccountingRow row = i < before.size() ? before[i] : AccountingRow{};
     if (row == rows[i]) continue;
-    if (!VerifyDelta(view, salt, i, row, rows[i], before_version)) {
+    EVE_ASSIGN_OR_RETURN(
+        const bool is_same,
+        VerifyDelta(view, salt, i, row, rows[i], before_version));
+    if (!is_same) {
       return absl::DataLossError(
           absl::StrCat("the segment at offset ", SegmentOffset(i).bytes(),
                        " is not what was committed to it"));

@@ -5,9 +5,8 @@
 // Processes:  any, if what is asked about is protected meanwhile.
 // Owns:       nothing.
 // Lifetime:   none.
-// Errors:     kDataLoss, with offsets; also of what the device cannot read
-// (from
-//             Linux 5.14 on; before, that is SIGBUS).
+// Errors:     kDataLoss, with offsets; kUnavailable of what the device cannot
+//             read (from Linux 5.14 on; before, that is SIGBUS).
 // Cost:       reads what is asked about, and hashes it.
 #ifndef EVE_ENGINE_CHECKPOINT_VERIFY_SUMS_H_
 #define EVE_ENGINE_CHECKPOINT_VERIFY_SUMS_H_

@@ -52,6 +52,35 @@ absl::StatusOr<bool> HasFailedFlush(const RecoveryContext& context,
   return DiedInFailedFlush(context, region, slots);
 }
 
+// What an opener would go on with; `region`: null if it is not this file's.
+absl::Status ChooseRoot(const RecoveryContext& context,
+                        const SharedRegion* region,
+                        const std::vector<CommitSlot>& slots,
+                        RecoveryPreview* preview) {
+  const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
+      context, slots, preview->damaged_slots,
+      region != nullptr ? PromisedVersion(*region, slots) : 0);
+  if (!durable.ok()) {
+    preview->error = std::string(durable.status().message());
+    return absl::OkStatus();
+  }
+  preview->chosen_version = durable->version;
+  preview->chosen_slot = durable->slot;
+  preview->why_whole_check = durable->why_verify;
+  if (region == nullptr) return absl::OkStatus();
+  EVE_ASSIGN_OR_RETURN(
+      const std::optional<RootCandidate> live,
+      TryAdoptLiveRoot(context, *region, slots, *durable, &preview->refusal));
+  if (preview->region == Region::kPoisoned) return absl::OkStatus();
+  preview->region = live.has_value() ? Region::kIntact : Region::kRefused;
+  if (live.has_value() && live->version > durable->version) {
+    preview->chosen_version = live->version;
+    preview->chosen_slot.reset();
+    preview->why_whole_check.clear();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
@@ -100,28 +129,10 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
       return preview;
     }
   }
-  const absl::StatusOr<RootCandidate> durable =
-      ChooseDurableRoot(context, slots, preview.damaged_slots,
-                        belongs ? PromisedVersion(*region, slots) : 0);
-  if (!durable.ok()) {
-    preview.error = std::string(durable.status().message());
-    return preview;
-  }
-  preview.chosen_version = durable->version;
-  preview.chosen_slot = durable->slot;
-  preview.why_whole_check = durable->why_verify;
+  EVE_RETURN_IF_ERROR(
+      ChooseRoot(context, belongs ? &*region : nullptr, slots, &preview));
   if (!belongs && region.ok()) {
     EVE_ASSIGN_OR_RETURN(preview.refusal, WhyOtherBuild(*region, context));
-  }
-  if (!belongs) return preview;
-  const std::optional<RootCandidate> live =
-      TryAdoptLiveRoot(context, *region, slots, *durable, &preview.refusal);
-  if (preview.region == Region::kPoisoned) return preview;
-  preview.region = live.has_value() ? Region::kIntact : Region::kRefused;
-  if (live.has_value() && live->version > durable->version) {
-    preview.chosen_version = live->version;
-    preview.chosen_slot.reset();
-    preview.why_whole_check.clear();
   }
   return preview;
 }

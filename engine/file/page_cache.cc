@@ -141,9 +141,9 @@ class CacheCheck {
     const std::string what =
         absl::StrCat(file_.path(), ": read of ", size, " bytes at offset ",
                      offset, " of the device");
-    // What it has got is lost.
     if (error == EIO) {
-      return absl::DataLossError(absl::StrCat(what, ": ", std::strerror(EIO)));
+      return absl::UnavailableError(
+          absl::StrCat(what, ": ", std::strerror(EIO)));
     }
     if (error != 0) return ErrnoStatus(error, what);
     const uint64_t skip = begin > offset ? begin - offset : 0;

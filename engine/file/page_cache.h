@@ -7,7 +7,7 @@
 // Processes:  others may read the file; if they write, nothing is told.
 // Owns:       nothing beyond the call.
 // Lifetime:   none.
-// Errors:     of reading, as Status; kDataLoss: the device cannot read it.
+// Errors:     of reading, as Status; kUnavailable: the device cannot read it.
 // Cost:       of a whole file none after DropCache(), if nobody has it mapped
 //             (before Linux 6.5: if no reader without a slot has it open). Else
 //             asks the kernel which pages it has of what is asked about, and
