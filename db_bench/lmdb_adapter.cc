@@ -191,6 +191,8 @@ class LmdbSession final : public Session {
     return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
   }
 
+  // Keys are strings: beside an unnamed database of integers LMDB opens none
+  // that has a name (MDB_INCOMPATIBLE), so the flags refuse that.
   absl::Status UseOwnCollection(int number) override {
     MDB_txn* txn = nullptr;
     int code = mdb_txn_begin(env_, nullptr, 0, &txn);
