@@ -112,7 +112,7 @@ class PlainCopy {
     EVE_RETURN_IF_ERROR(sink_->Write(offset, buffer_.data(), size));
     result_.written_bytes += size;
     progress_.done += size;
-    return ReportProgress(options_, progress_);
+    return ReportProgress(core_, options_, progress_);
   }
 
   absl::Status CopySegment(uint32_t segment) {
@@ -185,10 +185,11 @@ class PlainCopy {
 class TemporaryCopy {
  public:
   // `mode` is of the name that it may have at first.
-  TemporaryCopy(const std::string& path, mode_t mode)
-      : path_(path), mode_(mode) {}
+  TemporaryCopy(const Core& source, const std::string& path, mode_t mode)
+      : source_(source), path_(path), mode_(mode) {}
   ~TemporaryCopy() {
-    if (!name_.empty()) ::unlink(name_.c_str());
+    // A child's parent goes on with it.
+    if (!name_.empty() && source_.CheckUsable().ok()) ::unlink(name_.c_str());
   }
   TemporaryCopy(const TemporaryCopy&) = delete;
   TemporaryCopy& operator=(const TemporaryCopy&) = delete;
@@ -266,6 +267,7 @@ class TemporaryCopy {
     return 0;
   }
 
+  const Core& source_;
   const std::string path_;
   const mode_t mode_;
   File file_;
@@ -375,14 +377,14 @@ absl::StatusOr<BackupResult> StreamPacked(const SnapshotImpl& snapshot,
                                           const BackupOptions& options) {
   // Many may open what is in the folder; whoever did would have all that is
   // written later.
-  TemporaryCopy scratch(ScratchPath(), kOwnMode);
+  TemporaryCopy scratch(snapshot.core(), ScratchPath(), kOwnMode);
   EVE_RETURN_IF_ERROR(scratch.Create());
   EVE_RETURN_IF_ERROR(scratch.DropName());
   const File& file = scratch.file();
   EVE_ASSIGN_OR_RETURN(const BackupResult result,
                        WriteChecked(snapshot, file, options));
   EVE_RETURN_IF_ERROR(ReportProgress(
-      options,
+      snapshot.core(), options,
       BackupProgress{true, result.written_bytes, result.written_bytes}));
   EVE_RETURN_IF_ERROR(VerifyCopy(file, result.version, /*compact=*/true));
   std::vector<char> buffer(kSegmentBytes);
@@ -393,16 +395,20 @@ absl::StatusOr<BackupResult> StreamPacked(const SnapshotImpl& snapshot,
     EVE_RETURN_IF_ERROR(sink.Write(at, buffer.data(), size));
     at += size;
     EVE_RETURN_IF_ERROR(
-        ReportProgress(options, BackupProgress{false, at, result.file_bytes}));
+        ReportProgress(snapshot.core(), options,
+                       BackupProgress{false, at, result.file_bytes}));
   }
   return result;
 }
 
 }  // namespace
 
-absl::Status ReportProgress(const BackupOptions& options,
+absl::Status ReportProgress(const Core& source, const BackupOptions& options,
                             const BackupProgress& now) {
-  if (!options.progress || options.progress(now)) return absl::OkStatus();
+  if (!options.progress) return absl::OkStatus();
+  const bool goes_on = options.progress(now);
+  EVE_RETURN_IF_ERROR(source.CheckUsable());
+  if (goes_on) return absl::OkStatus();
   return absl::CancelledError("stopped by the progress callback");
 }
 
@@ -412,14 +418,14 @@ absl::StatusOr<BackupResult> BackupToPath(const SnapshotImpl& snapshot,
   const Core& core = snapshot.core();
   EVE_RETURN_IF_ERROR(core.CheckUsable());
   EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));
-  TemporaryCopy copy(path, kCopyMode);
+  TemporaryCopy copy(core, path, kCopyMode);
   EVE_RETURN_IF_ERROR(copy.Create());
   EVE_ASSIGN_OR_RETURN(const BackupResult result,
                        options.compact
                            ? WriteChecked(snapshot, copy.file(), options)
                            : WritePlain(snapshot, copy.file(), options));
   EVE_RETURN_IF_ERROR(ReportProgress(
-      options,
+      core, options,
       BackupProgress{true, result.written_bytes, result.written_bytes}));
   EVE_RETURN_IF_ERROR(VerifyCopy(copy.file(), result.version, options.compact));
   EVE_RETURN_IF_ERROR(CheckDestination(core, path, options.overwrite));

@@ -43,8 +43,9 @@ absl::StatusOr<BackupResult> BackupToStream(const SnapshotImpl& snapshot,
 absl::Status WritePacked(const SnapshotImpl& snapshot, const File& file,
                          const BackupOptions& options);
 
-// kCancelled if the callback says so.
-absl::Status ReportProgress(const BackupOptions& options,
+// kCancelled if the callback says so; kFailedPrecondition if this is a child
+// that it has forked, whose descriptors of the source may lead elsewhere.
+absl::Status ReportProgress(const Core& source, const BackupOptions& options,
                             const BackupProgress& now);
 
 }  // namespace eve::internal

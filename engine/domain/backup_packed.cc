@@ -62,8 +62,9 @@ class Packer {
           },
           {});
       if (!done.ok()) return done.status();
-      EVE_RETURN_IF_ERROR(ReportProgress(
-          options_, BackupProgress{false, records_, records_total_}));
+      EVE_RETURN_IF_ERROR(
+          ReportProgress(snapshot_.core(), options_,
+                         BackupProgress{false, records_, records_total_}));
     }
     return snapshot_.status();
   }
@@ -122,9 +123,9 @@ absl::Status WritePacked(const SnapshotImpl& snapshot, const File& file,
                        OpenPrivate(file, quiet));
   EVE_RETURN_IF_ERROR(Packer(snapshot, to.get(), options).Run());
   CompactOptions compact;
-  compact.progress = [&options](const CompactProgress& now) {
+  compact.progress = [&](const CompactProgress& now) {
     const BackupProgress same{false, now.live_bytes, now.used_bytes};
-    return ReportProgress(options, same).ok();
+    return ReportProgress(snapshot.core(), options, same).ok();
   };
   EVE_RETURN_IF_ERROR(to->Compact(compact));
   EVE_RETURN_IF_ERROR(to->Sync());

@@ -51,6 +51,8 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
     EVE_ASSIGN_OR_RETURN(more,
                          compactor_->Gather(kGatherStep, /*may_wait=*/true));
   }
+  // `go_on` may ask the caller, who may have forked.
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
   std::unique_ptr<WriterContext> writer = TakeWriter();
   using Outcome = Compactor::Outcome;
   absl::StatusOr<Outcome> moved = Outcome::kMoved;
@@ -65,6 +67,10 @@ absl::Status DomainImpl::MoveVictims(size_t targets_max, Manners manners,
     lost = has_lost ? lost + 1 : 0;
     targets = has_lost ? std::max<size_t>(targets / 2, 1)
                        : std::min(targets * 2, targets_max);
+  }
+  if (core_.fork_guard.IsForkedChild()) {
+    static_cast<void>(writer.release());  // the parent's claims
+    return core_.CheckUsable();
   }
   idle_writers_.Give(std::move(writer));
   return moved.status();
@@ -171,6 +177,7 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
     if (options.progress) {
       EVE_ASSIGN_OR_RETURN(const CompactProgress now, MeasureProgress());
       *stopped = !options.progress(now);
+      EVE_RETURN_IF_ERROR(core_.CheckUsable());
     }
     if (*stopped) return absl::OkStatus();
     // Not while `progress` runs, which may write.
@@ -199,7 +206,7 @@ absl::Status DomainImpl::CompactRound(const CompactOptions& options,
       const absl::StatusOr<CompactProgress> now = MeasureProgress();
       *stopped = now.ok() && !options.progress(*now);
     }
-    return !*stopped;
+    return !*stopped && core_.CheckUsable().ok();
   });
 }
 
@@ -252,6 +259,7 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
   compactor_->SetUrgent(true);
   bool stopped = false;
   const absl::Status status = CompactInRounds(options, &stopped);
+  EVE_RETURN_IF_ERROR(core_.CheckUsable());
   compactor_->SetUrgent(false);
   compactor_->GiveBackVictims();
   core_.source->Look();

@@ -136,7 +136,7 @@ struct BackupOptions {
   // has open.
   bool overwrite = false;
   // Called now and then from the calling thread; false stops with kCancelled,
-  // and leaves nothing.
+  // and leaves nothing. Must not return in a child that it has forked.
   std::function<bool(const BackupProgress&)> progress;
 };
 
