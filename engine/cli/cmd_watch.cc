@@ -135,6 +135,18 @@ class Printer {
   uint64_t printed_ = 0;
 };
 
+absl::StatusOr<bool> IsThere(const AnyCollection& collection,
+                             const Snapshot& at) {
+  EVE_ASSIGN_OR_RETURN(const std::vector<internal::CollectionView> found,
+                       CollectionsAt(at));
+  for (const internal::CollectionView& one : found) {
+    if (one.info.name == collection.info.name) {
+      return one.id == collection.ref.id;
+    }
+  }
+  return false;
+}
+
 // Prints until it is enough, and returns the exit code.
 absl::StatusOr<int> WatchOn(Domain& domain, const AnyCollection& collection,
                             const WatchOptions& options, bool is_quiet,
@@ -166,18 +178,19 @@ absl::StatusOr<int> WatchOn(Domain& domain, const AnyCollection& collection,
     }
     EVE_RETURN_IF_ERROR(watch.status());
     EVE_ASSIGN_OR_RETURN(Snapshot now, domain.Now());
+    // In the version that would be printed: of a drop, each record would be one
+    // that was erased, or none, by whether it comes before this or after.
+    EVE_ASSIGN_OR_RETURN(const bool is_there, IsThere(collection, now));
+    if (!is_there) {
+      std::fputs("eve: the collection was dropped\n", stderr);
+      return kAbsent;
+    }
     const uint64_t printed = printer.printed();
     EVE_RETURN_IF_ERROR(printer.PrintChanges(collection, before, now));
     if (std::fflush(stdout) != 0) return kFine;  // told at exit
     if (printer.printed() > printed) {
       end = absl::Now() + options.timeout;
       is_over = false;
-    }
-    EVE_ASSIGN_OR_RETURN(const std::optional<AnyCollection> found,
-                         FindCollection(domain, collection.info.name));
-    if (!found.has_value() || found->ref.id != collection.ref.id) {
-      std::fputs("eve: the collection was dropped\n", stderr);
-      return kAbsent;
     }
     before = std::move(now);
   }

@@ -82,6 +82,7 @@ absl::StatusOr<std::vector<CollectionView>> ListCollections(
     one.info =
         CollectionInfo{record.name, std::string(KindName(record.entry.kind)),
                        record.key_type, record.value_type, record.entry.count};
+    one.id = record.entry.id;
     one.map = ViewOfVersion(snapshot.core(), snapshot.record(), &snapshot);
     SetEntry(record.entry, one.map);
     collections.push_back(std::move(one));

@@ -3,6 +3,7 @@
 set -u
 source tests/cli/testing.sh || exit 1
 eve=$PWD/$1
+dropper=$PWD/$2
 enter_memory watch
 mkfifo notes
 # watch ARGUMENT...: in the background, with its stdout in `changes`; returns
@@ -77,7 +78,32 @@ for kind in hash set multi; do
   [[ $(<changes) == $'+\t7a'* ]] || fail "$kind: $(<changes)"
 done
 
-# A timeout, a signal, a reader that goes, a dropped collection.
+# A dropped collection. What was seen of it is printed; the drop is not one
+# record after another that was erased, nor are those of one that has its name
+# and kind new. It is stopped meanwhile, so that it sees the drop and what came
+# before at once; and it may see each by itself.
+for anew in '' anew; do
+  for is_stopped in 1 ''; do
+    printf 'x\n1\ny\n2\n' | "$eve" load -q -T shop.eve doomed || fail load
+    watch shop.eve doomed
+    "$eve" put shop.eve doomed x new || fail put
+    shown 1
+    if [[ $is_stopped ]]; then
+      kill -s STOP $pid
+      until [[ $(ps -o state= -p $pid) == T* ]]; do :; done
+    fi
+    "$dropper" shop.eve doomed $anew || fail "drop $anew"
+    kill -s CONT $pid
+    read -r note <&3
+    [[ $note == 'eve: the collection was dropped' ]] || fail "note: $note"
+    ended 1
+    found=$(<changes)
+    [[ $is_stopped ]] || found=$(grep -v $'^+\tlast\t' changes)
+    [[ $found == $'+\tx\tnew' ]] || fail "dropped $anew: $found"
+  done
+done
+
+# A timeout, a signal, a reader that goes.
 runs 5 "$eve" watch -q --timeout=1ms shop.eve fruit
 [[ ! -s out && ! -s stderr ]] || fail "timeout: $(cat out stderr)"
 for signal in 2 15; do

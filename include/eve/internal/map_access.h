@@ -80,6 +80,7 @@ class MapCursor {
 // A collection as a snapshot shows it, for who does not know its types.
 struct CollectionView {
   CollectionInfo info;
+  uint32_t id = 0;  // not that of one that was dropped and created anew
   MapView map;
 };
 
