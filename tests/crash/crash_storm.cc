@@ -1,12 +1,12 @@
 // Processes of all kinds on one domain, killed and stopped at random.
 //
 //   crash_storm [--seconds=N | --rounds=N] [--seed=S] [--processes=P]
-//               [--poison=0|1]
+//               [--poison=0|1] [--patience=SECONDS] [--hangs=0|1]
 //
 // The parent never opens the domain. A round lets the workers make some
 // progress, kills or stops some of them, now and then all at once, and has a
 // fresh process check everything that was promised. Prints the seed; exits
-// with 1, and leaves the file, if a promise was broken.
+// with 1, and leaves the file, if a promise was broken or one of them hangs.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +18,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -26,6 +27,7 @@
 #include "absl/strings/strip.h"
 #include "engine/reclaim/poison.h"
 #include "tests/crash/storm_check.h"
+#include "tests/crash/storm_patience.h"
 #include "tests/crash/storm_worker.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/temp_dir.h"
@@ -35,15 +37,16 @@
 namespace eve::testing {
 namespace {
 
-// No progress for so long is a hang, on the slowest machine.
-constexpr int kHangMillis = 120'000;
-
 struct Flags {
   uint64_t seconds = 60;
   uint64_t rounds = 0;
   uint64_t seed = MonotonicNanos() % 1'000'000'007;
   uint64_t processes = 6;
   uint64_t poison = 1;  // segments are written over when they are freed
+  // That nobody commits for so long is a hang, on the slowest machine, and that
+  // one does not move on while it runs.
+  uint64_t patience = 120;
+  uint64_t hangs = 0;  // readers do, which must be found
 };
 
 bool ParseFlags(int argc, char** argv, Flags* flags) {
@@ -55,21 +58,30 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
         : absl::ConsumePrefix(&argument, "--seed=")      ? &flags->seed
         : absl::ConsumePrefix(&argument, "--processes=") ? &flags->processes
         : absl::ConsumePrefix(&argument, "--poison=")    ? &flags->poison
+        : absl::ConsumePrefix(&argument, "--patience=")  ? &flags->patience
+        : absl::ConsumePrefix(&argument, "--hangs=")     ? &flags->hangs
                                                          : nullptr;
     if (value == nullptr || !absl::SimpleAtoi(argument, value)) return false;
   }
-  return flags->processes >= 3 && flags->processes <= kStormWorkersMax;
+  return flags->patience > 0 && flags->processes >= 3 &&
+         flags->processes <= kStormWorkersMax;
 }
 
 class Storm {
  public:
   Storm(const Flags& flags, const std::string& path)
-      : flags_(flags), random_(flags.seed), workers_(flags.processes) {
+      : flags_(flags),
+        random_(flags.seed),
+        patience_nanos_(flags.patience * kNanosPerSecond) {
+    for (uint64_t i = 0; i < flags.processes; ++i) {
+      workers_.emplace_back(patience_nanos_);
+    }
     EVE_CHECK(::pipe2(progress_, O_CLOEXEC | O_NONBLOCK) == 0, "a pipe");
     setup_.path = path;
     setup_.ledger = &*ledger_;
     setup_.workers = static_cast<int>(flags.processes);
     setup_.progress_fd = progress_[1];
+    setup_.hangs = flags.hangs != 0;
   }
 
   bool Run() {
@@ -79,22 +91,31 @@ class Storm {
       ++rounds_;
       if (!RunRound()) return false;
     }
-    return KillAll() && Check(/*is_alone=*/true);
+    return AwaitQuiet() && KillAll() && Check(/*is_alone=*/true);
   }
 
   void PrintCounts() const {
     std::cout << "crash_storm: seed " << flags_.seed << ": " << rounds_
               << " rounds, " << kills_ << " kills (" << kills_of_all_
               << " times all at once), " << stops_ << " stops, "
-              << stops_of_openers_ << " of openers, " << ledger_->commits.load()
-              << " commits" << std::endl;
+              << stops_of_openers_ << " of openers, " << spared_
+              << " times spared, " << ledger_->commits.load() << " commits"
+              << std::endl;
   }
 
  private:
   struct Worker {
+    explicit Worker(uint64_t patience_nanos) : patience(patience_nanos) {}
     std::optional<ChildProcess> process;
     bool is_stopped = false;
+    StormPatience patience;
   };
+
+  static std::string_view NameOfRole(StormRole role) {
+    return role == StormRole::kReader   ? "reader"
+           : role == StormRole::kOpener ? "opener"
+                                        : "writer";
+  }
 
   StormRole RoleOf(size_t index) const {
     if (index == 0) return StormRole::kReader;
@@ -106,6 +127,8 @@ class Storm {
     const uint64_t seed = random_.Next();
     const pid_t parent = ::getpid();
     workers_[index].is_stopped = false;
+    BeginWork(setup_, static_cast<int>(index), StormWork::kNone);
+    workers_[index].patience.Begin(ledger_->work[index], MonotonicNanos());
     workers_[index].process.emplace([this, index, seed, parent] {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != parent) return 1;
@@ -158,11 +181,48 @@ class Storm {
         if (got > 0) seen += static_cast<uint64_t>(got);
         moved = MonotonicNanos();
       }
-      if (!ReplaceDead()) return false;
-      if (MonotonicNanos() - moved > kHangMillis * kNanosPerMilli) {
-        std::cerr << "no commit for " << kHangMillis << " ms" << std::endl;
+      if (!ReplaceDead() || !LookForHangs()) return false;
+      if (MonotonicNanos() - moved > patience_nanos_) {
+        std::cerr << "no commit for " << flags_.patience << " s" << std::endl;
+        for (size_t i = 0; i < workers_.size(); ++i) Describe(i);
         return false;
       }
+    }
+    return true;
+  }
+
+  void Describe(size_t index) const {
+    std::cerr << "worker " << index << ", a " << NameOfRole(RoleOf(index))
+              << ", " << (workers_[index].is_stopped ? "stopped" : "running")
+              << ": " << NameOf(WorkOf(ledger_->work[index])) << std::endl;
+  }
+
+  bool LookForHangs() {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      Worker& worker = workers_[i];
+      worker.patience.Look(ledger_->work[i],
+                           worker.process.has_value() && !worker.is_stopped,
+                           MonotonicNanos());
+      if (!worker.patience.IsOver()) continue;
+      std::cerr << "one has not moved on for " << flags_.patience
+                << " s in which it ran: ";
+      Describe(i);
+      return false;
+    }
+    return true;
+  }
+
+  bool IsAnyQuiet() const {
+    for (const Worker& worker : workers_) {
+      if (worker.patience.IsQuiet()) return true;
+    }
+    return false;
+  }
+
+  // Those that are left alone move on, or one is found that hangs.
+  bool AwaitQuiet() {
+    while (IsAnyQuiet()) {
+      if (!AwaitCommits(1)) return false;
     }
     return true;
   }
@@ -202,11 +262,17 @@ class Storm {
     return true;
   }
 
+  bool IsSpared(const Worker& worker) {
+    if (!worker.patience.IsQuiet()) return false;
+    ++spared_;
+    return true;
+  }
+
   // Those that have just been started.
   bool DisturbOpeners() {
     for (size_t i = 0; i < workers_.size(); ++i) {
       if (!workers_[i].process.has_value() || setup_.ledger->is_inside[i] ||
-          !random_.OneIn(3)) {
+          !random_.OneIn(3) || IsSpared(workers_[i])) {
         continue;
       }
       for (uint64_t n = random_.Uniform(500); n > 0; --n) ::sched_yield();
@@ -218,7 +284,7 @@ class Storm {
   bool DisturbOne() {
     const size_t index = random_.Uniform(workers_.size());
     Worker& worker = workers_[index];
-    if (!worker.process.has_value()) return true;
+    if (!worker.process.has_value() || IsSpared(worker)) return true;
     if (!setup_.ledger->is_inside[index] && random_.OneIn(2)) {
       return StopForAMoment(worker);
     }
@@ -245,7 +311,12 @@ class Storm {
     }
     // Away from the end of the commit that was waited for.
     for (uint64_t i = random_.Uniform(200); i > 0; --i) ::sched_yield();
-    if (random_.OneIn(5)) return KillAll() && Check(/*is_alone=*/true);
+    if (!LookForHangs()) return false;
+    for (Worker& worker : workers_) worker.patience.EndRound();
+    if (random_.OneIn(5)) {
+      if (!IsAnyQuiet()) return KillAll() && Check(/*is_alone=*/true);
+      ++spared_;
+    }
     for (uint64_t i = random_.Uniform(4); i > 0; --i) {
       if (!DisturbOne()) return false;
     }
@@ -267,19 +338,22 @@ class Storm {
   mutable SharedValue<Ledger> ledger_;
   StormSetup setup_;
   int progress_[2];
+  const uint64_t patience_nanos_;
   std::vector<Worker> workers_;
   uint64_t rounds_ = 0;
   uint64_t kills_ = 0;
   uint64_t kills_of_all_ = 0;
   uint64_t stops_ = 0;
   uint64_t stops_of_openers_ = 0;
+  uint64_t spared_ = 0;
 };
 
 int RunMain(int argc, char** argv) {
   Flags flags;
   if (!ParseFlags(argc, argv, &flags)) {
     std::cerr << "usage: crash_storm [--seconds=N | --rounds=N] [--seed=S] "
-                 "[--processes=P] [--poison=0|1], P from 3 to "
+                 "[--processes=P] [--poison=0|1] [--patience=SECONDS] "
+                 "[--hangs=0|1], P from 3 to "
               << kStormWorkersMax << std::endl;
     return 2;
   }

@@ -24,6 +24,7 @@ using OrderedTexts = OrderedMap<std::string, std::string>;
 // Snapshots that a reader holds while the others go on.
 constexpr int kHeldSnapshots = 8;
 constexpr uint64_t kHugeValueBytes = 3 << 20;
+constexpr auto kWorks = static_cast<uint64_t>(StormWork::kCount);
 
 struct Opened {
   Domain domain;
@@ -31,7 +32,8 @@ struct Opened {
   StormOrdered b;
 };
 
-absl::StatusOr<Opened> OpenStorm(const StormSetup& setup) {
+absl::StatusOr<Opened> OpenStorm(const StormSetup& setup, int index) {
+  BeginWork(setup, index, StormWork::kOpen);
   EVE_ASSIGN_OR_RETURN(Domain domain, Domain::Open(setup.path));
   EVE_ASSIGN_OR_RETURN(StormNumbers a, domain.Collection<StormNumbers>("a"));
   EVE_ASSIGN_OR_RETURN(StormOrdered b, domain.Collection<StormOrdered>("b"));
@@ -41,6 +43,7 @@ absl::StatusOr<Opened> OpenStorm(const StormSetup& setup) {
 // The commit in flight at the last death may be there: then it stays.
 absl::StatusOr<int64_t> FindOwnCount(const StormSetup& setup, Opened& opened,
                                      int index) {
+  BeginWork(setup, index, StormWork::kRead);
   const int64_t acknowledged = setup.ledger->acknowledged[index];
   EVE_ASSIGN_OR_RETURN(const Snapshot now, opened.domain.Now());
   const int64_t found = opened.a.At(now).Find(StormKey(index)).value_or(0);
@@ -62,6 +65,7 @@ absl::StatusOr<int64_t> FindOwnCount(const StormSetup& setup, Opened& opened,
 
 absl::Status CommitNext(const StormSetup& setup, Opened& opened, int index,
                         int64_t next, Durability durability) {
+  BeginWork(setup, index, StormWork::kCommit);
   const std::string key = StormKey(index);
   SwapOptions options;
   options.durability = durability;
@@ -94,6 +98,7 @@ absl::Status CommitNext(const StormSetup& setup, Opened& opened, int index,
 // kinds of map. They are logged like the others: what was promised is there,
 // and at most one more.
 absl::Status CommitBlindly(const StormSetup& setup, Opened& opened, int index) {
+  BeginWork(setup, index, StormWork::kLog);
   const int64_t next = setup.ledger->logged[index] + 1;
   const std::string key = StormLogKey(index, next);
   EVE_RETURN_IF_ERROR(opened.domain
@@ -159,7 +164,9 @@ absl::Status CompactSome(Domain& domain, Random& random) {
   return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
-absl::Status Churn(const StormSetup& setup, Opened& opened, Random& random) {
+absl::Status Churn(const StormSetup& setup, Opened& opened, int index,
+                   Random& random) {
+  BeginWork(setup, index, StormWork::kChurn);
   Domain& domain = opened.domain;
   if (random.OneIn(3)) return ChurnTree(domain, random);
   const uint64_t kind = random.Uniform(20);
@@ -167,7 +174,10 @@ absl::Status Churn(const StormSetup& setup, Opened& opened, Random& random) {
   if (kind == 1) return domain.Sync();
   // Far more often than the policy would.
   if (kind == 4) return PunchSome(setup);
-  if (kind == 5) return CompactSome(domain, random);
+  if (kind == 5) {
+    BeginWork(setup, index, StormWork::kCompact);
+    return CompactSome(domain, random);
+  }
   if (kind == 2) return IgnoreDropped(domain.Drop("scratch"));
   EVE_ASSIGN_OR_RETURN(Texts scratch, domain.Collection<Texts>("scratch"));
   const uint64_t bytes =
@@ -189,13 +199,31 @@ absl::Status Write(const StormSetup& setup, Opened& opened, int index,
     if (random.OneIn(3)) {
       EVE_RETURN_IF_ERROR(CommitBlindly(setup, opened, index));
     }
-    if (random.OneIn(6)) EVE_RETURN_IF_ERROR(Churn(setup, opened, random));
+    if (random.OneIn(6))
+      EVE_RETURN_IF_ERROR(Churn(setup, opened, index, random));
   }
   return absl::OkStatus();
 }
 
+// Somebody commits, so it ends; if it does not, the storm finds this worker
+// where it was. That it was not woken, but has looked by itself after a second
+// (RootWatch::kLookNanos), is no error here: who has published may be stopped
+// or killed before it wakes anybody. That no wake-up is lost otherwise is for
+// watch_test.
+absl::Status AwaitCommit(const StormSetup& setup, Opened& opened, int index,
+                         uint64_t version, Random& random) {
+  BeginWork(setup, index, StormWork::kWait);
+  while (setup.hangs && random.OneIn(100)) ::pause();
+  EVE_ASSIGN_OR_RETURN(
+      const uint64_t news,
+      opened.domain.WaitPast(version, absl::InfiniteDuration()));
+  if (news <= version) return absl::DataLossError("no news");
+  return absl::OkStatus();
+}
+
 // Old snapshots stay what they were, new ones never go back.
-absl::Status Read(const StormSetup& setup, Opened& opened, Random& random) {
+absl::Status Read(const StormSetup& setup, Opened& opened, int index,
+                  Random& random) {
   struct Held {
     Snapshot snapshot;
     int64_t sum;
@@ -203,6 +231,7 @@ absl::Status Read(const StormSetup& setup, Opened& opened, Random& random) {
   std::vector<Held> held;
   uint64_t last_version = 0;
   while (true) {
+    BeginWork(setup, index, StormWork::kRead);
     EVE_ASSIGN_OR_RETURN(Snapshot now, opened.domain.Now());
     if (now.version() < last_version) {
       return absl::DataLossError("versions went back");
@@ -228,24 +257,57 @@ absl::Status Read(const StormSetup& setup, Opened& opened, Random& random) {
       ::sched_yield();
       continue;
     }
-    // There are commits: a lost wake-up would let all others be replaced first.
-    EVE_ASSIGN_OR_RETURN(
-        const uint64_t news,
-        opened.domain.WaitPast(last_version, absl::InfiniteDuration()));
-    if (news <= last_version) return absl::DataLossError("no news");
+    EVE_RETURN_IF_ERROR(
+        AwaitCommit(setup, opened, index, last_version, random));
   }
 }
 
 absl::Status OpenAndClose(const StormSetup& setup, int index, Random& random) {
   while (true) {
-    EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup));
+    EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup, index));
     EVE_RETURN_IF_ERROR(
         Write(setup, opened, index, 1 + random.Uniform(4), random));
+    BeginWork(setup, index, StormWork::kClose);
     if (random.OneIn(2)) EVE_RETURN_IF_ERROR(opened.domain.Close());
   }
 }
 
 }  // namespace
+
+std::string_view NameOf(StormWork work) {
+  switch (work) {
+    case StormWork::kNone:
+      return "nothing yet";
+    case StormWork::kOpen:
+      return "opening";
+    case StormWork::kRead:
+      return "reading";
+    case StormWork::kWait:
+      return "waiting for a commit";
+    case StormWork::kCommit:
+      return "committing";
+    case StormWork::kLog:
+      return "logging";
+    case StormWork::kChurn:
+      return "churning";
+    case StormWork::kCompact:
+      return "compacting";
+    case StormWork::kClose:
+      return "closing";
+    case StormWork::kCount:
+      break;
+  }
+  return "?";
+}
+
+void BeginWork(const StormSetup& setup, int index, StormWork work) {
+  std::atomic<uint64_t>& word = setup.ledger->work[index];
+  word = (word / kWorks + 1) * kWorks + static_cast<uint64_t>(work);
+}
+
+StormWork WorkOf(uint64_t word) {
+  return StormWork{static_cast<int>(word % kWorks)};
+}
 
 std::string StormLogKey(int worker, int64_t number) {
   return absl::StrCat("log", worker, ".", number % kStormLogKeys);
@@ -314,9 +376,9 @@ absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
     SignalSelfAt(1 + random.Uniform(random.OneIn(2) ? 200 : 5000), SIGKILL);
   }
   if (role == StormRole::kOpener) return OpenAndClose(setup, index, random);
-  EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup));
+  EVE_ASSIGN_OR_RETURN(Opened opened, OpenStorm(setup, index));
   setup.ledger->is_inside[index] = true;
-  if (role == StormRole::kReader) return Read(setup, opened, random);
+  if (role == StormRole::kReader) return Read(setup, opened, index, random);
   return Write(setup, opened, index, 0, random);
 }
 

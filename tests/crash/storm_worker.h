@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,21 @@ inline constexpr int64_t kStormLogKeys = 64;
 using StormNumbers = Map<std::string, int64_t>;
 using StormOrdered = OrderedMap<std::string, int64_t>;
 
+// What a worker may be about.
+enum class StormWork {
+  kNone,  // it has just been started
+  kOpen,
+  kRead,
+  kWait,  // for a commit
+  kCommit,
+  kLog,
+  kChurn,
+  kCompact,
+  kClose,
+  kCount
+};
+std::string_view NameOf(StormWork work);
+
 struct Ledger {
   // Per worker, over all its lives: the newest commit it knows to be visible.
   std::atomic<int64_t> acknowledged[kStormWorkersMax];
@@ -38,6 +54,8 @@ struct Ledger {
   std::atomic<int64_t> logged[kStormWorkersMax];
   // Whether it may be stopped for long: it holds nothing that openers wait for.
   std::atomic<bool> is_inside[kStormWorkersMax];
+  // What it is about; another word for each thing that it begins.
+  std::atomic<uint64_t> work[kStormWorkersMax];
   std::atomic<uint64_t> commits;
 };
 
@@ -46,9 +64,14 @@ struct StormSetup {
   Ledger* ledger = nullptr;
   int workers = 0;
   int progress_fd = -1;  // a byte for every commit
+  bool hangs = false;    // a planted bug: now and then a wait does not end
 };
 
 enum class StormRole { kWriter, kReader, kOpener };
+
+// Of Ledger::work.
+void BeginWork(const StormSetup& setup, int index, StormWork work);
+StormWork WorkOf(uint64_t word);
 
 // Runs until it is killed. Returns only with what it found wrong.
 absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
