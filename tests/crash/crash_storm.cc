@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -91,7 +92,8 @@ class Storm {
       ++rounds_;
       if (!RunRound()) return false;
     }
-    return AwaitQuiet() && KillAll() && Check(/*is_alone=*/true);
+    return AwaitQuiet() && KillAll() && Check(/*is_alone=*/true) &&
+           IsAllOfTheLogsChecked();
   }
 
   void PrintCounts() const {
@@ -99,8 +101,9 @@ class Storm {
               << " rounds, " << kills_ << " kills (" << kills_of_all_
               << " times all at once), " << stops_ << " stops, "
               << stops_of_openers_ << " of openers, " << spared_
-              << " times spared, " << ledger_->commits.load() << " commits"
-              << std::endl;
+              << " times spared, " << ledger_->commits.load() << " commits, "
+              << Sum(ledger_->checked) << " blind ones checked of "
+              << Sum(ledger_->logged) << std::endl;
   }
 
  private:
@@ -110,6 +113,24 @@ class Storm {
     bool is_stopped = false;
     StormPatience patience;
   };
+
+  static int64_t Sum(
+      const std::atomic<int64_t> (&of_workers)[kStormWorkersMax]) {
+    int64_t sum = 0;
+    for (const std::atomic<int64_t>& one : of_workers) sum += one;
+    return sum;
+  }
+
+  // One more each may be there: that in flight when it was killed.
+  bool IsAllOfTheLogsChecked() const {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (ledger_->checked[i] >= ledger_->logged[i]) continue;
+      std::cerr << "worker " << i << " has logged " << ledger_->logged[i]
+                << " numbers, checked are " << ledger_->checked[i] << std::endl;
+      return false;
+    }
+    return true;
+  }
 
   static std::string_view NameOfRole(StormRole role) {
     return role == StormRole::kReader   ? "reader"

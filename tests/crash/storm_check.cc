@@ -42,6 +42,19 @@ absl::Status Verify(const StormSetup& setup, const Snapshot& snapshot) {
                    " errors in version ", snapshot.version()));
 }
 
+// Moves Ledger::checked on to `newest`, up to which CheckStormLog() has found
+// the last kStormLogKeys numbers.
+absl::Status AcceptLog(const StormSetup& setup, int worker, int64_t newest) {
+  std::atomic<int64_t>& checked = setup.ledger->checked[worker];
+  if (newest < checked || newest - kStormLogKeys > checked) {
+    return absl::DataLossError(absl::StrCat(
+        "worker ", worker, ": the newest number of its log is ", newest, ", ",
+        checked.load(), " when it was checked last: some were seen by none"));
+  }
+  checked = newest;
+  return absl::OkStatus();
+}
+
 absl::Status CheckAcknowledged(const StormSetup& setup,
                                const std::vector<int64_t>& before,
                                const std::vector<int64_t>& logged,
@@ -61,6 +74,7 @@ absl::Status CheckAcknowledged(const StormSetup& setup,
     EVE_ASSIGN_OR_RETURN(const int64_t log, CheckStormLog(now, a, b, worker));
     EVE_RETURN_IF_ERROR(
         check("log", log, logged[worker], setup.ledger->logged[worker]));
+    EVE_RETURN_IF_ERROR(AcceptLog(setup, worker, log));
     EVE_RETURN_IF_ERROR(check("count", in_a.Find(StormKey(worker)).value_or(0),
                               before[worker],
                               setup.ledger->acknowledged[worker]));

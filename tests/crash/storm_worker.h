@@ -4,8 +4,8 @@
 // one, and writes both into a hash map and a tree, in one transaction: whatever
 // a snapshot shows, the keys add up to the total and the collections agree.
 // Between these it logs numbers by puts that read nothing, in both as well,
-// each under a key that is used again after kStormLogKeys of them: one that is
-// lost or comes late is seen until then.
+// each under a key that is used again after kStormLogKeys of them, but not
+// before a check has found it: so one that is lost is seen.
 //
 // Threads:    one per process, beside the engine's own.
 // Processes:  Ledger lives in memory shared by all of them and their parent.
@@ -52,6 +52,9 @@ struct Ledger {
   std::atomic<int64_t> acknowledged[kStormWorkersMax];
   // The newest number that it has logged.
   std::atomic<int64_t> logged[kStormWorkersMax];
+  // All numbers up to this one were there when a check looked. Those behind it
+  // are not written over.
+  std::atomic<int64_t> checked[kStormWorkersMax];
   // Whether it may be stopped for long: it holds nothing that openers wait for.
   std::atomic<bool> is_inside[kStormWorkersMax];
   // What it is about; another word for each thing that it begins.
@@ -79,8 +82,8 @@ absl::Status RunStormWorker(const StormSetup& setup, StormRole role, int index,
 
 std::string StormKey(int worker);
 std::string StormLogKey(int worker, int64_t number);
-// The newest number that the worker has logged. kDataLoss: one before it is not
-// there, or the collections disagree.
+// The newest number that the worker has logged. kDataLoss: one of the
+// kStormLogKeys that end with it is not there, or the collections disagree.
 absl::StatusOr<int64_t> CheckStormLog(const Snapshot& snapshot,
                                       const StormNumbers& a,
                                       const StormOrdered& b, int worker);
