@@ -323,9 +323,6 @@ absl::Status MapViews(Core& core, bool in_memory) {
       core.write_mapping,
       Mapping::Map(core.file, core.read_mapping.bytes(),
                    core.read_mapping.bytes(), Mapping::Access::kReadWrite));
-  // Asked when a flush may have failed (P22): by then this process may have no
-  // right to open the file any more, or no descriptor left.
-  (void)core.file.OpenDirect(&core.device);
   if (granted < ViewReserveBytes() || in_memory) return absl::OkStatus();
   // Without it synchronous commits write more, and that is all.
   absl::StatusOr<Mapping> staging =
@@ -379,7 +376,11 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
   core.hasher = KeyHasher{core.superblock.hash_seed, core.superblock.hash_mask};
   core.read_only = options.read_only;
   core.verify_reads = options.verify_reads;
-  return MapViews(core, options.in_memory);
+  EVE_RETURN_IF_ERROR(MapViews(core, options.in_memory));
+  // Asked when a flush may have failed (P22): by then this process may have no
+  // right to open the file any more, or no descriptor left.
+  if (!core.read_only) (void)core.file.OpenDirect(&core.device);
+  return absl::OkStatus();
 }
 
 void DetachRegion(Core& core) {

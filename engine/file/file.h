@@ -59,9 +59,9 @@ class File {
   // The same file opened once more, for reading: it has no part in the lock
   // bytes taken through this one. Fails where /proc is missing.
   absl::StatusOr<File> OpenAgain() const;
-  // And for reading from the device, past the page cache. Returns an errno:
-  // EOPNOTSUPP for files in memory, EINVAL where the file system has no such
-  // reads.
+  // And for reading from the device, past the page cache; a forked child does
+  // not inherit it. Returns an errno: EOPNOTSUPP for files in memory, EINVAL
+  // where the file system has no such reads.
   int OpenDirect(File* direct) const;
   // A new file without a name, in the folder of `path`, for reading and
   // writing. If its creator dies before it gets one (LinkTo), nothing is left

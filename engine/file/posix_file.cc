@@ -167,11 +167,16 @@ int File::OpenDirect(File* direct) const {
       (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)) {
     return EOPNOTSUPP;
   }
-  const int fd = AboveStandardStreams(
-      ::open(LinkOf(fd_).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
-  if (fd < 0) return errno;
-  *direct = File(fd, path_);
-  return 0;
+  int error = 0;
+  absl::StatusOr<File> opened = Uninherited([&]() -> absl::StatusOr<File> {
+    const int fd = AboveStandardStreams(
+        ::open(LinkOf(fd_).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    if (fd >= 0) return File(fd, path_);
+    error = errno;
+    return ErrnoStatus(error, absl::StrCat("open ", path_));
+  });
+  if (opened.ok()) *direct = *std::move(opened);
+  return error;
 }
 
 absl::StatusOr<File> File::CreateUnnamed(const std::string& path) {
