@@ -107,10 +107,10 @@ class LmdbSession final : public Session {
   }
 
   absl::Status WriteBatch(absl::Span<const WriteOp> ops) override {
-    return Write(ops, /*flags=*/0);
+    return Write(ops, /*append=*/false);
   }
   absl::Status AppendBatch(absl::Span<const WriteOp> ops) override {
-    return Write(ops, MDB_APPEND);
+    return Write(ops, /*append=*/true);
   }
 
   // As mdb_load does it, but in one transaction.
@@ -120,7 +120,7 @@ class LmdbSession final : public Session {
     int code = mdb_txn_begin(env_, nullptr, 0, &txn);
     if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
     for (auto ops = next(); !ops.empty(); ops = next()) {
-      absl::Status status = Put(txn, ops, MDB_APPEND);
+      absl::Status status = Append(txn, ops);
       if (status.ok()) continue;
       mdb_txn_abort(txn);
       return status;
@@ -143,11 +143,11 @@ class LmdbSession final : public Session {
     return CountDifferences(before, after);
   }
 
-  absl::Status Write(absl::Span<const WriteOp> ops, unsigned flags) {
+  absl::Status Write(absl::Span<const WriteOp> ops, bool append) {
     MDB_txn* txn = nullptr;
     int code = mdb_txn_begin(env_, nullptr, 0, &txn);
     if (code != MDB_SUCCESS) return LmdbError("mdb_txn_begin", code);
-    absl::Status status = Put(txn, ops, flags);
+    absl::Status status = append ? Append(txn, ops) : Put(txn, ops);
     if (!status.ok()) {
       mdb_txn_abort(txn);
       return status;
@@ -155,13 +155,26 @@ class LmdbSession final : public Session {
     return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
   }
 
-  absl::Status Put(MDB_txn* txn, absl::Span<const WriteOp> ops,
-                   unsigned flags) {
+  // By one cursor, as mdb_load does it: a put looks for the end each time.
+  absl::Status Append(MDB_txn* txn, absl::Span<const WriteOp> ops) {
+    MDB_cursor* cursor = nullptr;
+    int code = mdb_cursor_open(txn, dbi_, &cursor);
+    if (code != MDB_SUCCESS) return LmdbError("mdb_cursor_open", code);
+    for (size_t i = 0; i < ops.size() && code == MDB_SUCCESS; ++i) {
+      MDB_val key = key_.ToLmdb(ops[i].key);
+      MDB_val value = ToVal(ops[i].value);
+      code = mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
+    }
+    mdb_cursor_close(cursor);
+    return LmdbError("mdb_cursor_put", code);
+  }
+
+  absl::Status Put(MDB_txn* txn, absl::Span<const WriteOp> ops) {
     for (const WriteOp& op : ops) {
       MDB_val key = key_.ToLmdb(op.key);
       MDB_val value = ToVal(op.value);
       int code = op.erase ? mdb_del(txn, dbi_, &key, nullptr)
-                          : mdb_put(txn, dbi_, &key, &value, flags);
+                          : mdb_put(txn, dbi_, &key, &value, /*flags=*/0);
       if (op.erase && code == MDB_NOTFOUND) code = MDB_SUCCESS;
       if (code != MDB_SUCCESS) {
         return LmdbError(op.erase ? "mdb_del" : "mdb_put", code);

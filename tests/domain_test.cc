@@ -312,42 +312,6 @@ TEST_F(DomainTest, InMemoryDomainsWorkAlikeAndLeaveNoFile) {
   EXPECT_FALSE(std::filesystem::exists("scratch"));
 }
 
-// Without a background thread as well: by commits, Sync or Close.
-TEST_F(DomainTest, WhatWasDroppedIsRetiredByItself) {
-  const auto fill_and_drop = [](Domain& domain) {
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("dropped"));
-    ASSERT_OK(domain.Swap([&](Transaction& txn) -> absl::Status {
-      auto writer = map.In(txn);
-      for (int i = 0; i < 20'000; ++i) {
-        EXPECT_OK(writer.Put(std::to_string(i), std::string(200, 'v')));
-      }
-      return absl::OkStatus();
-    }));
-    ASSERT_OK(domain.Drop("dropped"));
-  };
-  const auto live = [](const Domain& domain) {
-    return domain.Stats().value().live_bytes;
-  };
-  constexpr uint64_t kDropped = 2'000'000;
-  DomainOptions options;
-  options.background = false;
-  options.durability = Durability::kNone;
-  {
-    Domain domain = Open(options);
-    fill_and_drop(domain);
-    EXPECT_GT(live(domain), kDropped);
-    ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
-    for (int i = 0; i < 200; ++i) ASSERT_OK(map.Put("k", "v"));
-    EXPECT_LT(live(domain), kDropped / 10);
-    fill_and_drop(domain);
-    ASSERT_OK(domain.Sync());
-    EXPECT_LT(live(domain), kDropped / 10);
-    fill_and_drop(domain);
-  }
-  options.read_only = true;
-  EXPECT_LT(live(Open(options)), kDropped / 10);
-}
-
 TEST_F(DomainTest, ReadOnlyReadsAndRefusesToWrite) {
   {
     Domain domain = Open();

@@ -47,6 +47,8 @@ class DeadSegment {
   SegmentSurvey survey_;
 };
 
+bool All(const Victim&) { return true; }
+
 TEST(MeasureSpaceTest, WhatADurableRootKeepsIsHeldDurably) {
   DeadSegment dead;
   dead.survey().protectors.durable = {15};
@@ -81,20 +83,20 @@ TEST(ChooseVictimsTest, WhatDurableRootsKeepIsLeftAloneWhileTheyStay) {
   VictimGoal goal;
   goal.live_bytes_max = kSegmentBytes;
   goal.count_max = 1;
-  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal, All).size(), 1u);
   EXPECT_EQ(sparse.Measure().pinned_bytes, 0u);
   goal.keepers = Keepers::kLongDurableToo;
-  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 0u);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal, All).size(), 0u);
   const SpaceUse use = MeasureSpace(sparse.survey(), Keepers::kLongDurableToo);
   EXPECT_EQ(use.pinned_bytes, kSegmentBytes);
   EXPECT_EQ(use.pinned_live_bytes, 50 * kUnitBytes);
   // One that has only just come may be followed by the next.
   sparse.survey().SetLongDurable(14);
-  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal, All).size(), 1u);
   // Born after it.
   sparse.survey().protectors.durable = {9};
   sparse.survey().SetLongDurable(15);
-  EXPECT_EQ(ChooseVictims(sparse.survey(), goal).size(), 1u);
+  EXPECT_EQ(ChooseVictims(sparse.survey(), goal, All).size(), 1u);
 }
 
 // I22: in the order of what it costs to empty them. Whatever a reader sees
@@ -159,18 +161,16 @@ SegmentSurvey SurveyOf(int segments, int dead, uint32_t live_units) {
 }
 
 // A busy domain's newer durable root soon keeps as much again.
-// Whole segments that a value has for itself, or began: emptying them would
-// give it one again.
+// Emptying them is not possible, so nothing can be gained there.
 TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
-  constexpr uint32_t kValue = kRunThresholdBytes / kUnitBytes + 1;
-  SegmentSurvey survey = SurveyOf(/*segments=*/3, /*dead=*/0, kValue);
-  survey.large_units = {kValue, 0, 0};
-  survey.rows[2].live_units = kValue - 1;
+  constexpr uint32_t kLive = kSegmentUnits / 4;
+  SegmentSurvey survey = SurveyOf(/*segments=*/3, /*dead=*/0, kLive);
+  survey.fixed = {true};
   SpaceUse use = MeasureSpace(survey);
   EXPECT_EQ(use.fixed_bytes, kSegmentBytes);
-  EXPECT_EQ(use.fixed_live_bytes, kValue * kUnitBytes);
+  EXPECT_EQ(use.fixed_live_bytes, kLive * kUnitBytes);
   EXPECT_EQ(use.movable_bytes(), 2 * kSegmentBytes);
-  EXPECT_EQ(use.movable_live_bytes(), (2 * kValue - 1) * kUnitBytes);
+  EXPECT_EQ(use.movable_live_bytes(), 2 * kLive * kUnitBytes);
   VictimGoal goal;
   goal.live_bytes_max = UINT64_MAX;
   goal.count_max = 10;
@@ -181,14 +181,10 @@ TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
     return segments;
   };
   const std::vector<uint32_t> movable = {1, 2};
-  EXPECT_EQ(segments_of(ChooseVictims(survey, goal)), movable);
+  EXPECT_EQ(segments_of(ChooseVictims(survey, goal, All)), movable);
   EXPECT_EQ(segments_of(ByLeastLive(survey, 0.9)), movable);
   goal.empty_from = 0;
-  EXPECT_EQ(segments_of(ChooseVictims(survey, goal)), movable);
-  // At the end of the file its neighbours may go.
-  survey.rows[0].live_units = kValue + 1;
-  EXPECT_EQ(ChooseVictims(survey, goal).size(), 3u);
-  EXPECT_EQ(segments_of(ByLeastLive(survey, 0.9)), movable);
+  EXPECT_EQ(segments_of(ChooseVictims(survey, goal, All)), movable);
   // What a reader keeps counts as that.
   survey.long_pins = {10};
   use = MeasureSpace(survey);
@@ -198,17 +194,26 @@ TEST(FixedSegmentsTest, AreNoVictimsAndNoGarbage) {
 }
 
 // However many there are: they would take the places of all others.
-TEST(ChooseVictimsTest, UselessOnesDoNotCount) {
-  SegmentSurvey survey = SurveyOf(/*segments=*/10, /*dead=*/0, 100);
+TEST(ChooseVictimsTest, ThoseThatAreNotToBeHadDoNotCount) {
+  const SegmentSurvey survey = SurveyOf(/*segments=*/10, /*dead=*/0, 100);
   VictimGoal goal;
   goal.live_bytes_max = 200 * kUnitBytes;
   goal.count_max = 2;
-  goal.is_useless = [](const Victim& victim) { return victim.segment != 3; };
-  const std::vector<Victim> chosen = ChooseVictims(survey, goal);
+  int asked = 0;
+  const std::vector<Victim> chosen =
+      ChooseVictims(survey, goal, [&](const Victim& victim) {
+        ++asked;
+        return victim.segment == 3;
+      });
   ASSERT_EQ(chosen.size(), 1u);
   EXPECT_EQ(chosen[0].segment, 3u);
-  goal.is_useless = nullptr;
-  EXPECT_EQ(ChooseVictims(survey, goal).size(), 2u);
+  EXPECT_EQ(chosen[0].birth, 10u);
+  EXPECT_EQ(asked, 10);
+  // No more are asked than may be taken.
+  asked = 0;
+  const auto take = [&](const Victim&) { return ++asked > 0; };
+  EXPECT_EQ(ChooseVictims(survey, goal, take).size(), 2u);
+  EXPECT_EQ(asked, 2);
 }
 
 TEST(HoldMoreThanLivesTest, AHalfMoreThanLivesMayBeDead) {
@@ -248,13 +253,13 @@ TEST(PlanRestTest, WhatDurableRootsKeepIsLeftAloneUntilItIsRest) {
     RestPlan plan = PlanRest(&survey, /*may_go_on=*/true);
     plan.goal.count_max = 100;
     EXPECT_EQ(plan.is_loose, !is_kept);
-    EXPECT_EQ(ChooseVictims(survey, plan.goal).empty(), is_kept);
+    EXPECT_EQ(ChooseVictims(survey, plan.goal, All).empty(), is_kept);
     // It rests.
     survey.long_durable.clear();
     plan = PlanRest(&survey, /*may_go_on=*/false);
     plan.goal.count_max = 100;
     EXPECT_TRUE(plan.is_loose);
-    EXPECT_FALSE(ChooseVictims(survey, plan.goal).empty());
+    EXPECT_FALSE(ChooseVictims(survey, plan.goal, All).empty());
   }
 }
 

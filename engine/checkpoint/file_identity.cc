@@ -38,8 +38,8 @@ absl::StatusOr<std::string> WhyOtherBuild(const SharedRegion& region,
                                           const RecoveryContext& context) {
   EVE_ASSIGN_OR_RETURN(const bool is_of_boot, IsOfThisBoot(region, context));
   if (!is_of_boot || region.header().abi_hash == SharedAbiHash()) return "";
-  return "live root refused: the lock file is of a build of Eve with another "
-         "shared layout, so what that had committed since is not known here";
+  return "the lock file is of a build of Eve with another shared layout: what "
+         "that may have committed and not made durable is not gone on with";
 }
 
 // The device is not compared: its number may be another one in each boot. Nor

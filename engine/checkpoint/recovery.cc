@@ -113,18 +113,19 @@ absl::StatusOr<RootCandidate> ChooseDurableRoot(
       }
       return candidate;
     }
-    const bool is_promised = slot.incarnation == slots.front().incarnation &&
-                             slot.version <= promised;
-    // It may pass. Of a commit that was under way when the power failed the
-    // device may be unable to read what it was writing.
-    if (absl::IsUnavailable(candidate.status()) && is_promised) {
+    // It may pass, and to go on without that version would be for good.
+    if (absl::IsUnavailable(candidate.status())) {
       return absl::UnavailableError(absl::StrCat(
           context.file->path(), ": version ", slot.version,
-          ", which is durable: ", std::string(candidate.status().message())));
+          ", which may be durable: ", std::string(candidate.status().message()),
+          ". Try again; if that lasts, save what can be read with 'eve dump "
+          "--rescue'"));
     }
     // No power failure takes a part of the file away that was flushed with its
     // size: somebody else has. To go on without it would make that final.
-    const bool was_flushed = slot.extent_count == 0 || is_promised;
+    const bool was_flushed = slot.extent_count == 0 ||
+                             (slot.incarnation == slots.front().incarnation &&
+                              slot.version <= promised);
     // Slots of older roots may say more than the file has: it was cut without
     // asking them.
     is_only_short &= FileBytesAt(slot) > context.file_bytes;

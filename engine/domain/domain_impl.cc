@@ -24,6 +24,7 @@ constexpr uint64_t kFoldNow = 4096;
 // Where there is no reclaimer, segments that this process may claim meanwhile:
 // a few large commits keep as much from reuse as many small ones.
 constexpr uint64_t kClaimsBetweenFolds = 16;
+constexpr uint64_t kCommitsBetweenSlices = 64;
 // A fold that fails is tried again so many commits later: each walks the chain.
 constexpr uint64_t kFoldAgain = 256;
 // With more than this a domain whose accounting cannot be read takes no more
@@ -68,8 +69,11 @@ absl::Status DomainImpl::Start(const std::string& path) {
   EVE_RETURN_IF_ERROR(AttachRegion(options_, core_));
   if (core_.read_only) return absl::OkStatus();
   checkpointer_ = std::make_unique<Checkpointer>(&core_);
-  collector_ =
-      std::make_unique<Collector>(&core_, [this] { return DurableVersions(); });
+  collector_ = std::make_unique<Collector>(
+      &core_, [this] { return DurableVersions(); },
+      [this](const std::vector<AccountingRow>& rows) {
+        return compactor_->KnownFixed(rows);
+      });
   compactor_ = std::make_unique<Compactor>(&core_, options_.background);
   rest_lease_ =
       std::make_unique<CourtesyLease>(&core_.region, core_.slots.get());
@@ -240,16 +244,20 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   idle_writers_.Give(std::move(writer));
   if (!result.ok()) return result.status();
   if (result->left_graveyard) may_have_graveyards_ = true;
-  // A slice of them, while there is no reclaimer.
-  if (!options_.background && manners == Manners::kGiveWay) {
-    RetireGraveyards().IgnoreError();
-  }
   if (options_.background && result->unfolded >= kFoldSoon &&
       result->unfolded % 256 == 0) {
     reclaimer_.Wake();
   }
   if (durability == Durability::kSync) {
     EVE_RETURN_IF_ERROR(MakeDurable(result->commit.version, result->published));
+  }
+  // While there is no reclaimer. To look for them takes a walk over all
+  // collections, so not each time.
+  if (!options_.background && may_have_graveyards_ &&
+      manners == Manners::kGiveWay &&
+      options.deadline == absl::InfiniteFuture() &&
+      ++commits_beside_graveyards_ % kCommitsBetweenSlices == 0) {
+    RetireGraveyards().IgnoreError();
   }
   return result->commit;
 }
@@ -379,7 +387,10 @@ absl::Status DomainImpl::Drop(std::string_view name) {
 
 absl::Status DomainImpl::Sync() {
   EVE_RETURN_IF_ERROR(CheckWritable());
-  if (!options_.background) RetireAllGraveyards();
+  if (!options_.background) {
+    may_have_graveyards_ = true;  // of who died
+    RetireAllGraveyards();
+  }
   return checkpointer_->Run();
 }
 

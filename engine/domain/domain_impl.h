@@ -226,6 +226,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   FlushRequests flush_requests_;
   // Those of others are looked for by the reclaimer, or when this one closes.
   std::atomic<bool> may_have_graveyards_{options_.background};
+  std::atomic<uint64_t> commits_beside_graveyards_{0};
   std::atomic<bool> accounting_is_damaged_{false};
   std::atomic<uint64_t> folded_version_{0};  // as of the last pass
 

@@ -77,7 +77,7 @@ size_t DomainImpl::EmptyBest(double share_max, uint32_t segments,
     }
     // Others than this one would be moved with it.
     compactor_->GiveBackVictims();
-    const absl::StatusOr<size_t> taken = compactor_->TakeThese({victim});
+    const absl::StatusOr<size_t> taken = compactor_->TakeThis(victim);
     if (!taken.ok()) break;
     if (*taken == 0) continue;
     EVE_STEP("room.claimed");

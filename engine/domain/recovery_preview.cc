@@ -53,32 +53,34 @@ absl::StatusOr<bool> HasFailedFlush(const RecoveryContext& context,
 }
 
 // What an opener would go on with; `region`: null if it is not this file's.
-absl::Status ChooseRoot(const RecoveryContext& context,
-                        const SharedRegion* region,
-                        const std::vector<CommitSlot>& slots,
-                        RecoveryPreview* preview) {
+void ChooseRoot(const RecoveryContext& context, const SharedRegion* region,
+                const std::vector<CommitSlot>& slots,
+                RecoveryPreview* preview) {
   const absl::StatusOr<RootCandidate> durable = ChooseDurableRoot(
       context, slots, preview->damaged_slots,
       region != nullptr ? PromisedVersion(*region, slots) : 0);
   if (!durable.ok()) {
     preview->error = std::string(durable.status().message());
-    return absl::OkStatus();
+    return;
   }
   preview->chosen_version = durable->version;
   preview->chosen_slot = durable->slot;
   preview->why_whole_check = durable->why_verify;
-  if (region == nullptr) return absl::OkStatus();
-  EVE_ASSIGN_OR_RETURN(
-      const std::optional<RootCandidate> live,
-      TryAdoptLiveRoot(context, *region, slots, *durable, &preview->refusal));
-  if (preview->region == Region::kPoisoned) return absl::OkStatus();
+  if (region == nullptr) return;
+  const absl::StatusOr<std::optional<RootCandidate>> adopted =
+      TryAdoptLiveRoot(context, *region, slots, *durable, &preview->refusal);
+  if (!adopted.ok()) {
+    preview->error = std::string(adopted.status().message());
+    return;
+  }
+  const std::optional<RootCandidate>& live = *adopted;
+  if (preview->region == Region::kPoisoned) return;
   preview->region = live.has_value() ? Region::kIntact : Region::kRefused;
   if (live.has_value() && live->version > durable->version) {
     preview->chosen_version = live->version;
     preview->chosen_slot.reset();
     preview->why_whole_check.clear();
   }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -129,8 +131,7 @@ absl::StatusOr<RecoveryPreview> PreviewRecovery(const std::string& path) {
       return preview;
     }
   }
-  EVE_RETURN_IF_ERROR(
-      ChooseRoot(context, belongs ? &*region : nullptr, slots, &preview));
+  ChooseRoot(context, belongs ? &*region : nullptr, slots, &preview);
   if (!belongs && region.ok()) {
     EVE_ASSIGN_OR_RETURN(preview.refusal, WhyOtherBuild(*region, context));
   }

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/file/file.h"
 #include "engine/file/fork_gate.h"
@@ -199,8 +200,11 @@ absl::StatusOr<std::shared_ptr<DomainImpl>> OpenInstance(
     EVE_ASSIGN_OR_RETURN(const bool is_first, BeginOpening(name));
     if (!is_first) continue;
     absl::StatusOr<std::shared_ptr<DomainImpl>> instance =
-        FindOrOpen(path, name, options);
-    EndOpening(name, instance.status());
+        absl::UnknownError("an exception");
+    {
+      const absl::Cleanup end = [&] { EndOpening(name, instance.status()); };
+      instance = FindOrOpen(path, name, options);
+    }
     if (!instance.ok() || *instance != nullptr) return instance;
   }
 }

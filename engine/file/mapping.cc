@@ -76,8 +76,8 @@ void* MapUninherited(char* at, uint64_t bytes, Mapping::Access access,
   const auto no_fork = ForkGate::Get().Hold();
   void* mapped = ::mmap(at, bytes, protection,
                         sharing | MAP_FIXED | MAP_NORESERVE, file.fd(), 0);
-  // A forked child may not write. What it still reads through inherited
-  // snapshots is the parent's to protect.
+  // A forked child may not write. What it still reads through readers of before
+  // the fork is what happens to be there.
   if (mapped != MAP_FAILED && access != Mapping::Access::kReadOnly) {
     (void)::madvise(mapped, bytes, MADV_DONTFORK);
   }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/file/file_lock.h"
-#include "engine/reclaim/liveness.h"
 #include "engine/reclaim/poison.h"
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
@@ -21,10 +20,6 @@ constexpr uint64_t kHistoryStepNanos = 500'000'000;
 
 // A segment with less room than this is not worth reopening.
 constexpr uint32_t kWorthUnits = kSegmentUnits / 8;
-
-constexpr uint32_t kLargeUnits = kRunThresholdBytes / kUnitBytes;
-// No victim is as full as this, but at the end of the file.
-constexpr uint32_t kFullUnits = kSegmentUnits * 15 / 16;
 
 }  // namespace
 
@@ -50,39 +45,6 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
   return is_old ? history_.front().version : 0;
 }
 
-std::vector<uint32_t> Collector::FindLargeValues(
-    const std::vector<AccountingRow>& rows, const CommitRecord& root) {
-  const BlockView view = core_->FileView();
-  first_blocks_.resize(std::max(first_blocks_.size(), rows.size()));
-  std::vector<uint32_t> large(rows.size());
-  for (uint32_t i = 0; i < rows.size(); ++i) {
-    const AccountingRow& row = rows[i];
-    // Of full ones nobody asks, and their pages may be on the disk only.
-    if (row.run_length != 1 || row.live_units <= kLargeUnits ||
-        row.live_units > kFullUnits) {
-      continue;
-    }
-    FirstBlock& first = first_blocks_[i];
-    const uint32_t start = SegmentStartUnits(i);
-    const Offset offset{SegmentOffset(i).units + start};
-    if (!view.Contains(offset)) continue;
-    if (first.birth != row.birth) {
-      const uint32_t units = view.As<BlockHeader>(offset)->size_units;
-      first.birth = row.birth;
-      first.units = units > row.fill_units - start ? 0 : units;  // damage
-      first.live_units = 0;
-    }
-    if (first.units <= kLargeUnits || row.live_units < first.units) continue;
-    // Others may live behind it, and it may have died since.
-    if (first.live_units != row.live_units) {
-      first.live_units = row.live_units;
-      first.lives = IsLive(*core_, names_, root, offset).value_or(false);
-    }
-    if (first.lives) large[i] = first.units;
-  }
-  return large;
-}
-
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
   TakeOverDeadClaims();
   EVE_STEP("collect.taken_over");
@@ -97,7 +59,6 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   // On an error they stay claimed, for the next pass to release.
   if (!rows.ok()) return rows.status();
   const uint64_t version = root->version();
-  std::vector<uint32_t> large = FindLargeValues(*rows, root->record());
   // The rows are read: this pass must not meet a pin of its own.
   root->Reset();
   for (const uint32_t segment : taken_) {
@@ -133,9 +94,11 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     words[i] = SegmentWord{};
     ++freed;
   }
+  std::vector<bool> fixed;
+  if (known_fixed_) fixed = known_fixed_(*rows);
   survey_ = SegmentSurvey{
       std::move(words), *std::move(rows), std::move(protectors), {}, {},
-      std::move(large), version};
+      std::move(fixed), version};
   const uint64_t long_ago = VersionOfLongAgo(version);
   survey_.SetLongPins(long_ago);
   survey_.SetLongDurable(long_ago);

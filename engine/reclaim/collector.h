@@ -29,7 +29,6 @@
 #include "absl/status/statusor.h"
 #include "engine/epoch/reader_cells.h"
 #include "engine/reclaim/victims.h"
-#include "engine/txn/catalog.h"
 #include "engine/txn/core.h"
 
 namespace eve {
@@ -40,8 +39,15 @@ class Collector {
   // and of all pending checkpoints; it is called after the pins were scanned.
   using ReadDurable = std::function<std::vector<uint64_t>()>;
 
-  Collector(Core* core, ReadDurable read_durable)
-      : core_(core), read_durable_(std::move(read_durable)) {}
+  // Which segments cannot be emptied, as far as it is known (SegmentSurvey).
+  using KnownFixed =
+      std::function<std::vector<bool>(const std::vector<AccountingRow>& rows)>;
+
+  Collector(Core* core, ReadDurable read_durable,
+            KnownFixed known_fixed = nullptr)
+      : core_(core),
+        read_durable_(std::move(read_durable)),
+        known_fixed_(std::move(known_fixed)) {}
 
   // Returns how many segments became free.
   absl::StatusOr<uint64_t> FreeSegments();
@@ -53,28 +59,15 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
-  // SegmentSurvey::large_units. REQUIRES: `root`, of which the rows are, is
-  // pinned.
-  std::vector<uint32_t> FindLargeValues(const std::vector<AccountingRow>& rows,
-                                        const CommitRecord& root);
   // The newest version of some seconds ago; 0: not known yet.
   uint64_t VersionOfLongAgo(uint64_t version);
 
   Core* core_;
   ReadDurable read_durable_;
+  KnownFixed known_fixed_;
   RangePinMemory range_pins_;
   std::vector<uint32_t> taken_;  // taken over, not yet released
   SegmentSurvey survey_;
-  // What a segment began with when that was looked at, which stays so for as
-  // long as the segment lives; and whether that lived, with so much in all.
-  struct FirstBlock {
-    uint64_t birth = 0;
-    uint32_t units = 0;
-    uint32_t live_units = 0;
-    bool lives = false;
-  };
-  CollectionNames names_;
-  std::vector<FirstBlock> first_blocks_;
   struct Moment {
     uint64_t nanos;
     uint64_t version;

@@ -145,32 +145,34 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
   return absl::OkStatus();
 }
 
-bool Compactor::IsUseless(const Victim& victim) {
+bool Compactor::TryClaim(const Victim& victim) {
   {
     std::lock_guard lock(mutex_);
-    if (given_up_.contains(victim.segment)) return true;
+    if (given_up_.contains(victim.segment)) return false;
   }
-  return evacuation_.IsBarren(victim.segment, victim.live_units);
+  if (evacuation_.IsBarren(victim.segment, victim.live_units) ||
+      !core_->table->TryClaimSealed(victim.segment)) {
+    return false;
+  }
+  if (!large_values_.Keeps(victim)) return true;
+  core_->table->ReleaseSealed(victim.segment);
+  return false;
 }
 
 absl::StatusOr<size_t> Compactor::TakeVictims(const SegmentSurvey& survey,
                                               const VictimGoal& goal) {
-  VictimGoal useful = goal;
-  useful.is_useless = [this](const Victim& victim) {
-    return IsUseless(victim);
-  };
-  return TakeThese(ChooseVictims(survey, useful));
+  return AddClaimed(ChooseVictims(
+      survey, goal, [this](const Victim& victim) { return TryClaim(victim); }));
 }
 
-absl::StatusOr<size_t> Compactor::TakeThese(
-    const std::vector<Victim>& victims) {
+absl::StatusOr<size_t> Compactor::TakeThis(const Victim& victim) {
   std::vector<Victim> claimed;
-  for (const Victim& victim : victims) {
-    if (IsUseless(victim)) continue;
-    if (core_->table->TryClaimSealed(victim.segment)) {
-      claimed.push_back(victim);
-    }
-  }
+  if (TryClaim(victim)) claimed.push_back(victim);
+  return AddClaimed(claimed);
+}
+
+absl::StatusOr<size_t> Compactor::AddClaimed(
+    const std::vector<Victim>& claimed) {
   if (claimed.empty()) return 0;
   EVE_STEP("evacuate.claimed");
   // Only now may the root be read: nobody else can fill them any more (P5).

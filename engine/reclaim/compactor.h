@@ -38,6 +38,7 @@
 #include "absl/status/statusor.h"
 #include "engine/collections/side_moves.h"
 #include "engine/reclaim/evacuation.h"
+#include "engine/reclaim/large_values.h"
 #include "engine/reclaim/victims.h"
 #include "engine/txn/core.h"
 #include "engine/txn/swap.h"
@@ -61,7 +62,10 @@ class Compactor {
   // A process without a background thread has nobody to give its victims back
   // when its writers stop: it takes few.
   Compactor(Core* core, bool has_background)
-      : core_(core), has_background_(has_background), evacuation_(core) {}
+      : core_(core),
+        has_background_(has_background),
+        evacuation_(core),
+        large_values_(core) {}
 
   // After a collector pass: sets what writers pay and takes victims when it is
   // time. REQUIRES: Core::source is set up.
@@ -69,8 +73,12 @@ class Compactor {
   // Takes victims by `goal` whatever the live share is. Returns how many.
   absl::StatusOr<size_t> TakeVictims(const SegmentSurvey& survey,
                                      const VictimGoal& goal);
-  // The same with those that the caller has chosen.
-  absl::StatusOr<size_t> TakeThese(const std::vector<Victim>& victims);
+  // The same with one that the caller has chosen.
+  absl::StatusOr<size_t> TakeThis(const Victim& victim);
+  // Segments of `rows` that cannot be emptied, as far as it is known.
+  std::vector<bool> KnownFixed(const std::vector<AccountingRow>& rows) {
+    return large_values_.Known(rows);
+  }
 
   enum class Outcome : uint8_t {
     kMoved,
@@ -125,8 +133,9 @@ class Compactor {
   // about a slice.
   static constexpr int64_t kRestDebtBytes = 16 << 10;
 
-  // Damaged, or walked before in vain.
-  bool IsUseless(const Victim& victim);
+  // False: it is somebody else's, or damaged, or nothing could be moved.
+  bool TryClaim(const Victim& victim);
+  absl::StatusOr<size_t> AddClaimed(const std::vector<Victim>& claimed);
   // A slice that moved nothing has cost something, too.
   static int64_t CostOf(const Slice& slice, const MoveResult& moved) {
     return static_cast<int64_t>(moved.bytes +
@@ -142,6 +151,7 @@ class Compactor {
   Core* core_;
   const bool has_background_;
   Evacuation evacuation_;
+  LargeValues large_values_;
   // Bytes to move per kRateOne bytes allocated, and how many that has come to.
   Gauge rate_;
   Gauge debt_;

@@ -121,26 +121,21 @@ uint64_t UsedEnd(const SegmentSurvey& survey) {
 }
 
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
-                                  const VictimGoal& goal) {
+                                  const VictimGoal& goal,
+                                  absl::FunctionRef<bool(const Victim&)> take) {
   std::vector<std::pair<double, uint32_t>> ranked;
   int dense = 0;
   const uint64_t end = std::min(survey.words.size(), survey.rows.size());
   for (uint32_t i = 0; i < end; ++i) {
     const AccountingRow& row = survey.rows[i];
     if (survey.words[i].state() != SegmentState::kSealed ||
-        row.live_units == 0 || row.run_length != 1 ||
+        row.live_units == 0 || row.run_length != 1 || survey.IsFixed(i) ||
         IsKept(survey, row, goal.keepers)) {
       continue;
     }
     const bool must_go = i >= goal.empty_from;
     const double share = static_cast<double>(row.live_units) / kSegmentUnits;
     if (!must_go && share > goal.share_max) continue;
-    // Beside a value that stays others may go, so that nothing is left of it
-    // once it dies.
-    if (survey.IsFixed(i) &&
-        (!must_go || row.live_units == survey.large_units[i])) {
-      continue;
-    }
     if (!must_go && IsDense(row, goal.share_max) &&
         ++dense <= kDenseLeftAlone) {
       continue;
@@ -152,15 +147,18 @@ std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
   uint64_t bytes = 0;
   for (const auto& [worth, segment] : ranked) {
     const AccountingRow& row = survey.rows[segment];
-    const Victim victim{segment, row.live_units, row.fill_units};
-    // Not counted, or they would keep all others out for ever.
-    if (goal.is_useless && goal.is_useless(victim)) continue;
     bytes += row.live_units * kUnitBytes;
     if (victims.size() == goal.count_max ||
         (bytes > goal.live_bytes_max && !victims.empty())) {
       break;
     }
-    victims.push_back(victim);
+    const Victim victim{segment, row.live_units, row.fill_units, row.birth};
+    if (take(victim)) {
+      victims.push_back(victim);
+    } else {
+      // Not counted, or such would keep all others out for ever.
+      bytes -= row.live_units * kUnitBytes;
+    }
   }
   return victims;
 }
@@ -176,7 +174,7 @@ std::vector<Victim> ByLeastLive(const SegmentSurvey& survey, double share_max) {
         IsPinned(row, survey.long_pins)) {
       continue;
     }
-    victims.push_back(Victim{i, row.live_units, row.fill_units});
+    victims.push_back(Victim{i, row.live_units, row.fill_units, row.birth});
   }
   std::sort(victims.begin(), victims.end(),
             [](const Victim& a, const Victim& b) {

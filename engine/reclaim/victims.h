@@ -16,9 +16,9 @@
 #define EVE_ENGINE_RECLAIM_VICTIMS_H_
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "engine/alloc/segment_table.h"
 #include "engine/format/accounting_row.h"
 #include "engine/reclaim/reuse_rule.h"
@@ -39,10 +39,9 @@ struct SegmentSurvey {
   // Durable candidates that have stayed for as long. Others are likely to be
   // followed by newer ones soon.
   std::vector<uint64_t> long_durable;
-  // Units of the large value that a segment begins with and that lives; 0: none
-  // does, or none that matters. It would take a segment of its own again, so
-  // the segment stays, and what is dead beside it.
-  std::vector<uint32_t> large_units;
+  // Segments that cannot be emptied, as far as it is known: a large value keeps
+  // them (large_values.h). Shorter than `rows` where the rest is not.
+  std::vector<bool> fixed;
   uint64_t version = 0;  // of the root that the rows are of
 
   // Takes exact pins on versions below `version` for long ones.
@@ -55,7 +54,7 @@ struct SegmentSurvey {
     return segment < rows.size() ? rows[segment] : kNone;
   }
   bool IsFixed(uint64_t segment) const {
-    return segment < large_units.size() && large_units[segment] > 0;
+    return segment < fixed.size() && fixed[segment];
   }
 };
 
@@ -108,6 +107,7 @@ struct Victim {
   uint32_t segment = 0;
   uint32_t live_units = 0;
   uint32_t fill_units = 0;
+  uint64_t birth = 0;
 };
 
 struct VictimGoal {
@@ -120,8 +120,6 @@ struct VictimGoal {
   // end of the file can be given back.
   uint64_t empty_from = UINT64_MAX;
   Keepers keepers = Keepers::kLongPins;
-  // Those of which it is known that nothing can be moved, say; unset: none.
-  std::function<bool(const Victim&)> is_useless;
 };
 
 // What a domain at rest has to do.
@@ -136,10 +134,12 @@ struct RestPlan {
 // keep is left alone, and the survey says so too.
 RestPlan PlanRest(SegmentSurvey* survey, bool may_go_on);
 
-// Sealed segments that no keeper keeps from reuse, the best first. Runs of more
-// than one are never among them: they die whole. (Of one: see WalkSome().)
+// Sealed segments that no keeper keeps from reuse, the best first, of those of
+// which `take` says that they were to be had. Runs of more than one are never
+// among them: they die whole.
 std::vector<Victim> ChooseVictims(const SegmentSurvey& survey,
-                                  const VictimGoal& goal);
+                                  const VictimGoal& goal,
+                                  absl::FunctionRef<bool(const Victim&)> take);
 
 // Sealed segments that no long pin keeps from reuse, with a live share of at
 // most `share_max`, those in which least lives first: they cost least space to

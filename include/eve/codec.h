@@ -197,6 +197,15 @@ Bytes EncodeBits(U bits, Scratch& scratch) {
   return scratch.bytes();
 }
 
+// What a tuple may have for a member, and a MultiMap for a key or a value: the
+// bytes of other codecs, one's own included, have no known end.
+template <class T>
+inline constexpr bool kIsMember =
+    Integer<T> || Float<T> || std::is_enum_v<T> || std::is_same_v<T, bool> ||
+    std::is_same_v<T, std::string>;
+template <class... Ts>
+inline constexpr bool kIsMember<std::tuple<Ts...>> = (kIsMember<Ts> && ...);
+
 // Inside a tuple, strings must end before the next member begins and must not
 // upset the order: a zero byte becomes 00 FF, the end is 00 00.
 inline void AppendMember(Bytes bytes, Scratch& scratch) {
@@ -378,8 +387,8 @@ struct Codec<bool> {
 // Members are std::string, numbers, bools, enums and tuples of these.
 template <class... Ts>
 struct Codec<std::tuple<Ts...>> {
-  static_assert((Codec<Ts>::kOrdered && ...),
-                "a struct inside a tuple has no order");
+  static_assert((codec_internal::kIsMember<Ts> && ...),
+                "members are std::string, numbers, bools, enums and tuples");
   using Arg = const std::tuple<Ts...>&;
   using View = std::tuple<Ts...>;
   static constexpr bool kOrdered = true;

@@ -203,9 +203,9 @@ using MultiMapHandle = Handle<MultiMapReader<K, V>, MultiMapWriter<K, V>>;
 template <class K, class V>
 class MultiMap : public internal::MultiMapHandle<K, V> {
  public:
-  static_assert(Codec<K>::kOrdered && Codec<V>::kOrdered && Codec<K>::kKey &&
-                    Codec<V>::kKey,
-                "the bytes of this type do not order as its values do");
+  static_assert(codec_internal::kIsMember<K> && codec_internal::kIsMember<V>,
+                "a key and its values are std::string, numbers, bools, enums "
+                "and tuples of these");
   static constexpr std::string_view kKind = "multi_map";
   using Key = K;
   using Value = V;

@@ -63,9 +63,9 @@ struct DomainOptions {
   // Two background threads: one for checkpoints, the other for folding, reuse,
   // and compaction while nobody writes. Without them Sync and Close checkpoint,
   // Reclaim folds and frees, and so do commits when that is overdue; what was
-  // dropped is retired with the next commits, a slice each, or by Sync, Close
-  // and Reclaim. Writers still move what bounds the space, and Compact() does
-  // the rest.
+  // dropped is retired in slices, each by one in some dozens of commits, or by
+  // Sync, Close and Reclaim. Writers still move what bounds the space, and
+  // Compact() does the rest.
   bool background = true;
   // Not in read-only domains. Called when one pin alone, in any process, holds
   // more than slow_reader_bytes of garbage, and again each time that has

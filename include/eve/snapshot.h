@@ -2,8 +2,9 @@
 //
 // Threads:    may be used by any thread, and by several at once.
 // Processes:  pins what this version can see, in all processes, until the last
-//             copy dies. A forked child has no part in that: what it looks up
-//             by an inherited one it does not find, and status() says why.
+//             copy dies. A forked child has no part in that: by an inherited
+//             one it finds nothing, and status() says why; readers and cursors
+//             of before the fork may show anything there.
 // Owns:       one pin, shared by all copies; keeps the domain open.
 // Lifetime:   every Bytes read through it is valid while a copy of it lives.
 // Errors:     status() becomes kDataLoss when a read met damaged bytes, and

@@ -56,7 +56,8 @@ struct Cost {
 
 class OpenCostTest : public ::testing::Test {
  protected:
-  // Fills up to `bytes`, makes that durable, commits `late` more and dies.
+  // Fills up to `bytes`, erases a third of it, so that no segment is full,
+  // makes that durable, commits `late` more and dies.
   void FillAndDie(const std::string& path, uint64_t bytes, uint64_t late) {
     ChildProcess child([&] {
       auto domain = Domain::Open(path, Quiet());
@@ -78,7 +79,17 @@ class OpenCostTest : public ::testing::Test {
         }
         return true;
       };
-      if (!put("k", bytes) || !domain->Sync().ok()) return 3;
+      if (!put("k", bytes)) return 3;
+      const auto erased = domain->Swap([&](Transaction& txn) {
+        absl::Status status;
+        auto writer = map->In(txn);
+        for (uint64_t at = value.size(); at <= bytes && status.ok();
+             at += 3 * value.size()) {
+          status = writer.Erase(absl::StrCat("k", at)).status();
+        }
+        return status;
+      });
+      if (!erased.ok() || !domain->Sync().ok()) return 5;
       if (!put("late", late)) return 4;
       return ::raise(SIGKILL);
     });

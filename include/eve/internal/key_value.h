@@ -227,6 +227,8 @@ class Handle {
   explicit Handle(CollectionRef ref) : ref_(std::move(ref)) {}
 
   // Empty in snapshots from before its creation or after its drop.
+  // The snapshot must outlive the reader.
+  Reader At(Snapshot&& snapshot) const = delete;
   Reader At(const Snapshot& snapshot) const {
     return Reader(OpenMap(snapshot.impl(), ref_));
   }
