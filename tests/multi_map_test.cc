@@ -9,6 +9,7 @@
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
+#include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "util/random.h"
@@ -81,6 +82,63 @@ TEST(MultiMapTest, ValuesMayBeLong) {
   EXPECT_CODE(tags.Add("kk", most), absl::StatusCode::kInvalidArgument);
   ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
   EXPECT_EQ(WordsOf(tags.At(now).Values("k")), Words{most});
+}
+
+// A key is there once a leaf, not once a value, however long it is: in what is
+// stored, and in what a commit writes.
+TEST(MultiMapTest, LongKeysTakeNoMoreForEachValue) {
+  constexpr uint64_t kValues = 20'000;
+  for (const bool sorted : {true, false}) {
+    for (const size_t key_bytes : {16, 1'100, 2'100, 40'000}) {
+      SCOPED_TRACE(key_bytes);
+      const testing::TempDir dir;
+      ASSERT_OK_AND_ASSIGN(Domain domain,
+                           Domain::Open(dir.File("d.eve"), testing::Quiet()));
+      ASSERT_OK_AND_ASSIGN(
+          auto map, (domain.Collection<MultiMap<std::string, uint64_t>>("m")));
+      const std::string key(key_bytes, 'k');
+      const auto value_of = [&](uint64_t i) {
+        return sorted ? i : i * 7919 % kValues;
+      };
+      for (uint64_t done = 0; done < kValues;) {
+        ASSERT_OK(domain.Swap([&](Transaction& txn) -> absl::Status {
+          auto writer = map.In(txn);
+          for (uint64_t i = 0; i < 1'000; ++i) {
+            EXPECT_OK(writer.Add(key, value_of(done + i)));
+          }
+          return absl::OkStatus();
+        }));
+        done += 1'000;
+      }
+      ASSERT_OK(domain.Reclaim());
+      const DomainStats before = domain.Stats().value();
+      // About two hundred to a leaf, and tens of leaves to a node.
+      EXPECT_LT(before.live_bytes,
+                kValues * 30 + kValues / 50 * key_bytes + 100'000);
+      ASSERT_OK(map.Add(key, kValues));
+      const DomainStats after = domain.Stats().value();
+      EXPECT_LT(after.bytes_committed - before.bytes_committed,
+                8'000 + 6 * key_bytes);
+      ASSERT_OK_AND_ASSIGN(const Snapshot now, domain.Now());
+      EXPECT_EQ(map.At(now).Count(key).value(), kValues + 1);
+      for (uint64_t i = 0; i <= kValues; i += 97) {
+        ASSERT_TRUE(map.At(now).Contains(key, i)) << i;
+      }
+      // And when most are gone, and what is left is united.
+      for (uint64_t done = 0; done < kValues; done += 1'000) {
+        ASSERT_OK(domain.Swap([&](Transaction& txn) -> absl::Status {
+          auto writer = map.In(txn);
+          for (uint64_t i = done; i < done + 1'000; ++i) {
+            if (i % 50 != 0) EXPECT_OK(writer.Remove(key, i));
+          }
+          return absl::OkStatus();
+        }));
+      }
+      ASSERT_OK(domain.Reclaim());
+      EXPECT_LT(domain.Stats().value().live_bytes, 100'000 + 25 * key_bytes);
+      testing::ExpectCleanCheck(dir.File("d.eve"), domain);
+    }
+  }
 }
 
 TEST(MultiMapTest, NumbersAgreeWithTheModel) {

@@ -82,8 +82,9 @@ absl::Status TreeAppender::MakeRoom(const LeafPlan::Shape& shape, size_t common,
                                     Bytes key) {
   LeafPlan next = plan_;
   next.AddShape(shape, common);
-  if (!filled_.empty() && (next.bytes() > kTreeLeafBytesMax ||
-                           filled_.size() == kTreeLeafRecordsMax)) {
+  if (!filled_.empty() &&
+      (CountedBytes(next.bytes(), next.prefix()) > kTreeLeafBytesMax ||
+       filled_.size() == kTreeLeafRecordsMax)) {
     EVE_RETURN_IF_ERROR(WriteFilled());
     next = LeafPlan(context_.align_values);
     next.AddShape(shape, common);

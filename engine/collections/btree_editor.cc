@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/collections/btree_leaf_plan.h"
 #include "util/check.h"
 #include "util/status_macros.h"
 
@@ -280,11 +281,20 @@ absl::Status TreeEditor::MergeLeaves(const TreeChild& left,
     }
   }
   // Not to the brim, or the next insertion would split it again.
-  if (views[0].bytes() + views[1].bytes() > kTreeLeafBytesMax * 3 / 4) {
-    return absl::OkStatus();
+  constexpr uint64_t kMergedMax = kTreeLeafBytesMax * 3 / 4;
+  uint64_t bytes = 0;
+  for (const TreeLeafView& view : views) {
+    bytes += CountedBytes(view.bytes(), view.prefix().size());
   }
+  if (bytes > kMergedMax) return absl::OkStatus();
   std::vector<TreeRecord> records;
   for (const TreeLeafView& view : views) view.AppendAll(records);
+  // They may have long prefixes each, and little in common.
+  LeafPlan plan(writer_.aligns_values());
+  for (const TreeRecord& record : records) plan.Add(record);
+  if (CountedBytes(plan.bytes(), plan.prefix()) > kMergedMax) {
+    return absl::OkStatus();
+  }
   EVE_RETURN_IF_ERROR(writer_.WriteLeaves(records, left.separator,
                                           TreeWriter::Packing::kEven, out));
   for (TreeChild& child : out) child.is_small = false;
@@ -307,7 +317,7 @@ absl::Status TreeEditor::MergeNodes(const TreeChild& left,
     if (!TreeNodeView::Open(writer_.view(), offset, level, &node)) {
       return DamagedTree(offset, "tree node");
     }
-    bytes += node.bytes();
+    bytes += CountedBytes(node.bytes(), node.prefix().size());
     fewest = std::min(fewest, node.count());
     Place place;
     place.level = level;
@@ -320,7 +330,11 @@ absl::Status TreeEditor::MergeNodes(const TreeChild& left,
   }
   EVE_RETURN_IF_ERROR(MergeSmall(children, level - 1));
   // A node of one child must have more, whatever that takes.
-  if (bytes > kTreeNodeBytesMax * 3 / 4 && fewest > 1) return absl::OkStatus();
+  constexpr uint64_t kMergedMax = kTreeNodeBytesMax * 3 / 4;
+  if (fewest > 1 && (bytes > kMergedMax ||
+                     TreeWriter::NodeBytes(children, level) > kMergedMax)) {
+    return absl::OkStatus();
+  }
   EVE_RETURN_IF_ERROR(
       writer_.WriteNodes(children, level, TreeWriter::Packing::kEven, out));
   // Two small ones may have had nothing but one child together.

@@ -156,7 +156,8 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
   const uint64_t record_bytes = leaf.key_bytes() + leaf.value_stride();
   if (op.kind == MapOpKind::kErase) {
     if (leaf.count() == 1 ||
-        leaf.bytes() < kTreeLeafBytesMin + record_bytes + kUnitBytes) {
+        CountedBytes(leaf.bytes(), leaf.prefix().size()) <
+            kTreeLeafBytesMin + record_bytes + kUnitBytes) {
       return absl::OkStatus();
     }
     *done = true;
@@ -171,7 +172,9 @@ absl::Status TreeEditor::TryPatchLeaf(const Place& place,
       stored_bytes != leaf.value_bytes() ||
       op.key.size() != leaf.prefix().size() + leaf.key_bytes() ||
       ComparePrefix(op.key, leaf.prefix()) != PrefixOrder::kWithin ||
-      leaf.bytes() + record_bytes + kUnitBytes > kTreeLeafBytesMax ||
+      CountedBytes(leaf.bytes(), leaf.prefix().size()) + record_bytes +
+              kUnitBytes >
+          kTreeLeafBytesMax ||
       leaf.count() == kTreeLeafRecordsMax) {
     return absl::OkStatus();
   }

@@ -72,6 +72,14 @@ inline PrefixOrder ComparePrefix(Bytes key, Bytes prefix) {
   return PrefixOrder::kWithin;
 }
 
+// What a leaf or node of two keys or more, of so many bytes, counts as against
+// what writers aim at.
+inline uint64_t CountedBytes(uint64_t bytes, size_t prefix) {
+  return prefix <= kTreeCountedPrefixMax
+             ? bytes
+             : bytes - (prefix - kTreeCountedPrefixMax);
+}
+
 // A key in two pieces: the prefix of the leaf or node that it comes from, and
 // the rest. A key of the caller has no first piece.
 struct KeyPieces {

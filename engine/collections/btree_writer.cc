@@ -128,13 +128,20 @@ void FillNode(absl::Span<const TreeChild> children, uint32_t level,
 
 // Where to stop so that `parts` chunks of about the same size come out; at
 // least one item stays on each side.
+template <class Plan>
+uint64_t Counted(const Plan& plan) {
+  return CountedBytes(plan.bytes(), plan.prefix());
+}
+
 template <class Item, class Plan>
 size_t EvenChunk(absl::Span<const Item> items, uint64_t parts, Plan plan) {
   Plan whole = plan;
   for (const Item& item : items) whole.Add(item);
-  const uint64_t goal = whole.bytes() / parts;
+  const uint64_t goal = Counted(whole) / parts;
   size_t n = 0;
-  while (n + 1 < items.size() && plan.bytes() < goal) plan.Add(items[n++]);
+  while (n + 1 < items.size() && Counted(plan) < goal) {
+    plan.Add(items[n++]);
+  }
   return std::max<size_t>(n, 1);
 }
 
@@ -151,7 +158,7 @@ absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
     size_t fits = 0;
     while (fits < items.size() && fits < most) {
       plan.Add(items[fits]);
-      if (plan.bytes() > bytes_max && fits >= least) break;
+      if (Counted(plan) > bytes_max && fits >= least) break;
       ++fits;
     }
     size_t n = fits;
@@ -159,11 +166,12 @@ absl::Status CutAndWrite(absl::Span<const Item> items, const Plan& empty,
       // Not all that is left, or many items would cost their square.
       Plan whole = empty;
       size_t seen = 0;
-      while (seen < items.size() && whole.bytes() <= kChunksAhead * bytes_max) {
+      while (seen < items.size() &&
+             Counted(whole) <= kChunksAhead * bytes_max) {
         whole.Add(items[seen++]);
       }
       const uint64_t parts =
-          std::max<uint64_t>(2, (whole.bytes() + bytes_max - 1) / bytes_max);
+          std::max<uint64_t>(2, (Counted(whole) + bytes_max - 1) / bytes_max);
       n = std::min(fits, EvenChunk(items.subspan(0, seen), parts, empty));
     }
     // Neither this chunk nor the rest may be shorter than `least`.
@@ -259,7 +267,8 @@ absl::Status TreeWriter::WriteLeaf(absl::Span<const TreeRecord> records,
   child.slot = TreeSlot::Make(block.offset, records.size());
   child.records = records.size();
   child.separator = separator;
-  child.is_small = plan.bytes() < kTreeLeafBytesMin;
+  child.is_small =
+      (records.size() == 1 ? plan.bytes() : Counted(plan)) < kTreeLeafBytesMin;
   out.push_back(child);
   return absl::OkStatus();
 }
@@ -304,6 +313,13 @@ absl::Status TreeWriter::WriteNode(absl::Span<const TreeChild> children,
   node.is_small = children.size() < kTreeNodeChildrenMin;
   out.push_back(node);
   return absl::OkStatus();
+}
+
+uint64_t TreeWriter::NodeBytes(absl::Span<const TreeChild> children,
+                               uint32_t level) {
+  NodePlan plan(level);
+  for (const TreeChild& child : children) plan.Add(child);
+  return Counted(plan);
 }
 
 absl::Status TreeWriter::WriteNodes(absl::Span<const TreeChild> children,

@@ -43,6 +43,7 @@ class TreeWriter {
  public:
   explicit TreeWriter(const EditContext& context) : context_(context) {}
 
+  bool aligns_values() const { return context_.align_values; }
   const BlockView& view() const { return context_.store->view(); }
   char* Edit(Offset offset) { return context_.store->Edit(offset); }
   void Retire(Offset offset, uint64_t bytes) {
@@ -73,6 +74,9 @@ class TreeWriter {
   absl::Status WriteLeaf(absl::Span<const TreeRecord> records,
                          const LeafPlan& plan, const KeyPieces& separator,
                          TreeChildren& out);
+  // What one node of these counts as (CountedBytes).
+  static uint64_t NodeBytes(absl::Span<const TreeChild> children,
+                            uint32_t level);
   // Puts `children` into nodes of `level` and appends these to `out`; the
   // first child's separator becomes that of the first node.
   absl::Status WriteNodes(absl::Span<const TreeChild> children, uint32_t level,

@@ -35,6 +35,9 @@ inline constexpr uint64_t kTreeBlockBytesMax = kRunThresholdBytes;
 // What writers aim at. No part of the format: readers take any size.
 inline constexpr uint32_t kTreeLeafBytesMax = 2048;
 inline constexpr uint32_t kTreeNodeBytesMax = 1024;
+// Of a prefix only so much counts: a long one is there once, however many keys
+// share it, and would leave room for few of them in a leaf or node.
+inline constexpr uint32_t kTreeCountedPrefixMax = 128;
 // Smaller ones look for a neighbour to merge with.
 inline constexpr uint32_t kTreeLeafBytesMin = kTreeLeafBytesMax / 4;
 inline constexpr uint32_t kTreeNodeChildrenMin = 8;
