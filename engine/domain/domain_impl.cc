@@ -254,8 +254,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   // While there is no reclaimer. To look for them takes a walk over all
   // collections, so not each time.
   if (!options_.background && may_have_graveyards_ &&
-      manners == Manners::kGiveWay &&
-      options.deadline == absl::InfiniteFuture() &&
+      manners == Manners::kGiveWay && absl::Now() < options.deadline &&
       ++commits_beside_graveyards_ % kCommitsBetweenSlices == 0) {
     RetireGraveyards().IgnoreError();
   }

@@ -69,8 +69,13 @@ void ChooseRoot(const RecoveryContext& context, const SharedRegion* region,
   if (region == nullptr) return;
   const absl::StatusOr<std::optional<RootCandidate>> adopted =
       TryAdoptLiveRoot(context, *region, slots, *durable, &preview->refusal);
-  if (!adopted.ok()) {
+  if (!adopted.ok()) {  // nor would it open
     preview->error = std::string(adopted.status().message());
+    preview->refusal = preview->error;
+    preview->region = Region::kRefused;
+    preview->chosen_version.reset();
+    preview->chosen_slot.reset();
+    preview->why_whole_check.clear();
     return;
   }
   const std::optional<RootCandidate>& live = *adopted;

@@ -152,6 +152,10 @@ TEST_F(AdoptionTest, WhatCannotBeReadNowIsNotGivenUp) {
       });
       ASSERT_OK_AND_ASSIGN(const RecoveryPreview seen, PreviewRecovery(path_));
       EXPECT_THAT(seen.error, HasSubstr("the device cannot read"));
+      EXPECT_FALSE(seen.chosen_version.has_value());
+      if (!is_next_boot) {
+        EXPECT_EQ(seen.region, RecoveryPreview::Region::kRefused);
+      }
       const absl::Status refused = Domain::Open(path_, Quiet()).status();
       EXPECT_CODE(refused, absl::StatusCode::kUnavailable);
       EXPECT_THAT(std::string(refused.message()), HasSubstr("Try again"));
