@@ -254,5 +254,60 @@ TEST_F(StagedCommitTest, CopiesEndWithTheSegment) {
   }));
 }
 
+// What a transaction has begun that ends with an error goes back as well, and
+// nobody reads what it had built there.
+TEST_F(StagedCommitTest, CopiesEndWithWhatIsGivenUp) {
+  ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK(map.Put("seed", "x"));
+  constexpr int kKeys = 600;
+  const auto put_all = [&](const Strings& to, Transaction& txn, int from,
+                           int end, char fill) -> absl::Status {
+    auto writer = to.In(txn);
+    for (int i = from; i < end; ++i) {
+      absl::Status put = writer.Put(std::to_string(i), std::string(3000, fill));
+      if (!put.ok()) return put;
+    }
+    writer.Find("none");  // what was put is built now
+    return absl::OkStatus();
+  };
+  for (char fill = 'b'; fill < 'h'; ++fill) {
+    SCOPED_TRACE(fill);
+    EXPECT_CODE(domain_
+                    .Swap([&](Transaction& txn) -> absl::Status {
+                      EXPECT_OK(put_all(map, txn, 0, 50, 'a'));
+                      return absl::CancelledError("given up");
+                    })
+                    .status(),
+                absl::StatusCode::kCancelled);
+    ChildProcess other([&] {
+      auto domain = Domain::Open(path_, testing::Quiet());
+      if (!domain.ok()) return 1;
+      auto theirs = domain->Collection<Strings>("m");
+      if (!theirs.ok()) return 2;
+      for (int from = 0; from < kKeys; from += 50) {
+        if (!domain
+                 ->Swap([&](Transaction& txn) {
+                   return put_all(*theirs, txn, from, from + 50, fill);
+                 })
+                 .ok()) {
+          return 3;
+        }
+      }
+      return 0;
+    });
+    ASSERT_EQ(other.Wait(), 0);
+    ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
+      auto reader = map.In(txn);
+      for (int i = 0; i < kKeys; ++i) {
+        const auto found = reader.Get(std::to_string(i));
+        EXPECT_TRUE(found.ok() && *found == std::string(3000, fill))
+            << i << ": " << found.status();
+      }
+      return reader.Put("mine", "x");
+    }));
+  }
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
 }  // namespace
 }  // namespace eve

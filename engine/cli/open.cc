@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,7 +33,7 @@ thread_local const CollectionInfo* AnyHandle::wanted = nullptr;
 
 // Whether a file names commits as a domain does, whatever it begins with.
 bool HasCommitSlot(const std::string& path) {
-  const absl::StatusOr<File> file = File::Open(path, O_RDONLY);
+  const absl::StatusOr<File> file = File::Open(path, O_RDONLY | O_NONBLOCK);
   if (!file.ok()) return false;
   auto slot = std::make_unique<CommitSlot>();
   for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
@@ -55,7 +57,13 @@ const std::vector<std::string_view>& CollectionKinds() {
 absl::StatusOr<Domain> OpenDomain(const std::string& path,
                                   const DomainOptions& options) {
   absl::StatusOr<Domain> domain = Domain::Open(path, options);
-  if (!absl::IsInvalidArgument(domain.status()) || !HasCommitSlot(path)) {
+  // A lock file that is a directory, say, is no fault of the file.
+  std::error_code error;
+  const auto lock = std::filesystem::status(path + "-lock", error).type();
+  const bool is_lock_fine = lock == std::filesystem::file_type::not_found ||
+                            lock == std::filesystem::file_type::regular;
+  if (!absl::IsInvalidArgument(domain.status()) || !HasCommitSlot(path) ||
+      !is_lock_fine) {
     return domain;
   }
   return absl::DataLossError(absl::StrCat(

@@ -350,8 +350,9 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
       EVE_ASSIGN_OR_RETURN(core.file, CreateMemoryDomain(path, ~uint64_t{0}));
     }
   } else {
-    absl::StatusOr<File> opened =
-        File::OpenUninherited(path, options.read_only ? O_RDONLY : O_RDWR);
+    // Who opens a pipe to read would wait for a writer.
+    absl::StatusOr<File> opened = File::OpenUninherited(
+        path, options.read_only ? O_RDONLY | O_NONBLOCK : O_RDWR);
     if (absl::IsNotFound(opened.status()) && options.create &&
         !options.read_only) {
       EVE_RETURN_IF_ERROR(CreateDomainFile(path, ~uint64_t{0}));

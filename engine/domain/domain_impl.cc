@@ -221,7 +221,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   }
   // Nobody else may need what a transaction had claimed that is run again.
   if (!result.ok() && (refusal == nullptr || refusal->segments == 0)) {
-    writer->writer.ReleaseSpare();
+    writer->ReleaseSpare();
   }
   if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.

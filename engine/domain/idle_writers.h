@@ -29,6 +29,12 @@ struct WriterContext {
   explicit WriterContext(Core* core)
       : writer(core->source.get(), core->write_mapping.data()),
         transaction(core, &writer) {}
+  // Gives back what it has claimed and not begun to fill, without the private
+  // copies that it may have of pages there (I18).
+  void ReleaseSpare() {
+    transaction.attempt().SetStaging({});
+    writer.ReleaseSpare();
+  }
   SegmentWriter writer;
   TransactionImpl transaction;
 };

@@ -206,8 +206,7 @@ bool DomainImpl::MakeRoom(ClaimPurpose purpose, uint32_t wanted,
 }
 
 void DomainImpl::ReleaseSpares() {
-  idle_writers_.ForEach(
-      [](WriterContext& idle) { idle.writer.ReleaseSpare(); });
+  idle_writers_.ForEach([](WriterContext& idle) { idle.ReleaseSpare(); });
 }
 
 absl::Status DomainImpl::WithHolder(const absl::Status& status) {

@@ -180,6 +180,22 @@ chmod 0444 shop.eve
 expect 0 '*' "$eve" check shop.eve
 chmod 0644 shop.eve
 
+# What is no file: a pipe, which nobody waits at; a lock file that is a folder,
+# which says nothing of the domain.
+mkfifo pipe.eve
+for verb in get put; do
+  expect 4 '' "$eve" $verb pipe.eve fruit apple ${verb#get}
+done
+mv shop.eve-lock kept-lock
+mkdir shop.eve-lock
+for verb in get put; do
+  expect 4 '' "$eve" $verb shop.eve fruit apple ${verb#get}
+  grep -q "shop.eve-lock: it is a directory" stderr && ! grep -q "dd if=" stderr ||
+    { cat stderr; failures=$((failures + 1)); }
+done
+rmdir shop.eve-lock
+mv kept-lock shop.eve-lock
+
 # Damage: in a block, in a slot, in the superblock.
 cp shop.eve whole
 offset=$("$eve" check -v shop.eve |
