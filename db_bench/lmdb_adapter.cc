@@ -113,7 +113,7 @@ class LmdbSession final : public Session {
     return Write(ops, /*append=*/true);
   }
 
-  // As mdb_load does it, but in one transaction.
+  // In one transaction.
   absl::Status BulkLoad(
       absl::FunctionRef<absl::Span<const WriteOp>()> next) override {
     MDB_txn* txn = nullptr;
@@ -155,7 +155,7 @@ class LmdbSession final : public Session {
     return LmdbError("mdb_txn_commit", mdb_txn_commit(txn));
   }
 
-  // By one cursor, as mdb_load does it: a put looks for the end each time.
+  // By a cursor, as mdb_load does it: a put looks for the end each time.
   absl::Status Append(MDB_txn* txn, absl::Span<const WriteOp> ops) {
     MDB_cursor* cursor = nullptr;
     int code = mdb_cursor_open(txn, dbi_, &cursor);

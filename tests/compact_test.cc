@@ -1,98 +1,32 @@
 // Space: bounded while keys are overwritten, packed on request, and never at
 // the cost of what a snapshot sees.
-//
-// The seed is printed; EVE_TEST_SEED=N repeats.
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
-#include "tests/testing/check_domain.h"
+#include "tests/compact_fixture.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
-#include "util/clock.h"
 #include "util/random.h"
 #include "util/status_macros.h"
 
 namespace eve {
 namespace {
 
-using Hashed = Map<std::string, std::string>;
-using Sorted = OrderedMap<std::string, std::string>;
-using Model = absl::btree_map<std::string, std::string>;
+using testing::CompactTest;
+using testing::Hashed;
+using testing::KeyOf;
+using testing::kMiB;
+using testing::Model;
+using testing::Sorted;
 
-constexpr uint64_t kMiB = 1 << 20;
 // Four segments of two writers and one prepared, and what is not worth moving.
 constexpr uint64_t kOpenBytes = 18 * kMiB + 16 * kMiB;
-
-uint64_t Seed() {
-  const char* given = std::getenv("EVE_TEST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10)
-                          : MonotonicNanos();
-}
-
-std::string KeyOf(uint64_t number) {
-  const std::string digits = std::to_string(number);
-  return std::string(12 - digits.size(), '0') + digits;
-}
-
-class CompactTest : public ::testing::Test {
- protected:
-  CompactTest() : seed_(Seed()), random_(seed_) {
-    std::printf("EVE_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
-  }
-
-  void Open(bool background) {
-    DomainOptions options;
-    options.durability = Durability::kNone;
-    options.background = background;
-    options.checkpoint_every = absl::Milliseconds(5);
-    ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, options));
-  }
-  DomainStats Stats() {
-    const absl::StatusOr<DomainStats> stats = domain_.Stats();
-    EXPECT_OK(stats.status());
-    return stats.value_or(DomainStats{});
-  }
-  std::string Value(size_t bytes_max) {
-    return std::string(random_.Uniform(bytes_max),
-                       static_cast<char>('a' + random_.Uniform(26)));
-  }
-  // `records` single puts of random keys.
-  template <class C>
-  void Overwrite(C& map, Model& model, uint64_t keys, uint64_t records,
-                 size_t bytes_max) {
-    for (uint64_t i = 0; i < records; ++i) {
-      const std::string key = KeyOf(random_.Uniform(keys));
-      std::string value = Value(bytes_max);
-      ASSERT_OK(map.Put(key, value));
-      model[key] = std::move(value);
-    }
-  }
-  template <class C>
-  void ExpectHolds(C& map, const Model& model) {
-    ASSERT_OK_AND_ASSIGN(const uint64_t size, map.size());
-    ASSERT_EQ(size, model.size());
-    for (const auto& [key, value] : model) {
-      ASSERT_OK_AND_ASSIGN(const std::string found, map.Get(key));
-      ASSERT_TRUE(found == value) << key;
-    }
-  }
-  void ExpectClean() { testing::ExpectCleanCheck(path_, domain_); }
-
-  testing::TempDir dir_;
-  const std::string path_ = dir_.path() + "/compact.eve";
-  const uint64_t seed_;
-  Random random_;
-  Domain domain_;
-};
 
 // What is left when nothing can be packed further: whole segments that writers
 // had open, and the nodes that moving the last blocks made garbage.
@@ -212,138 +146,6 @@ TEST_F(CompactTest, PacksMapsTreesLargeValuesAndTheCatalog) {
     EXPECT_LT(Stats().live_bytes, kMiB);
     ASSERT_OK(domain_.Close());
   }
-}
-
-// Values above a quarter of a segment have one of their own, wherever they are:
-// to move them would gain nothing, and never end.
-TEST_F(CompactTest, ValuesThatFillASegmentStayWhereTheyAre) {
-  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-  ASSERT_OK_AND_ASSIGN(
-      auto map, (domain_.Collection<Map<std::string, std::string>>("m")));
-  Model model;
-  ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, 1'000, 1'000, 100));
-  for (int i = 0; i < 12; ++i) {
-    const std::string key = "big" + std::to_string(i);
-    model[key] = std::string(600'000, 'b');
-    ASSERT_OK(map.Put(key, model[key]));
-  }
-  ASSERT_OK(domain_.Compact());
-  const DomainStats first = Stats();
-  EXPECT_LT(first.bytes_moved, 600'000u);
-  ASSERT_OK(domain_.Compact());
-  const DomainStats second = Stats();
-  EXPECT_LT(second.bytes_moved, first.bytes_moved + 300'000);
-  EXPECT_LE(second.file_bytes, first.file_bytes);
-  ExpectHolds(map, model);
-  ExpectClean();
-}
-
-// Nor do they keep what is dead elsewhere from being found.
-TEST_F(CompactTest, OverwritingBesideSuchValuesKeepsTheFileSmall) {
-  constexpr uint64_t kValues = 100;
-  constexpr uint64_t kKeys = 60'000;
-  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-  ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("m"));
-  Model model;
-  ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, kKeys, kKeys, 500));
-  const uint64_t small = Stats().live_bytes;
-  for (uint64_t i = 0; i < kValues; ++i) {
-    const std::string key = "big" + std::to_string(i);
-    model[key] = std::string(600'000, 'b');
-    ASSERT_OK(map.Put(key, model[key]));
-  }
-  for (int round = 0; round < 10; ++round) {
-    ASSERT_NO_FATAL_FAILURE(Overwrite(map, model, kKeys, kKeys, 500));
-  }
-  const DomainStats stats = Stats();
-  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-  EXPECT_LT(used, kValues * 2 * kMiB + small * 22 / 10 + 40 * kMiB);
-  ExpectHolds(map, model);
-  ExpectClean();
-}
-
-// Nor what nothing can be done about: commits that are not folded yet.
-TEST_F(CompactTest, OverwritingInBatchesKeepsTheFileSmall) {
-  constexpr uint64_t kKeys = 300'000;
-  for (const uint64_t batch : {100, 1'000, 20'000}) {
-    SCOPED_TRACE(batch);
-    ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-    ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("m"));
-    const std::string value(100, 'v');
-    std::string key;
-    uint64_t largest = 0;
-    for (int round = 0; round < 6; ++round) {
-      for (uint64_t done = 0; done < kKeys; done += batch) {
-        ASSERT_OK(domain_.Swap([&](Transaction& txn) -> absl::Status {
-          auto writer = map.In(txn);
-          for (uint64_t i = 0; i < batch; ++i) {
-            const uint64_t k = round == 0 ? done + i : random_.Uniform(kKeys);
-            if (absl::Status put = writer.Put(std::to_string(k), value);
-                !put.ok()) {
-              return put;
-            }
-          }
-          return absl::OkStatus();
-        }));
-      }
-      const DomainStats stats = Stats();
-      const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-      largest = std::max(largest, used);
-    }
-    EXPECT_LT(largest, Stats().live_bytes * 3 + 32 * kMiB);
-    ExpectClean();
-  }
-}
-
-// Large values that lived in front of smaller ones do not keep their segments
-// once they are dead.
-TEST_F(CompactTest, DeadLargeValuesKeepNothing) {
-  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-  std::optional<Hashed> map;
-  ASSERT_OK_AND_ASSIGN(map, domain_.Collection<Hashed>("m"));
-  Model model;
-  const auto put = [&](const std::string& key, size_t size) {
-    model[key] = std::string(size, key.back());
-    ASSERT_OK(map->Put(key, model[key]));
-  };
-  for (int i = 0; i < 60; ++i) put("big" + std::to_string(i), 530'000);
-  ASSERT_OK(domain_.Compact());  // what is free behind them is offered
-  for (int i = 0; i < 900; ++i) put("small" + std::to_string(i), 100'000);
-  const auto erase = [&](const std::string& key) {
-    model.erase(key);
-    ASSERT_OK(map->Erase(key));
-  };
-  for (int i = 0; i < 60; ++i) erase("big" + std::to_string(i));
-  for (int i = 0; i < 900; i += 2) erase("small" + std::to_string(i));
-  ASSERT_OK(domain_.Compact());
-  const DomainStats stats = Stats();
-  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-  EXPECT_LT(used, stats.live_bytes * 13 / 10);
-  ExpectHolds(*map, model);
-  ExpectClean();
-}
-
-// Values that nearly fill a segment and lie at the end of the file, more than
-// are looked at in one go, do not end the packing of others.
-TEST_F(CompactTest, ManyFullSegmentsAtTheEndDoNotEndIt) {
-  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-  ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("m"));
-  const std::string small(100'000, 's');
-  const std::string large(2'000'000, 'l');
-  for (int i = 0; i < 3'000; ++i) {
-    ASSERT_OK(map.Put("small" + std::to_string(i), small));
-  }
-  for (int i = 0; i < 300; ++i) {
-    ASSERT_OK(map.Put("large" + std::to_string(i), large));
-  }
-  for (int i = 0; i < 3'000; ++i) {
-    if (i % 20 != 0) ASSERT_OK(map.Erase("small" + std::to_string(i)));
-  }
-  ASSERT_OK(domain_.Compact());
-  const DomainStats stats = Stats();
-  const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-  EXPECT_LT(used, 300 * 2 * kMiB + 30 * kMiB);
-  ExpectClean();
 }
 
 // Uniform overwriting by single puts, twenty times over: the file, or what is

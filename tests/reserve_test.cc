@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "engine/alloc/segment_source.h"
 #include "engine/domain/registry.h"
 #include "eve/eve.h"
@@ -194,33 +193,6 @@ TEST(ReserveTest, AMoveAtRestIsWaitedFor) {
             (kSegments - kReserveMin) * kSegmentBytes / 3 / kValueBytes);
   EXPECT_TRUE(may_go_on);
   may_go_on = true;
-}
-
-// Nor does a deadline wait for another thread to have made room.
-TEST(ReserveTest, ADeadlineEndsTheWaitForWhoMakesRoom) {
-  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
-  TempDir dir;
-  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("d.eve"), Small()));
-  ASSERT_OK_AND_ASSIGN(Hashed map, domain.Collection<Hashed>("m"));
-  const size_t n = FillUntilRefused(domain, map);
-  ASSERT_OK(map.Erase(KeyOf(0)));
-  testing::HeldThread maker(
-      [&] { FillUntilRefused(domain, map, n, /*batch=*/1); },
-      testing::HeldThread::At("room.begun"));
-  ASSERT_TRUE(maker.AwaitHeld());
-  const std::string value(8 * kSegmentBytes, 'v');
-  const auto put = [&](Transaction& txn) {
-    return map.In(txn).Put("k", value);
-  };
-  absl::Status refused = absl::DeadlineExceededError("not yet");
-  // A machine that stands still before the run makes it a deadline of the past.
-  while (absl::IsDeadlineExceeded(refused)) {
-    SwapOptions options;
-    options.deadline = absl::Now() + absl::Milliseconds(20);
-    refused = domain.Swap(put, options).status();
-  }
-  EXPECT_CODE(refused, absl::StatusCode::kResourceExhausted);
-  maker.LetGo();
 }
 
 // What is erased behind the checkpoints of one that makes room in vain is room

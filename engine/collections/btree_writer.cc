@@ -126,13 +126,13 @@ void FillNode(absl::Span<const TreeChild> children, uint32_t level,
   }
 }
 
-// Where to stop so that `parts` chunks of about the same size come out; at
-// least one item stays on each side.
 template <class Plan>
 uint64_t Counted(const Plan& plan) {
   return CountedBytes(plan.bytes(), plan.prefix());
 }
 
+// Where to stop so that `parts` chunks of about the same size come out; at
+// least one item stays on each side.
 template <class Item, class Plan>
 size_t EvenChunk(absl::Span<const Item> items, uint64_t parts, Plan plan) {
   Plan whole = plan;

@@ -155,6 +155,7 @@ bool Compactor::TryClaim(const Victim& victim) {
     return false;
   }
   if (!large_values_.Keeps(victim)) return true;
+  EVE_STEP("evacuate.large_kept");
   core_->table->ReleaseSealed(victim.segment);
   return false;
 }

@@ -65,9 +65,9 @@ absl::StatusOr<Maps> OpenAll(Domain& domain) {
 bool IsTouched(int key, int64_t round) {
   return round == 1 || (key * 7 + round * 13) % 5 < 2;
 }
-// Every fiftieth has a block of its own.
+// Every fiftieth has a block of its own, the first a segment, which it keeps.
 std::string ValueOf(int key, int64_t round) {
-  const size_t bytes = key % 50 == 0 ? 5000 : 200;
+  const size_t bytes = key == 0 ? 600'000 : key % 50 == 0 ? 5000 : 200;
   return std::to_string(round) + std::string(bytes, 'a' + key % 26);
 }
 
@@ -168,8 +168,8 @@ std::set<uint64_t> ChooseStepsElsewhere() {
   SharedValue<Progress> progress;
   return testing::ChooseSteps(
       kSampled, [&] { return RunScenario(dir.File("d.eve"), *progress); },
-      {"evacuate.claimed", "evacuate.settled", "evacuate.released",
-       "fold.after_cas"});
+      {"evacuate.claimed", "evacuate.large_kept", "evacuate.settled",
+       "evacuate.released", "fold.after_cas"});
 }
 
 const testing::Deaths<Progress> kDeaths{RunScenario, ExpectWholeAndClean};

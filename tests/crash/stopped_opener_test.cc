@@ -59,6 +59,20 @@ class StoppedOpenerTest : public ::testing::Test {
     });
   }
 
+  // For ten looks, that is; who it waits for is named.
+  void ExpectWaitsFor(const ChildProcess& stopped, bool read_only) {
+    const Looks looks;
+    DomainOptions options = Quiet();
+    options.read_only = read_only;
+    const absl::Status status = Domain::Open(path_, options).status();
+    EXPECT_CODE(status, absl::StatusCode::kDeadlineExceeded);
+    EXPECT_NE(std::string(status.message())
+                  .find(absl::StrCat("process ", stopped.pid())),
+              std::string::npos)
+        << status;
+    EXPECT_LE(looks.count(), 10);
+  }
+
   TempDir dir_;
   const std::string path_ = dir_.File("d.eve");
 };
@@ -67,16 +81,7 @@ TEST_F(StoppedOpenerTest, FirstOpenerIsWaitedForTenSecondsAndNamed) {
   ASSERT_OK(Domain::Open(path_, Quiet()).status());
   ChildProcess stopped = StopOneAt("open.init_exclusive");
   stopped.AwaitStopped();
-  {
-    const Looks looks;
-    const absl::Status status = Domain::Open(path_, Quiet()).status();
-    EXPECT_CODE(status, absl::StatusCode::kDeadlineExceeded);
-    EXPECT_NE(std::string(status.message())
-                  .find(absl::StrCat("process ", stopped.pid())),
-              std::string::npos)
-        << status;
-    EXPECT_LE(looks.count(), 10);
-  }
+  ExpectWaitsFor(stopped, /*read_only=*/false);
   // It has changed nothing, nor has it been harmed.
   stopped.Signal(SIGCONT);
   EXPECT_EQ(stopped.Wait(), 0);
@@ -128,19 +133,8 @@ TEST_F(StoppedOpenerTest, WhoCutsTheFileIsWaitedForTenSecondsAndNamed) {
     return domain->Compact().ok() && domain->Close().ok() ? 0 : 4;
   });
   stopped.AwaitStopped();
-  for (const bool read_only : {false, true}) {
-    SCOPED_TRACE(read_only);
-    const Looks looks;
-    DomainOptions options = Quiet();
-    options.read_only = read_only;
-    const absl::Status status = Domain::Open(path_, options).status();
-    EXPECT_CODE(status, absl::StatusCode::kDeadlineExceeded);
-    EXPECT_NE(std::string(status.message())
-                  .find(absl::StrCat("process ", stopped.pid())),
-              std::string::npos)
-        << status;
-    EXPECT_LE(looks.count(), 10);
-  }
+  ExpectWaitsFor(stopped, /*read_only=*/false);
+  ExpectWaitsFor(stopped, /*read_only=*/true);
   stopped.Signal(SIGCONT);
   EXPECT_EQ(stopped.Wait(), 0);
   ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(path_, Quiet()));

@@ -8,8 +8,10 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "engine/format/constants.h"
 #include "eve/eve.h"
 #include "gtest/gtest.h"
+#include "tests/testing/held_thread.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -140,6 +142,38 @@ TEST_F(DeadlineTest, NorWhatPassesItAfterALostRace) {
     EXPECT_EQ(runs, 1);
     EXPECT_NE(map_->Get("k").value(), "loser");
   }
+}
+
+// A full domain: another thread is making room in it, and is not waited for
+// beyond the deadline either.
+TEST(FullDomainDeadlineTest, ADeadlineEndsTheWaitForWhoMakesRoom) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  const TempDir dir;
+  DomainOptions small = Quiet();
+  small.max_bytes = 16 * kSegmentBytes;
+  ASSERT_OK_AND_ASSIGN(Domain domain, Domain::Open(dir.File("d.eve"), small));
+  ASSERT_OK_AND_ASSIGN(const Strings map, domain.Collection<Strings>("m"));
+  int n = 0;
+  const auto fill = [&] {
+    const std::string value(4'000, 'v');
+    while (map.Put(std::to_string(n), value).ok()) ++n;
+  };
+  fill();
+  // So that room is looked for again.
+  ASSERT_OK(map.Erase("0"));
+  testing::HeldThread maker(fill, testing::HeldThread::At("room.begun"));
+  ASSERT_TRUE(maker.AwaitHeld());
+  const std::string large(8 * kSegmentBytes, 'v');
+  const auto put = [&](Transaction& txn) {
+    return map.In(txn).Put("k", large);
+  };
+  absl::Status refused = absl::DeadlineExceededError("not yet");
+  // A machine that stands still before the run makes it a deadline of the past.
+  while (absl::IsDeadlineExceeded(refused)) {
+    refused = domain.Swap(put, Soon()).status();
+  }
+  EXPECT_CODE(refused, absl::StatusCode::kResourceExhausted);
+  maker.LetGo();
 }
 
 }  // namespace
