@@ -136,19 +136,19 @@ TEST_F(GarbageTest, ManyFullSegmentsAtTheEndDoNotEndIt) {
   ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Hashed>("m"));
   const std::string small(100'000, 's');
   const std::string large(2'000'000, 'l');
-  for (int i = 0; i < 3'000; ++i) {
+  for (int i = 0; i < 6'000; ++i) {
     ASSERT_OK(map.Put("small" + std::to_string(i), small));
   }
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 400; ++i) {
     ASSERT_OK(map.Put("large" + std::to_string(i), large));
   }
-  for (int i = 0; i < 3'000; ++i) {
+  for (int i = 0; i < 6'000; ++i) {
     if (i % 20 != 0) ASSERT_OK(map.Erase("small" + std::to_string(i)));
   }
   ASSERT_OK(domain_.Compact());
   const DomainStats stats = Stats();
   const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
-  EXPECT_LT(used, 300 * 2 * kMiB + 30 * kMiB);
+  EXPECT_LT(used, 400 * 2 * kMiB + 60 * kMiB);
   ExpectClean();
 }
 
