@@ -158,6 +158,47 @@ TEST(DiskFullTest, PunchedSegmentOnAFullFileSystemIsACleanError) {
   testing::ExpectCleanCheck(path, domain);
 }
 
+// What is open may end in a hole, where each commit is flushed, while segments
+// that were emptied have all their space.
+TEST(DiskFullTest, WhatIsFreeAndBackedIsUsedWhenTheOpenSegmentCannotGrow) {
+  TempDir dir;
+  MemoryFileSystem small(dir.File("small"), "size=64m");
+  if (!small.mounted()) {
+    GTEST_SKIP() << "no privilege to mount a small file system";
+  }
+  const std::string path = dir.File("small/d.eve");
+  ASSERT_OK_AND_ASSIGN(Domain domain,
+                       Domain::Open(path, testing::Synchronous()));
+  ASSERT_OK_AND_ASSIGN(Strings map, domain.Collection<Strings>("m"));
+  const std::string value(2000, 'x');
+  constexpr int kRecords = 18000;  // 36 MB
+  const auto put = [&](int key) {
+    return map.Put("key" + std::to_string(key), value);
+  };
+  ASSERT_OK(domain.Swap([&](Transaction& txn) -> absl::Status {
+    auto all = map.In(txn);
+    for (int i = 0; i < kRecords; ++i) {
+      EVE_RETURN_IF_ERROR(all.Put("key" + std::to_string(i), value));
+    }
+    return absl::OkStatus();
+  }));
+  ASSERT_OK(
+      domain.Swap([&](Transaction& txn) { return map.In(txn).Clear(); }));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(put(i));
+    ASSERT_OK(domain.Sync());
+  }
+  ASSERT_OK(domain.Reclaim());
+  ASSERT_OK_AND_ASSIGN(const DomainStats stats, domain.Stats());
+  ASSERT_GT(stats.free_bytes, 30u << 20);
+  FillToTheLastBlock(dir.File("small/ballast"));
+  int written = 3;
+  while (written < kRecords && put(written).ok()) ++written;
+  // All but what is set aside, and the copies of the paths.
+  EXPECT_GT(written, 5000);
+  testing::ExpectCleanCheck(path, domain);
+}
+
 // I22 on a file system: what is set aside is backed before the disk is full.
 TEST(DiskFullTest, AFullFileSystemIsErasedKeyByKey) {
   TempDir dir;

@@ -27,20 +27,44 @@ absl::StatusOr<Offset> SegmentWriter::Allocate(int stream, uint64_t bytes) {
     }
     stream = other;
   }
-  WrittenExtent& extent = extents_[active_[stream]];
-  const uint32_t end = extent.to_units + static_cast<uint32_t>(units);
-  if (end > extent.backed_units) {
-    const absl::StatusOr<uint32_t> backed = source_->Back(
-        extent.segment, std::max(extent.to_units, extent.backed_units), end);
-    if (!backed.ok()) {
-      refused_ = 1;
-      return backed.status();
-    }
-    extent.backed_units = *backed;
+  absl::Status backed = BackActive(stream, units);
+  if (!backed.ok()) backed = MoveToBacked(stream, units, std::move(backed));
+  if (!backed.ok()) {
+    refused_ = 1;
+    return backed;
   }
   Offset offset;
   EVE_CHECK(TryAllocate(stream, units, &offset), "there is room, and backed");
   return offset;
+}
+
+absl::Status SegmentWriter::BackActive(int stream, uint64_t units) {
+  WrittenExtent& extent = extents_[active_[stream]];
+  const uint32_t end = extent.to_units + static_cast<uint32_t>(units);
+  if (end <= extent.backed_units) return absl::OkStatus();
+  EVE_ASSIGN_OR_RETURN(
+      extent.backed_units,
+      source_->Back(extent.segment,
+                    std::max(extent.to_units, extent.backed_units), end));
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::MoveToBacked(int stream, uint64_t units,
+                                         absl::Status why) {
+  const int left = active_[stream];
+  for (int tries = 0; tries < kMoveTries; ++tries) {
+    if (!OpenSegment(stream).ok()) return why;
+    if (HasRoom(stream, units) && BackActive(stream, units).ok()) {
+      return absl::OkStatus();
+    }
+    // Nothing was put there, and no mark knows of it.
+    const WrittenExtent opened = extents_.back();
+    extents_.pop_back();
+    by_segment_.erase(opened.segment);
+    active_[stream] = left;
+    ReleaseSegment(opened);
+  }
+  return why;
 }
 
 absl::Status SegmentWriter::OpenSegment(int stream) {

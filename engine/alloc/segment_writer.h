@@ -114,7 +114,16 @@ class SegmentWriter {
   void Release();
 
  private:
+  // How many segments one block tries on a disk that is full: they are few that
+  // are half full and end in a hole.
+  static constexpr int kMoveTries = 4;
+
   absl::Status OpenSegment(int stream);
+  // Gives the stream's segment disk space for so many units more.
+  absl::Status BackActive(int stream, uint64_t units);
+  // The disk has none (`why`): goes on in a segment that needs none. The one
+  // that is left keeps what it holds and is given back with the attempt.
+  absl::Status MoveToBacked(int stream, uint64_t units, absl::Status why);
   bool HasRoom(int stream, uint64_t units) const {
     return active_[stream] >= 0 &&
            extents_[active_[stream]].to_units + units <= kSegmentUnits;
