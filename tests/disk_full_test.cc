@@ -182,8 +182,7 @@ TEST(DiskFullTest, WhatIsFreeAndBackedIsUsedWhenTheOpenSegmentCannotGrow) {
     }
     return absl::OkStatus();
   }));
-  ASSERT_OK(
-      domain.Swap([&](Transaction& txn) { return map.In(txn).Clear(); }));
+  ASSERT_OK(domain.Swap([&](Transaction& txn) { return map.In(txn).Clear(); }));
   for (int i = 0; i < 3; ++i) {
     ASSERT_OK(put(i));
     ASSERT_OK(domain.Sync());

@@ -71,8 +71,10 @@ Checkpointer::Durable Checkpointer::ReadDurable() const {
       }
       const absl::StatusOr<CommitSlot> page = ReadDurableSlot(slot, version);
       if (!page.ok()) continue;
+      BlockView view = core_->FileView();
+      view.is_cold = true;
       absl::StatusOr<std::vector<AccountingRow>> rows =
-          ReadExactRows(core_->FileView(), page->record, core_->salt);
+          ReadExactRows(view, page->record, core_->salt);
       if (rows.ok()) durable = Durable{version, *std::move(rows)};
     }
     // Nobody has reused meanwhile what it needs.
@@ -89,10 +91,12 @@ absl::Status Checkpointer::LookAtDevice(const CommitSlot* page) {
   EVE_ASSIGN_OR_RETURN(
       const PinnedRoot root,
       PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
-  const BlockView view = core_->FileView();
-  EVE_ASSIGN_OR_RETURN(const std::vector<AccountingRow> rows,
-                       ReadExactRows(view, root.offset(), core_->salt));
-  std::vector<ByteRange> ranges = WrittenSince(durable.rows, rows);
+  BlockView view = core_->FileView();
+  view.is_cold = true;
+  const absl::StatusOr<std::vector<AccountingRow>> rows =
+      ReadExactRows(view, root.offset(), core_->salt);
+  EVE_RETURN_IF_ERROR(AsLost(rows.status()));
+  std::vector<ByteRange> ranges = WrittenSince(durable.rows, *rows);
   if (page != nullptr) {
     ranges.push_back(
         ByteRange{CommitSlotPosition(page->slot_index), kPageBytes});
@@ -108,8 +112,8 @@ absl::Status Checkpointer::LookAtDevice(const CommitSlot* page) {
   }
   // What the cache has dropped since it was lost is what the device has.
   EVE_STEP("flush_death.compared");
-  EVE_RETURN_IF_ERROR(AsLost(
-      VerifyRowsSince(view, core_->salt, durable.rows, durable.version, rows)));
+  EVE_RETURN_IF_ERROR(AsLost(VerifyRowsSince(view, core_->salt, durable.rows,
+                                             durable.version, *rows)));
   return page == nullptr ? absl::OkStatus()
                          : AsLost(VerifyExtents(view, core_->salt, *page));
 }

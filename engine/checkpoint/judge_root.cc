@@ -49,14 +49,16 @@ absl::StatusOr<RootCandidate> VerifyRoot(const RecoveryContext& context,
 // published since the oldest slot of the region's incarnation was published in
 // it. Newer slots do not count: what they name may not have reached the disk,
 // and the other timeline's be there.
-bool IsOfTimeline(const RecoveryContext& context, Offset newest,
-                  const std::vector<CommitSlot>& slots, uint64_t incarnation) {
+absl::StatusOr<bool> IsOfTimeline(const RecoveryContext& context, Offset newest,
+                                  const std::vector<CommitSlot>& slots,
+                                  uint64_t incarnation) {
   uint64_t since = UINT64_MAX;
   for (const CommitSlot& slot : slots) {
     if (slot.incarnation == incarnation) since = std::min(since, slot.version);
   }
   const absl::StatusOr<std::vector<ChainRecord>> chain =
       ReadChain(context.view, newest, context.salt);
+  if (absl::IsUnavailable(chain.status())) return chain.status();
   return chain.ok() &&
          std::all_of(chain->begin(), chain->end(),
                      [since, incarnation](const ChainRecord& link) {
@@ -84,7 +86,10 @@ absl::StatusOr<RootCandidate> JudgeLiveRoot(
   if (live.version < durable.version) {
     return absl::DataLossError("it is older than what a slot names");
   }
-  if (!IsOfTimeline(context, record, slots, header.incarnation)) {
+  EVE_ASSIGN_OR_RETURN(
+      const bool is_of_timeline,
+      IsOfTimeline(context, record, slots, header.incarnation));
+  if (!is_of_timeline) {
     return absl::DataLossError(
         "what is on the disk is of commits that were rolled back");
   }

@@ -167,6 +167,17 @@ void DropUnacknowledged(const SharedRegion& region,
   });
 }
 
+namespace {
+
+absl::Status AskAgain(const RecoveryContext& context,
+                      const absl::Status& unreadable) {
+  return absl::UnavailableError(absl::StrCat(context.file->path(), ": ",
+                                             std::string(unreadable.message()),
+                                             ". Try again"));
+}
+
+}  // namespace
+
 absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
                                        const SharedRegion& region,
                                        const std::vector<CommitSlot>& slots) {
@@ -177,21 +188,30 @@ absl::StatusOr<bool> DiedInFailedFlush(const RecoveryContext& context,
   std::vector<AccountingRow> before;
   for (const CommitSlot& slot : acknowledged) {
     absl::StatusOr<RootCandidate> judged = JudgeSlot(context, slot);
+    if (absl::IsUnavailable(judged.status())) {
+      return AskAgain(context, judged.status());
+    }
     if (!judged.ok()) continue;
     before = std::move(judged->rows);
     break;
   }
   std::vector<ByteRange> ranges = {ByteRange{0, kFirstBlockOffset}};
-  const auto add = [&](Offset record) {
+  std::vector<Offset> records = {RootSlot(&region).Load()};
+  for (const CommitSlot& slot : slots) {
+    if (slot.incarnation == region.header().incarnation) {
+      records.push_back(slot.record);
+    }
+  }
+  for (const Offset record : records) {
     const absl::StatusOr<std::vector<AccountingRow>> rows =
         ReadExactRows(context.view, record, context.salt);
-    if (!rows.ok()) return;  // nobody will go on with it
+    // Somebody may go on with it when it can be read again.
+    if (absl::IsUnavailable(rows.status())) {
+      return AskAgain(context, rows.status());
+    }
+    if (!rows.ok()) continue;  // nobody will go on with it
     const std::vector<ByteRange> more = WrittenSince(before, *rows);
     ranges.insert(ranges.end(), more.begin(), more.end());
-  };
-  add(RootSlot(&region).Load());
-  for (const CommitSlot& slot : slots) {
-    if (slot.incarnation == region.header().incarnation) add(slot.record);
   }
   EVE_ASSIGN_OR_RETURN(const bool is_on_device,
                        IsCacheOnDevice(*context.file, ranges));

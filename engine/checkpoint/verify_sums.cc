@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file/mapping.h"
 #include "engine/format/checksum.h"
 #include "engine/format/constants.h"
 #include "engine/format/offset.h"
@@ -11,15 +10,6 @@
 
 namespace eve {
 namespace {
-
-// Before they are looked at. REQUIRES: the first of them is inside the view.
-absl::Status CheckReadable(const BlockView& view, Offset begin,
-                           uint64_t units) {
-  if (CanBeRead(view.At(begin), units * kUnitBytes)) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("the device cannot read the ", units * kUnitBytes,
-                   " bytes at offset ", begin.bytes(), " of the file"));
-}
 
 // The sum of block hashes over [from, to) of a segment; nothing if the bytes
 // are not whole blocks, or not as they were stored: the sum may be of bytes
@@ -30,7 +20,7 @@ absl::StatusOr<std::optional<uint64_t>> SumBlocks(const BlockView& view,
                                                   uint32_t from, uint32_t to) {
   const Offset begin{SegmentOffset(segment).units + uint64_t{from}};
   if (from < to && view.Contains(begin)) {
-    EVE_RETURN_IF_ERROR(CheckReadable(view, begin, to - from));
+    EVE_RETURN_IF_ERROR(view.CheckReadable(begin, to - from));
   }
   uint64_t sum = 0;
   for (uint64_t at = from; at < to;) {
@@ -54,13 +44,13 @@ absl::StatusOr<bool> VerifyRun(const BlockView& view, uint64_t salt,
                                uint32_t segment, uint64_t sum) {
   const Offset offset = SegmentOffset(segment);
   if (!view.Contains(offset)) return false;
-  EVE_RETURN_IF_ERROR(CheckReadable(view, offset, 1));
+  EVE_RETURN_IF_ERROR(view.CheckReadable(offset, 1));
   const auto* header = view.As<BlockHeader>(offset);
   if (header->size_units <= kSegmentUnits ||
       header->size_units > view.limit_units - offset.units) {
     return false;
   }
-  EVE_RETURN_IF_ERROR(CheckReadable(view, offset, header->size_units));
+  EVE_RETURN_IF_ERROR(view.CheckReadable(offset, header->size_units));
   return BlockHash(header, offset, salt) == sum &&
          header->checksum == ChecksumOf(sum);
 }

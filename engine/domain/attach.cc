@@ -173,7 +173,8 @@ absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core) {
   };
   context.view = BlockView{
       core.view.base,
-      std::min(core.view.limit_units, context.file_bytes / kUnitBytes)};
+      std::min(core.view.limit_units, context.file_bytes / kUnitBytes),
+      /*is_cold=*/true};
   return context;
 }
 

@@ -61,6 +61,10 @@ void ChooseRoot(const RecoveryContext& context, const SharedRegion* region,
       region != nullptr ? PromisedVersion(*region, slots) : 0);
   if (!durable.ok()) {
     preview->error = std::string(durable.status().message());
+    if (region != nullptr && preview->region != Region::kPoisoned) {
+      preview->region = Region::kRefused;
+      preview->refusal = "not looked at: it needs a slot's root to go by";
+    }
     return;
   }
   preview->chosen_version = durable->version;

@@ -6,12 +6,14 @@
 // Lifetime:   addresses never move while the domain is open; what they show is
 //             stable while a pin can see it.
 // Errors:     none: whoever follows an offset from a file checks Contains().
-// Cost:       an addition.
+// Cost:       an addition; of a cold view a system call for each block.
 #ifndef EVE_ENGINE_FILE_BLOCK_VIEW_H_
 #define EVE_ENGINE_FILE_BLOCK_VIEW_H_
 
 #include <cstdint>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/format/block.h"
 #include "engine/format/offset.h"
 
@@ -20,6 +22,8 @@ namespace eve {
 struct BlockView {
   const char* base = nullptr;
   uint64_t limit_units = 0;  // first unit past what may be looked at
+  // Whether the device may have to read what is looked at, and may fail.
+  bool is_cold = false;
 
   bool Contains(Offset offset) const {
     return offset.units < limit_units && offset.units != 0;
@@ -43,6 +47,13 @@ struct BlockView {
     }
     return header;
   }
+  // The same; of a cold view kUnavailable if the device cannot read it, where a
+  // load would end the process.
+  absl::StatusOr<const BlockHeader*> ReadBlock(Offset offset, BlockType type,
+                                               uint64_t least_bytes) const;
+  // Reads ahead; kUnavailable if the device cannot. REQUIRES: the first of them
+  // is inside the view.
+  absl::Status CheckReadable(Offset begin, uint64_t units) const;
 };
 
 }  // namespace eve

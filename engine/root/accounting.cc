@@ -26,8 +26,9 @@ absl::Status ReadVectorNode(const BlockView& view, Offset offset, uint8_t depth,
                             uint64_t first_segment, uint64_t salt,
                             std::vector<AccountingRow>& rows) {
   if (depth == 0) {
-    const auto* header =
-        view.Block(offset, BlockType::kAccountingLeaf, sizeof(AccountingLeaf));
+    EVE_ASSIGN_OR_RETURN(const BlockHeader* header,
+                         view.ReadBlock(offset, BlockType::kAccountingLeaf,
+                                        sizeof(AccountingLeaf)));
     const auto* leaf = view.As<AccountingLeaf>(offset);
     if (header == nullptr || leaf->first_segment != first_segment ||
         ChecksumOf(BlockHash(header, offset, salt)) != header->checksum) {
@@ -40,8 +41,9 @@ absl::Status ReadVectorNode(const BlockView& view, Offset offset, uint8_t depth,
     }
     return absl::OkStatus();
   }
-  const auto* header =
-      view.Block(offset, BlockType::kAccountingNode, sizeof(AccountingNode));
+  EVE_ASSIGN_OR_RETURN(const BlockHeader* header,
+                       view.ReadBlock(offset, BlockType::kAccountingNode,
+                                      sizeof(AccountingNode)));
   const auto* node = view.As<AccountingNode>(offset);
   if (header == nullptr || header->depth != depth ||
       node->first_segment != first_segment ||
@@ -144,8 +146,9 @@ absl::Status ApplyDelta(const Delta& delta, uint64_t version,
 
 absl::StatusOr<ChainRecord> ReadRecord(const BlockView& view, Offset offset,
                                        uint64_t salt) {
-  const BlockHeader* header =
-      view.Block(offset, BlockType::kCommitRecord, sizeof(CommitRecord));
+  EVE_ASSIGN_OR_RETURN(
+      const BlockHeader* header,
+      view.ReadBlock(offset, BlockType::kCommitRecord, sizeof(CommitRecord)));
   if (header == nullptr) return Damaged(offset, "expected a commit record");
   ChainRecord found{offset, view.As<CommitRecord>(offset),
                     BlockHash(header, offset, salt)};
@@ -170,8 +173,9 @@ absl::StatusOr<RecordDeltas> ReadDeltas(const BlockView& view,
   deltas.catalog = absl::MakeConstSpan(first + record.data_delta_count,
                                        record.catalog_delta_count);
   if (!record.spill.is_null()) {
-    const BlockHeader* header =
-        view.Block(record.spill, BlockType::kDeltaList, sizeof(DeltaList));
+    EVE_ASSIGN_OR_RETURN(
+        const BlockHeader* header,
+        view.ReadBlock(record.spill, BlockType::kDeltaList, sizeof(DeltaList)));
     const auto* list = view.As<DeltaList>(record.spill);
     if (header == nullptr || list->count != record.spilled_delta_count ||
         sizeof(DeltaList) + list->count * sizeof(Delta) > header->bytes()) {
@@ -223,6 +227,9 @@ absl::StatusOr<std::vector<AccountingRow>> ReadFoldedRows(
   if (record.accounting_root.is_null()) return rows;
   if (!view.Contains(record.accounting_root)) {
     return Damaged(record.accounting_root, "accounting root out of range");
+  }
+  if (view.is_cold) {
+    EVE_RETURN_IF_ERROR(view.CheckReadable(record.accounting_root, 1));
   }
   const uint8_t depth = view.As<BlockHeader>(record.accounting_root)->depth;
   if (depth > kAccountingHeightMax) {

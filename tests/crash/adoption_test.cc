@@ -167,6 +167,41 @@ TEST_F(AdoptionTest, WhatCannotBeReadNowIsNotGivenUp) {
   }
 }
 
+// Of all that an opening reads before it has chosen, each once: the records,
+// what they lead to, what a slot lists.
+TEST_F(AdoptionTest, NothingOfARootThatCannotBeReadIsGivenUp) {
+  for (const bool is_live : {false, true}) {
+    SCOPED_TRACE(is_live);
+    DoAndDie([&](Domain& domain, Strings& map) {
+      for (int i = 0; i < 100; ++i) {
+        if (!map.Put("k", std::to_string(i)).ok()) return false;
+      }
+      return domain.Sync().ok() && (!is_live || map.Put("k", "live").ok());
+    });
+    int failed = 0;
+    for (bool is_open = false; !is_open; ++failed) {
+      SCOPED_TRACE(failed);
+      int calls = 0;
+      const ScopedFaultHook once([&](std::string_view point) {
+        return point == "file.read_ahead" && calls++ == failed ? EIO : 0;
+      });
+      absl::StatusOr<Domain> domain = Domain::Open(path_, Quiet());
+      is_open = calls <= failed;
+      if (is_open) {
+        ASSERT_OK_AND_ASSIGN(const Strings map,
+                             domain->Collection<Strings>("m"));
+        EXPECT_EQ(map.Get("k").value(), is_live ? "live" : "99");
+        continue;
+      }
+      EXPECT_CODE(domain, absl::StatusCode::kUnavailable);
+      EXPECT_THAT(std::string(domain.status().message()),
+                  HasSubstr("the device cannot read"));
+    }
+    // A record at least, a leaf of the accounting, and the chain.
+    EXPECT_GT(failed, 10);
+  }
+}
+
 TEST_F(AdoptionTest, BlockWithoutItsChecksumIsNotAdopted) {
   const std::string value(600, 'v');
   PutAndDie(value);
