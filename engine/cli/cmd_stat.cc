@@ -87,7 +87,9 @@ void PrintText(const DomainStats& stats,
                 static_cast<unsigned long long>(stats.dirty_bytes));
   }
   if (stats.has_unpinned_reader) {
-    Print("a reader that may not write the lock file holds back all reuse\n");
+    Print(
+        "a reader without a slot (it may not write the lock file, or came "
+        "before all writers) holds back all reuse\n");
   }
   // Else it would read as if all flushes went that way.
   std::printf("%-19s %s%s\n", "io_engine", stats.io_engine.c_str(),

@@ -76,8 +76,9 @@ absl::StatusOr<Domain> OpenDomain(const std::string& path,
 absl::StatusOr<Domain> OpenToRead(const std::string& path) {
   DomainOptions options;
   options.create = false;
+  // With the thread that joins who opens it later: a long dump holds back no
+  // more than its snapshot shows.
   options.read_only = true;
-  options.background = false;
   return OpenDomain(path, options);
 }
 

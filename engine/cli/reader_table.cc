@@ -38,7 +38,9 @@ void PrintReaderHeading() {
 
 void PrintReader(const ReaderInfo& reader) {
   if (reader.is_unpinned) {
-    Print("   - readers that may not write the lock file: nothing is reused\n");
+    Print(
+        "   - readers without a slot (they may not write the lock file, or "
+        "came before all writers): nothing is reused\n");
     return;
   }
   std::printf("%4u %10u %5zu %10llu %14llu %12llu %10llu %14llu\n", reader.slot,

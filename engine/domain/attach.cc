@@ -5,26 +5,22 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/domain/attach_reader.h"
 #include "engine/domain/create.h"
+#include "engine/domain/join.h"
 #include "engine/file/file_lock.h"
 #include "engine/file/file_system.h"
 #include "engine/format/checksum.h"
 #include "engine/verify/verifier.h"
-#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve {
 namespace {
-
-constexpr absl::Duration kInitTimeout = absl::Seconds(10);
-constexpr absl::Duration kOtherRegionTimeout = absl::Milliseconds(500);
 
 absl::Status CheckRegularFile(const File& file) {
   EVE_ASSIGN_OR_RETURN(const struct ::stat info, file.Stat());
@@ -36,113 +32,6 @@ absl::Status CheckRegularFile(const File& file) {
     return absl::InvalidArgumentError(
         absl::StrCat(file.path(), ": not a regular file"));
   }
-  return absl::OkStatus();
-}
-
-// The byte of the data file that all processes of this region lock, shared.
-uint64_t RegionLockByte(const Core& core, FileIdentity lock_file) {
-  const uint64_t parts[2] = {core.region.header().nonce, lock_file.inode};
-  return kRegionLockBase +
-         HashBytes(parts, sizeof(parts), kRegionMagic) % kRegionLockRange;
-}
-
-absl::Status OtherRegionError(const Core& core) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(core.path,
-                   ": other processes have it open through another lock file; "
-                   "was '",
-                   core.path,
-                   "-lock' deleted or the file renamed or hard-linked? "
-                   "Close them all first"));
-}
-
-// True if a process of another region has the file open.
-absl::StatusOr<bool> HasOtherRegion(const File& file, uint64_t own_byte) {
-  EVE_ASSIGN_OR_RETURN(
-      const bool before,
-      IsRangeLockedByOther(file, kRegionLockBase, own_byte - kRegionLockBase));
-  if (before) return true;
-  const uint64_t end = kRegionLockBase + kRegionLockRange;
-  return IsRangeLockedByOther(file, own_byte + 1, end - own_byte - 1);
-}
-
-// A process that is closing or dying drops its slot byte and its region byte
-// one after the other; only one that stays is another region's.
-absl::Status AwaitNoOtherRegion(const Core& core) {
-  const uint64_t begin = MonotonicNanos();
-  while (true) {
-    EVE_ASSIGN_OR_RETURN(
-        const bool elsewhere,
-        IsRangeLockedByOther(core.file, kRegionLockBase, kRegionLockRange));
-    if (!elsewhere) return absl::OkStatus();
-    if (absl::Nanoseconds(MonotonicNanos() - begin) >= kOtherRegionTimeout) {
-      return OtherRegionError(core);
-    }
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-}
-
-absl::Status CheckLiveRegion(const Core& core) {
-  const RegionHeader& header = core.region.header();
-  if (header.ready.load(std::memory_order_acquire) != 1 ||
-      header.magic != kRegionMagic) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(core.path,
-                     "-lock: not a lock file of this engine, but "
-                     "its lock bytes are held"));
-  }
-  if (header.abi_hash != SharedAbiHash()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        core.path, ": open in processes of another build (shared layout 0x",
-        absl::Hex(header.abi_hash), ", this build has 0x",
-        absl::Hex(SharedAbiHash()), "); close them first"));
-  }
-  EVE_ASSIGN_OR_RETURN(const FileIdentity identity, core.file.Identity());
-  if (header.data_device != identity.device ||
-      header.data_inode != identity.inode ||
-      std::memcmp(header.uuid, core.superblock.uuid, 16) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(core.path, "-lock: belongs to another file (inode ",
-                     header.data_inode, ", this one has ", identity.inode,
-                     "); was the domain replaced while it was open?"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLockFileInPlace(const Core& core) {
-  EVE_ASSIGN_OR_RETURN(const FileIdentity held, core.region.file().Identity());
-  absl::StatusOr<FileIdentity> named =
-      IdentityOfPath(core.region.file().path());
-  if (!named.ok() && !absl::IsNotFound(named.status())) return named.status();
-  if (!named.ok() || *named != held) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(core.region.file().path(),
-                     ": replaced while the domain was being opened; retry"));
-  }
-  return absl::OkStatus();
-}
-
-// Takes a process slot and the region's byte. REQUIRES: the init byte, which it
-// gives back as soon as others see the slot taken: nobody rebuilds the region
-// then, and one that is stopped later is in nobody's way.
-absl::Status Join(Core& core, bool in_memory) {
-  EVE_RETURN_IF_ERROR(CheckLiveRegion(core));
-  EVE_ASSIGN_OR_RETURN(const FileIdentity identity,
-                       core.region.file().Identity());
-  const uint64_t byte = RegionLockByte(core, identity);
-  if (!in_memory) EVE_RETURN_IF_ERROR(CheckLockFileInPlace(core));
-  EVE_ASSIGN_OR_RETURN(const bool other, HasOtherRegion(core.file, byte));
-  if (other) return OtherRegionError(core);
-  EVE_ASSIGN_OR_RETURN(const bool taken,
-                       TryLockByte(core.file, byte, LockKind::kShared));
-  if (!taken) return OtherRegionError(core);
-  EVE_STEP("open.joining");
-  core.slots = std::make_unique<ProcessSlots>(&core.region);
-  EVE_RETURN_IF_ERROR(core.slots->TakeSlot());
-  UnlockByte(core.region.file(), kInitLockByte);
-  core.slots->BeginLife();
-  core.cells = std::make_unique<ReaderCells>(&core.region, core.slots.get());
-  core.incarnation = core.region.header().incarnation;
   return absl::OkStatus();
 }
 
@@ -214,87 +103,6 @@ absl::Status JoinOrRecover(Core& core, bool in_memory) {
                        RecoverAndRebuild(context, core.region));
   core.recovery_note = recovered.note;
   return Join(core, in_memory);
-}
-
-// A reader that nobody's collector can see as a pin (P25): the newest durable
-// root, for as long as it is attached.
-absl::Status AttachUnpinned(Core& core, bool has_region) {
-  // Held exclusively by somebody who is cutting the file, for a moment.
-  EVE_RETURN_IF_ERROR(LockByte(core.file, kUnpinnedReadersLockByte,
-                               LockKind::kShared, kInitTimeout));
-  // Before the size: somebody may be at work whom this one cannot see, and let
-  // the file grow.
-  std::vector<uint32_t> damaged;
-  EVE_ASSIGN_OR_RETURN(std::vector<CommitSlot> slots,
-                       ReadCommitSlots(core.file, core.superblock, &damaged));
-  EVE_ASSIGN_OR_RETURN(RecoveryContext context, MakeRecoveryContext(core));
-  if (slots.empty()) {
-    return absl::DataLossError(
-        absl::StrCat(core.path, ": all commit slots fail their checksums"));
-  }
-  // A slot whose flush failed, or that nobody lived to flush, is in the cache
-  // only, and this opener may not write what would change that.
-  bool belongs = false;
-  if (has_region) {
-    EVE_ASSIGN_OR_RETURN(belongs, RegionBelongs(core.region, context));
-  }
-  EVE_ASSIGN_OR_RETURN(
-      context.why_unknown,
-      WhyUnknown(has_region ? &core.region : nullptr, context, slots));
-  if (belongs) DropUnacknowledged(core.region, slots);
-  EVE_ASSIGN_OR_RETURN(
-      const RootCandidate durable,
-      ChooseDurableRoot(context, slots, damaged,
-                        belongs ? PromisedVersion(core.region, slots) : 0));
-  if (belongs && RootSlot(&core.region).Load() != durable.record) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        core.path,
-        ": was not closed; its newest commits need recovery, which "
-        "a read-only open does not do. Open it for writing once"));
-  }
-  core.recovery_note =
-      absl::StrCat("durable version ", durable.version, durable.note);
-  EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, durable, &core.recovery_note));
-  core.frozen_root = durable.record;
-  core.frozen_segments = SegmentsForBytes(context.file_bytes);
-  return absl::OkStatus();
-}
-
-absl::Status AttachReadOnly(Core& core) {
-  const std::string lock_path = core.path + "-lock";
-  bool writable = true;
-  absl::StatusOr<File> lock_file = File::OpenUninherited(lock_path, O_RDWR);
-  if (absl::IsPermissionDenied(lock_file.status())) {
-    writable = false;
-    lock_file = File::OpenUninherited(lock_path, O_RDONLY);
-  }
-  // What is there and may not be read says as little as what is not. But of
-  // who has no descriptor left, all others may be attached.
-  if (absl::IsNotFound(lock_file.status()) ||
-      absl::IsPermissionDenied(lock_file.status())) {
-    return AttachUnpinned(core, /*has_region=*/false);
-  }
-  EVE_RETURN_IF_ERROR(lock_file.status());
-  EVE_ASSIGN_OR_RETURN(const uint64_t size, lock_file->Size());
-  if (size < kSegmentStatesOffset) {
-    return AttachUnpinned(core, /*has_region=*/false);
-  }
-  EVE_ASSIGN_OR_RETURN(core.region,
-                       SharedRegion::Map(*std::move(lock_file), writable));
-  core.root = std::make_unique<RootSlot>(&core.region);
-  const File& file = core.region.file();
-  EVE_RETURN_IF_ERROR(
-      LockByte(file, kInitLockByte, LockKind::kShared, kInitTimeout));
-  absl::Cleanup unlock = [&file] { UnlockByte(file, kInitLockByte); };
-  EVE_ASSIGN_OR_RETURN(const bool attached, ProcessSlots::AnyAttached(file));
-  if (!attached) return AttachUnpinned(core, /*has_region=*/true);
-  if (writable) return Join(core, /*in_memory=*/false);
-  EVE_RETURN_IF_ERROR(CheckLiveRegion(core));
-  EVE_ASSIGN_OR_RETURN(
-      const bool taken,
-      TryLockByte(core.file, kUnpinnedReadersLockByte, LockKind::kShared));
-  if (!taken) return absl::UnavailableError(core.path + ": readers' lock held");
-  return absl::OkStatus();
 }
 
 // All views, of one size.
@@ -385,16 +193,8 @@ absl::Status OpenDataFile(const std::string& path, const DomainOptions& options,
   return absl::OkStatus();
 }
 
-void DetachRegion(Core& core) {
-  if (core.slots == nullptr || !core.slots->claimed()) return;
-  // The region byte first: an opener that finds no slot held looks at it next.
-  const absl::StatusOr<FileIdentity> identity = core.region.file().Identity();
-  if (identity.ok()) UnlockByte(core.file, RegionLockByte(core, *identity));
-  core.slots->Release();
-}
-
 absl::Status AttachRegion(const DomainOptions& options, Core& core) {
-  if (options.read_only) return AttachReadOnly(core);
+  if (options.read_only) return AttachReader(core);
   File lock_file;
   if (options.in_memory) {
     EVE_ASSIGN_OR_RETURN(lock_file, File::CreateMemory(core.path + "-lock"));

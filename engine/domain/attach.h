@@ -37,9 +37,6 @@ absl::Status AttachRegion(const DomainOptions& options, Core& core);
 // What recovery looks at, of a domain whose data file is open.
 absl::StatusOr<RecoveryContext> MakeRecoveryContext(const Core& core);
 
-// Gives the process slot back. The files stay open.
-void DetachRegion(Core& core);
-
 }  // namespace eve
 
 #endif  // EVE_ENGINE_DOMAIN_ATTACH_H_

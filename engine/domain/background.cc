@@ -26,6 +26,7 @@ constexpr uint64_t kTicksBetweenLooks = 50;
 // However seldom there is a checkpoint. Whoever commits more often is not at
 // rest.
 constexpr absl::Duration kReclaimEveryMax = absl::Seconds(10);
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // Looking for live blocks: in one go, and between two folds.
 constexpr size_t kGatherStep = 512;
 constexpr size_t kGatherBlocks = 16 << 10;
@@ -147,6 +148,17 @@ absl::Status DomainImpl::StartBackground() {
   }));
   return checkpoints_.Start(options_.checkpoint_every, [this](bool is_due) {
     return CheckpointTick(is_due);
+  });
+}
+
+// A reader that came before all writers, and reads nothing, would keep them
+// from reusing space: nobody but itself can tell that it needs none.
+absl::Status DomainImpl::StartLookout() {
+  if (!core_.is_frozen() || !options_.background) return absl::OkStatus();
+  return reclaimer_.Start(kLookEvery, [this](bool) {
+    EVE_STEP("lookout.tick");
+    core_.frozen.lookout->Look(/*also_idle=*/true);
+    return core_.is_frozen() ? kLookEvery : absl::InfiniteDuration();
   });
 }
 

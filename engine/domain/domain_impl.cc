@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "engine/domain/attach.h"
 #include "engine/domain/cut_tail.h"
+#include "engine/domain/join.h"
 #include "engine/reclaim/fold.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -67,7 +68,7 @@ absl::Status WithLastError(const absl::Status& not_yet,
 absl::Status DomainImpl::Start(const std::string& path) {
   EVE_RETURN_IF_ERROR(OpenDataFile(path, options_, core_));
   EVE_RETURN_IF_ERROR(AttachRegion(options_, core_));
-  if (core_.read_only) return absl::OkStatus();
+  if (core_.read_only) return StartLookout();
   checkpointer_ = std::make_unique<Checkpointer>(&core_);
   collector_ = std::make_unique<Collector>(
       &core_, [this] { return DurableVersions(); },
@@ -142,6 +143,7 @@ void DomainImpl::CutTailIfAlone() {
 }
 
 void DomainImpl::AbandonInChild() {
+  for (PinnedRoot& pin : core_.frozen.pins) pin.Abandon();
   core_.region.CloseInChild();
   core_.file.Close();
   core_.device.Close();
@@ -424,7 +426,8 @@ absl::Status DomainImpl::WaitForCheckpointThread(
 absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   EVE_RETURN_IF_ERROR(core_.CheckUsable());
   if (durable_version() >= version) return absl::OkStatus();
-  if (!core_.frozen_root.is_null()) {
+  if (core_.is_frozen()) core_.frozen.lookout->Look(/*also_idle=*/true);
+  if (core_.is_frozen()) {
     return absl::FailedPreconditionError(
         absl::StrCat(core_.path, ": opened read-only, and nobody writes"));
   }
@@ -446,8 +449,10 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
 
 uint64_t DomainImpl::durable_version() const {
   if (!core_.CheckUsable().ok()) return 0;
-  if (!core_.frozen_root.is_null()) {
-    return core_.view.As<CommitRecord>(core_.frozen_root)->version;
+  if (core_.is_frozen()) {
+    const Offset record{
+        core_.frozen.record_units.load(std::memory_order_seq_cst)};
+    return core_.view.As<CommitRecord>(record)->version;
   }
   return ReadDurableCandidates(core_.region).newest;
 }

@@ -119,6 +119,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
 
   // background.cc
   absl::Status StartBackground();
+  absl::Status StartLookout();
   void StopBackground();
   void ReclaimTick(bool is_due);
   void ReclaimUnlessDone(uint64_t version);

@@ -32,7 +32,10 @@ PinInfo DescribePin(const CellPin& pin, const PinHolding& holding,
 
 std::string DescribeLargestHolder(const Survey& survey) {
   if (survey.has_unpinned_reader) {
-    return "a reader that may not write the lock file holds all of it";
+    return "a reader without a process slot (it may not write the lock file, "
+           "or "
+           "came before all writers and has read nothing since) holds all of "
+           "it";
   }
   const AttachedProcess* process = nullptr;
   PinInfo most;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "engine/domain/domain_impl.h"
 #include "engine/file/file_lock.h"
 #include "engine/reclaim/holders.h"
@@ -114,7 +115,7 @@ void AddFlushes(const Core& core, Checkpointer* own, DomainStats& stats) {
     stats.knows_dirty_bytes = true;
     stats.dirty_bytes = cached->dirty;
   }
-  if (!core.frozen_root.is_null()) return;  // nobody writes
+  if (core.is_frozen()) return;  // nobody writes
   RegionWords& words = core.region.words();
   // relaxed throughout: figures for people.
   switch (
@@ -187,16 +188,23 @@ absl::StatusOr<DomainStats> DomainImpl::Stats() {
   stats.durable_version = durable_version();
   AddFlushes(core_, checkpointer_.get(), stats);
   stats.recovery = core_.recovery_note;
+  if (core_.frozen.lookout != nullptr) {
+    const std::string why_not = core_.frozen.lookout->why_not();
+    if (!why_not.empty()) {
+      absl::StrAppend(&stats.recovery,
+                      "; what is newer is not shown: ", why_not);
+    }
+  }
   EVE_ASSIGN_OR_RETURN(stats.file_bytes, core_.file.Size());
   EVE_ASSIGN_OR_RETURN(stats.disk_bytes, core_.file.DiskBytes());
-  if (core_.frozen_root.is_null()) {
-    AddSpace(survey, stats);
+  if (survey.is_frozen) {
+    AddFrozenSpace(survey, core_.FileSegments(), stats);
   } else {
-    AddFrozenSpace(survey, core_.frozen_segments, stats);
+    AddSpace(survey, stats);
   }
   AddProcesses(survey, stats);
   AddCounters(survey.counters, stats);
-  if (core_.slots != nullptr) {
+  if (!survey.is_frozen && core_.slots != nullptr) {
     stats.replays = ReadCounter(core_.region.words().replays);
     stats.poisoned =
         core_.region.header().poison.load(std::memory_order_acquire) != 0;

@@ -48,7 +48,8 @@ absl::StatusOr<uint64_t> NewestVersion(Core& core) {
 
 absl::Status CheckMayWait(const Core& core) {
   EVE_RETURN_IF_ERROR(core.CheckUsable());
-  if (core.frozen_root.is_null()) return absl::OkStatus();
+  if (core.is_frozen()) core.frozen.lookout->Look(/*also_idle=*/true);
+  if (!core.is_frozen()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(core.path, ": opened read-only, and nobody writes"));
 }

@@ -140,12 +140,17 @@ bool Survey::IsDead(uint32_t segment) const {
 absl::StatusOr<Survey> TakeSurvey(
     Core& core, const std::function<std::vector<uint64_t>()>& read_durable) {
   Survey survey;
+  if (core.is_frozen()) core.frozen.lookout->Look(/*also_idle=*/true);
   // No region, or nobody in it.
-  const bool is_frozen = !core.frozen_root.is_null();
-  if (!is_frozen) survey.words = ReadSegmentWords(core);
+  survey.is_frozen = core.is_frozen();
+  if (!survey.is_frozen) survey.words = ReadSegmentWords(core);
   {
     internal::SnapshotImpl snapshot(nullptr, &core);
     EVE_RETURN_IF_ERROR(snapshot.Take());
+    // Somebody has just come; there is no way back.
+    if (snapshot.is_of_frozen() != survey.is_frozen) {
+      return TakeSurvey(core, read_durable);
+    }
     survey.record = snapshot.record();
     EVE_ASSIGN_OR_RETURN(
         survey.rows,
@@ -154,8 +159,8 @@ absl::StatusOr<Survey> TakeSurvey(
   EVE_ASSIGN_OR_RETURN(
       survey.has_unpinned_reader,
       IsRangeLockedByOther(core.file, kUnpinnedReadersLockByte, 1));
-  survey.is_unpinned_reader = core.slots == nullptr;
-  if (is_frozen) return survey;
+  survey.is_unpinned_reader = survey.is_frozen || core.slots == nullptr;
+  if (survey.is_frozen) return survey;
   const ProcessSlots nobody(&core.region);
   survey.processes =
       ListAttached(core.region, core.slots != nullptr ? *core.slots : nobody);

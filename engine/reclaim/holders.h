@@ -63,7 +63,8 @@ Holdings WhoHolds(const std::vector<AccountingRow>& dead,
 struct Survey {
   CommitRecord record{};  // the newest commit, without what follows it
   std::vector<AccountingRow> rows;
-  // Empty if nobody is attached: then nothing is free, claimed or sealed.
+  bool is_frozen = false;  // nobody is attached
+  // Empty then: nothing is free, claimed or sealed.
   std::vector<SegmentWord> words;
   std::vector<AttachedProcess> processes;
   SlotCounters counters;

@@ -63,6 +63,20 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
   }
 }
 
+absl::StatusOr<PinnedRoot> PinnedRoot::PinKept(ReaderCells* cells,
+                                               const BlockView& view,
+                                               Offset record) {
+  PinnedRoot pinned;
+  EVE_ASSIGN_OR_RETURN(pinned.cell_, cells->Acquire());
+  pinned.cells_ = cells;
+  pinned.offset_ = record;
+  pinned.record_ = view.As<CommitRecord>(record);
+  do {
+    cells->BeginPin(pinned.cell_);
+  } while (!cells->FinishPin(pinned.cell_, pinned.version()));
+  return pinned;
+}
+
 void PinnedRoot::Reset() {
   if (cells_ == nullptr) return;
   cells_->Unpin(cell_);

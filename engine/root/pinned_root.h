@@ -40,6 +40,12 @@ class PinnedRoot {
                                               ReaderCells* cells,
                                               const BlockView& view);
 
+  // Pins the commit whose record is there. REQUIRES: nobody can free anything
+  // of it until this returns.
+  static absl::StatusOr<PinnedRoot> PinKept(ReaderCells* cells,
+                                            const BlockView& view,
+                                            Offset record);
+
   Offset offset() const { return offset_; }
   const CommitRecord& record() const { return *record_; }
   uint64_t version() const { return record_->version; }

@@ -27,6 +27,7 @@
 #include "engine/file/shared_region.h"
 #include "engine/format/superblock.h"
 #include "engine/root/root_slot.h"
+#include "engine/txn/frozen_root.h"
 
 namespace eve {
 
@@ -55,15 +56,22 @@ struct Core {
   std::unique_ptr<SegmentSource> source;  // null in read-only domains
   uint64_t incarnation = 0;
   std::string recovery_note;  // what this process chose as the first opener
-  Offset frozen_root;  // read-only with nobody attached: the durable record
-  uint64_t frozen_segments = 0;  // and what the file had room for then
+  FrozenRoot frozen;
+
+  // Whether it is read-only, and nobody has been seen who has it open. The
+  // region and what belongs to it are somebody's to change while it is.
+  bool is_frozen() const {
+    // seq_cst: see FrozenRoot::Use. Who sees it false sees the region.
+    return frozen.is_current.load(std::memory_order_seq_cst);
+  }
 
   // Segments that may be read without leaving the file. A record's own count
   // may be higher if the file was cut since. None in a forked child, which has
   // no region, and whose pins protect nothing.
   uint64_t FileSegments() const {
     if (fork_guard.IsForkedChild()) return 0;
-    return frozen_root.is_null() ? region.capacity() : frozen_segments;
+    return is_frozen() ? frozen.segments.load(std::memory_order_seq_cst)
+                       : region.capacity();
   }
 
   // What may be looked at: all that the file has room for. Whoever follows an

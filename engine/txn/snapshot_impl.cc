@@ -9,22 +9,41 @@
 #include "engine/txn/catalog.h"
 #include "engine/txn/structure.h"
 #include "eve/snapshot.h"
+#include "util/failpoint.h"
 #include "util/status_macros.h"
 
 namespace eve::internal {
 
+SnapshotImpl::~SnapshotImpl() {
+  if (core_->fork_guard.IsForkedChild()) {
+    pin_.Abandon();
+  } else if (is_of_frozen_) {
+    core_->frozen.EndUse();
+  }
+}
+
 absl::Status SnapshotImpl::Take() {
-  if (core_->cells != nullptr) {
-    EVE_ASSIGN_OR_RETURN(
-        pin_,
-        PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
-    record_offset_ = pin_.offset();
-    record_ = &pin_.record();
-    return absl::OkStatus();
+  if (core_->is_frozen()) {
+    core_->frozen.lookout->Look(/*also_idle=*/false);
+    EVE_STEP("snapshot.looked");
+    if (core_->frozen.Use()) {
+      is_of_frozen_ = true;
+      return ReadAt(
+          Offset{core_->frozen.record_units.load(std::memory_order_seq_cst)});
+    }
   }
   // An unpinned reader: nobody frees anything while it is attached (P25).
-  record_offset_ =
-      core_->frozen_root.is_null() ? core_->root->Load() : core_->frozen_root;
+  if (core_->cells == nullptr) return ReadAt(core_->root->Load());
+  EVE_ASSIGN_OR_RETURN(
+      pin_,
+      PinnedRoot::PinNewest(*core_->root, core_->cells.get(), core_->view));
+  record_offset_ = pin_.offset();
+  record_ = &pin_.record();
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotImpl::ReadAt(Offset record) {
+  record_offset_ = record;
   EVE_ASSIGN_OR_RETURN(
       const ChainRecord read,
       ReadRecord(core_->FileView(), record_offset_, core_->salt));

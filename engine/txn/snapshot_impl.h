@@ -24,12 +24,10 @@ class SnapshotImpl {
   // `keep_open` is what keeps `core` alive.
   SnapshotImpl(std::shared_ptr<void> keep_open, Core* core)
       : keep_open_(std::move(keep_open)), core_(core) {}
-  ~SnapshotImpl() {
-    if (core_->fork_guard.IsForkedChild()) pin_.Abandon();
-  }
+  ~SnapshotImpl();
 
   // Pins the newest version, or takes the frozen root of a read-only domain
-  // that nobody writes.
+  // that nobody has come to write. Once.
   absl::Status Take();
 
   const Core& core() const { return *core_; }
@@ -37,12 +35,16 @@ class SnapshotImpl {
   const CommitRecord& record() const { return *record_; }
   void MarkDamaged() const { damaged_ = true; }
   bool damaged() const { return damaged_; }
+  bool is_of_frozen() const { return is_of_frozen_; }
   absl::Status status() const;
 
  private:
+  absl::Status ReadAt(Offset record);
+
   std::shared_ptr<void> keep_open_;
   Core* core_;
   PinnedRoot pin_;
+  bool is_of_frozen_ = false;
   Offset record_offset_;
   const CommitRecord* record_ = nullptr;
   mutable std::atomic<bool> damaged_{false};

@@ -38,7 +38,9 @@ enum class Durability {
 struct DomainOptions {
   // Create the file if it is missing.
   bool create = true;
-  // Never writes; works on files and media that cannot be written.
+  // Never writes; works on files and media that cannot be written. If nobody
+  // has the domain open it shows the newest durable version, until somebody
+  // opens it for writing; what that one commits is seen at the next read.
   bool read_only = false;
   // No file: the domain lives in memory and ends with its last handle. The
   // path names it for this process.
@@ -65,7 +67,8 @@ struct DomainOptions {
   // Reclaim folds and frees, and so do commits when that is overdue; what was
   // dropped is retired in slices, each by one in some dozens of commits, or by
   // Sync, Close and Reclaim. Writers still move what bounds the space, and
-  // Compact() does the rest.
+  // Compact() does the rest. Of a read-only domain: one thread, which looks
+  // once a second for who has come to write, until somebody has.
   bool background = true;
   // Not in read-only domains. Called when one pin alone, in any process, holds
   // more than slow_reader_bytes of garbage, and again each time that has

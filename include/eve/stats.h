@@ -110,8 +110,9 @@ struct ReaderInfo {
   uint32_t slot = 0;
   uint32_t pid = 0;  // as it sees itself: another one in another container
   bool is_self = false;
-  // Instead of a process: readers that may not write the lock file. They have
-  // no slot and no pins, and while one is attached nothing is reused.
+  // Instead of a process: readers that may not write the lock file, or that
+  // came before all writers and have not joined them yet. They have no slot and
+  // no pins, and while one is attached nothing is reused.
   bool is_unpinned = false;
   uint64_t alone_bytes = 0;   // what only its pins hold
   uint64_t lag = 0;           // of its oldest pin
