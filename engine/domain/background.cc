@@ -23,6 +23,8 @@ constexpr uint64_t kClaimsBetweenPasses = 4;
 constexpr int kPassesOverTarget = 4;
 constexpr uint64_t kRetireSlice = 4096;
 constexpr uint64_t kTicksBetweenLooks = 50;
+// While writers are refused because of readers.
+constexpr uint64_t kRestsBetweenLooks = 8;
 // However seldom there is a checkpoint. Whoever commits more often is not at
 // rest.
 constexpr absl::Duration kReclaimEveryMax = absl::Seconds(10);
@@ -263,7 +265,11 @@ void DomainImpl::Rest(uint64_t version) {
   const bool may_move =
       !IsSwapRunning() &&
       rest_pacer_.MayMove(SumCounters(core_.region).conflicts, is_at_rest);
-  if (is_at_rest) {
+  if (is_at_rest && slow_readers_.is_over_limit()) {
+    // What readers see is not freed by being moved, only doubled, and nobody
+    // who is refused looks.
+    if (++rests_over_limit_ % kRestsBetweenLooks == 0) slow_readers_.LookNow();
+  } else if (is_at_rest) {
     if (may_move && rest_lease_->TryHold()) {
       // Nothing is moved while space is short, but to make room.
       if (!core_.source->is_tight() ||

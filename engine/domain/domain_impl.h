@@ -220,7 +220,8 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::vector<uint64_t> reclaimed_durable_;  // and DurableVersions()
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
-  uint64_t rest_since_ = 0;    // when others were last seen to have committed
+  uint64_t rests_over_limit_ = 0;
+  uint64_t rest_since_ = 0;  // when others were last seen to have committed
   // Of dead space, when durable roots were last moved on in this rest: no less
   // since then means that it is not they who keep it.
   uint64_t held_when_advanced_ = UINT64_MAX;

@@ -57,6 +57,11 @@ class SlowReaders {
     return LookAndCheck(path);
   }
 
+  // Whether the last look found more than max_pinned_bytes.
+  bool is_over_limit() const {
+    return (state_.load(std::memory_order_relaxed) & kOverLimit) != 0;
+  }
+
   // Calls back with what looks have found. Not inside a closure: the callback
   // may use the domain.
   void Deliver();

@@ -82,10 +82,12 @@ struct DomainOptions {
   // collections fail with kResourceExhausted and name the reader that holds
   // most, until it lets go; 0: they never do. Erasing is refused as well: it
   // writes, and frees nothing that a reader can see. Reading, Sync, Reclaim and
-  // Close go on. Garbage is measured every 16 MiB or 256 commits and in the
-  // background, so it may pass the limit by that much. A closure or checkpoint
-  // that runs in any process is a reader for as long: choose a limit well above
-  // what is written meanwhile.
+  // Close go on. What counts are whole segments of 2 MiB in which nothing
+  // lives and something is held; it is measured every 16 MiB or 256 commits of
+  // each process (further apart in domains above some GB) and in the
+  // background, so the file may grow by more than the limit before anybody is
+  // refused. A closure or checkpoint that runs in any process is a reader for
+  // as long: choose a limit well above what is written meanwhile.
   uint64_t max_pinned_bytes = 0;
 };
 
