@@ -32,12 +32,14 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "absl/types/span.h"
 #include "eve/bytes.h"
 
 namespace eve {
@@ -85,7 +87,8 @@ class Scratch {
 //   Encode(Arg, Scratch&), Decode(Bytes), IsValid(Bytes)
 // Decode() REQUIRES IsValid(). A codec of values may have
 //   kAlignment  at multiples of which its bytes begin in an OrderedMap: 1 to 8
-// which is stored with the collection, in front of the type's name.
+// which is stored with the collection, in front of the type's name. Those that
+// may be members of tuples say `Member`: the library's own.
 template <class T>
 struct Codec;
 
@@ -160,6 +163,10 @@ template <class T>
 inline constexpr bool kIsView =
     std::is_same_v<T, Bytes> || std::is_same_v<T, std::string_view> ||
     std::is_same_v<T, absl::string_view>;
+template <class T, size_t kExtent>
+inline constexpr bool kIsView<std::span<T, kExtent>> = true;
+template <class T>
+inline constexpr bool kIsView<absl::Span<T>> = true;
 
 template <class T>
 inline constexpr bool kIsTuple = false;
@@ -198,13 +205,9 @@ Bytes EncodeBits(U bits, Scratch& scratch) {
 }
 
 // What a tuple may have for a member, and a MultiMap for a key or a value: the
-// bytes of other codecs, one's own included, have no known end.
+// bytes of codecs of one's own have no known end, also those of an enum.
 template <class T>
-inline constexpr bool kIsMember =
-    Integer<T> || Float<T> || std::is_enum_v<T> || std::is_same_v<T, bool> ||
-    std::is_same_v<T, std::string>;
-template <class... Ts>
-inline constexpr bool kIsMember<std::tuple<Ts...>> = (kIsMember<Ts> && ...);
+concept Member = std::is_same_v<typename Codec<T>::Member, T>;
 
 // Inside a tuple, strings must end before the next member begins and must not
 // upset the order: a zero byte becomes 00 FF, the end is 00 00.
@@ -285,6 +288,7 @@ struct Codec<std::string> {
   using View = Bytes;
   static constexpr bool kOrdered = true;
   static constexpr bool kKey = true;
+  using Member = std::string;
   static std::string TypeName() { return "string"; }
   static Bytes Encode(Arg text, Scratch&) { return text; }
   static View Decode(Bytes bytes) { return bytes; }
@@ -297,6 +301,7 @@ struct Codec<T> {
   using View = T;
   static constexpr bool kOrdered = true;
   static constexpr bool kKey = true;
+  using Member = T;
   static std::string TypeName() {
     return (std::is_signed_v<T> ? "int" : "uint") +
            std::to_string(8 * sizeof(T));
@@ -329,6 +334,7 @@ struct Codec<T> {
   using View = T;
   static constexpr bool kOrdered = true;
   static constexpr bool kKey = true;
+  using Member = T;
   static std::string TypeName() { return Codec<Underlying>::TypeName(); }
   static Bytes Encode(Arg value, Scratch& scratch) {
     return Codec<Underlying>::Encode(static_cast<Underlying>(value), scratch);
@@ -346,6 +352,7 @@ struct Codec<T> {
   static constexpr bool kOrdered = true;
   // -0.0 and 0.0 are different keys; NaNs are equal if their bits are.
   static constexpr bool kKey = true;
+  using Member = T;
   static_assert(std::numeric_limits<T>::is_iec559);
   static std::string TypeName() {
     return "float" + std::to_string(8 * sizeof(T));
@@ -374,6 +381,7 @@ struct Codec<bool> {
   using View = bool;
   static constexpr bool kOrdered = true;
   static constexpr bool kKey = true;
+  using Member = bool;
   static std::string TypeName() { return "bool"; }
   static Bytes Encode(Arg value, Scratch& scratch) {
     return codec_internal::EncodeBits(static_cast<uint8_t>(value), scratch);
@@ -387,12 +395,13 @@ struct Codec<bool> {
 // Members are std::string, numbers, bools, enums and tuples of these.
 template <class... Ts>
 struct Codec<std::tuple<Ts...>> {
-  static_assert((codec_internal::kIsMember<Ts> && ...),
+  static_assert((codec_internal::Member<Ts> && ...),
                 "members are std::string, numbers, bools, enums and tuples");
   using Arg = const std::tuple<Ts...>&;
   using View = std::tuple<Ts...>;
   static constexpr bool kOrdered = true;
   static constexpr bool kKey = true;
+  using Member = std::tuple<Ts...>;
   static std::string TypeName() {
     std::string name = "tuple(";
     ((name += Codec<Ts>::TypeName() + ","), ...);

@@ -203,7 +203,7 @@ using MultiMapHandle = Handle<MultiMapReader<K, V>, MultiMapWriter<K, V>>;
 template <class K, class V>
 class MultiMap : public internal::MultiMapHandle<K, V> {
  public:
-  static_assert(codec_internal::kIsMember<K> && codec_internal::kIsMember<V>,
+  static_assert(codec_internal::Member<K> && codec_internal::Member<V>,
                 "a key and its values are std::string, numbers, bools, enums "
                 "and tuples of these");
   static constexpr std::string_view kKind = "multi_map";

@@ -57,6 +57,12 @@ mdb_dump -p -s 'empty values' many | "$eve" load p.eve >out ||
 mdb_dump -s 'empty values' many >p.txt
 "$eve" dump p.eve >p.out
 same 'mdb_dump -p | eve load' p.txt p.out
+# The binary file itself.
+"$eve" load binary.eve -f many/data.mdb 2>stderr
+[[ $? == 4 ]] || fail "load of data.mdb"
+grep -q 'many/data.mdb:1: a zero byte .* load what mdb_dump makes of it' stderr ||
+  fail "load of data.mdb: $(cat stderr)"
+[[ ! -e binary.eve ]] || fail "load of data.mdb leaves a domain"
 # JSON lines, and one database without its name.
 "$eve" dump --format=jsonl many.eve | "$eve" load json.eve >out ||
   fail "load of JSON lines"

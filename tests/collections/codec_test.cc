@@ -5,10 +5,12 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "util/random.h"
 
@@ -44,6 +46,29 @@ std::vector<T> RandomIntegers() {
   }
   return values;
 }
+
+enum class Plain : uint8_t { kOnly };
+enum class Own : uint8_t { kOnly };
+enum class Derived : uint8_t { kOnly };
+
+}  // namespace
+
+template <>
+struct Codec<Own> : Codec<std::string> {};
+template <>
+struct Codec<Derived> : Codec<uint8_t> {};
+
+namespace {
+
+// The bytes of a codec of one's own have no known end inside a tuple.
+static_assert(codec_internal::Member<Plain> &&
+              codec_internal::Member<std::tuple<bool, std::string, Plain>>);
+static_assert(!codec_internal::Member<Own> && !codec_internal::Member<Derived>);
+static_assert(!codec_internal::Member<Bytes>);
+// A view would be stored as an address.
+static_assert(!codec_internal::Struct<std::span<int>> &&
+              !codec_internal::Struct<std::span<const char, 3>> &&
+              !codec_internal::Struct<absl::Span<const int>>);
 
 TEST(CodecTest, IntegersOrderBySize) {
   ASSERT_NO_FATAL_FAILURE(ExpectOrdered(RandomIntegers<int8_t>()));
