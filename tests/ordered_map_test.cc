@@ -354,5 +354,43 @@ TEST_F(OrderedMapTest, OldSnapshotsStayAsTheyWere) {
   EXPECT_EQ(Read().size(), 1500u);
 }
 
+// A leaf that loses bytes and no records merges too.
+TEST_F(OrderedMapTest, ValuesThatBecomeShortTakeNoMoreThanShortOnes) {
+  constexpr int kKeys = 20000;
+  const auto key = [](int i) { return "key" + std::to_string(100000 + i); };
+  const auto live_bytes = [&] {
+    EXPECT_OK(domain_.Reclaim());  // what was cleared before
+    return domain_.Stats()->live_bytes;
+  };
+  const auto fill = [&](size_t value_bytes) {
+    Write([&](Strings::Writer& writer) {
+      for (int i = 0; i < kKeys; ++i) {
+        ASSERT_OK(writer.Put(key(i), std::string(value_bytes, 'v')));
+      }
+    });
+  };
+  fill(8);
+  const uint64_t fresh = live_bytes();
+  for (const bool in_batches : {false, true}) {
+    for (const size_t before : {100, 250, 500}) {
+      SCOPED_TRACE(before);
+      ASSERT_OK(domain_.Swap(
+          [&](Transaction& txn) { return map_->In(txn).Clear(); }));
+      fill(before);
+      const int step = in_batches ? 1000 : 1;
+      for (int i = 0; i < kKeys; i += step) {
+        Write([&](Strings::Writer& writer) {
+          for (int k = i; k < i + step; ++k) {
+            ASSERT_OK(writer.Put(key(k), std::string(8, 'w')));
+          }
+        });
+      }
+      EXPECT_LT(live_bytes(), fresh * 3 / 2);
+      ASSERT_EQ(Read().size(), static_cast<uint64_t>(kKeys));
+    }
+  }
+  testing::ExpectCleanCheck(path_, domain_);
+}
+
 }  // namespace
 }  // namespace eve

@@ -66,8 +66,14 @@ absl::Status TreeEditor::RewriteLeaf(const Place& place,
     EVE_RETURN_IF_ERROR(
         writer_.WriteLeaves(records_, place.separator, packing, out));
   }
-  // Only what shrinks looks for a neighbour.
-  if (records_.size() >= leaf.count()) {
+  // Only what shrinks looks for a neighbour, of records or of bytes.
+  TreeLeafView made;
+  const bool is_less =
+      records_.size() < leaf.count() ||
+      (out.size() == before + 1 &&
+       TreeLeafView::Open(writer_.view(), out[before].slot.offset(), &made) &&
+       made.bytes() < leaf.bytes());
+  if (!is_less) {
     for (size_t i = before; i < out.size(); ++i) out[i].is_small = false;
   }
   writer_.Retire(place.slot.offset(), leaf.bytes());

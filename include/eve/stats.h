@@ -52,12 +52,12 @@ struct DomainStats {
   uint64_t pins = 0;
   uint64_t oldest_pin = 0;      // a version; 0: none
   uint64_t oldest_pin_lag = 0;  // how many versions it is behind
-  // Another reader, that cannot write the lock file: it holds everything.
+  // Another reader, without a process slot: it holds everything.
   bool has_unpinned_reader = false;
 
   uint64_t commits = 0;
   uint64_t attempts = 0;   // runs of closures that came to a race: won or lost
-  uint64_t conflicts = 0;  // closures that ran again
+  uint64_t conflicts = 0;  // lost races after which it would run again
   uint64_t restamps = 0;   // lost races repaired without that
   uint64_t replays = 0;    // and by carrying puts over to what changed
   uint64_t turns = 0;      // writers that kept losing asked to be let through
