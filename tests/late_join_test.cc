@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -275,25 +276,63 @@ TEST_F(LateJoinTest, IdleReaderJoinsByItself) {
   Finish(writer);
 }
 
-TEST_F(LateJoinTest, WhatADeadOneDidNotMakeDurableIsNotShown) {
+TEST_F(LateJoinTest, OfADeadOneWhatItMadeDurableIsShown) {
   ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
   {
-    ChildProcess writer =
-        Writer([](Domain& domain) { return WriteAll(domain, 1); });
+    ChildProcess writer = Writer([](Domain& domain) {
+      return WriteAll(domain, 1) && domain.Sync().ok() && WriteAll(domain, 2);
+    });
     writer.Signal(SIGKILL);
     EXPECT_EQ(writer.Wait(), -SIGKILL);
   }
-  EXPECT_EQ(ValueOf(reader, 0), Value(0));
+  EXPECT_EQ(ValueOf(reader, 0), Value(1));
   EXPECT_THAT(reader.Stats().value().recovery, HasSubstr("need recovery"));
+  const absl::Status nobody = reader.WaitPast(0, absl::ZeroDuration()).status();
+  EXPECT_CODE(nobody, absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(nobody.message()), HasSubstr("need recovery"));
   // Who comes next recovers it, and is joined.
   ChildProcess writer = Writer([](Domain&) { return true; });
-  while (IsReadersByteHeld()) {
-    EXPECT_OK(reader.Stats().status());
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  EXPECT_EQ(ValueOf(reader, 0), Value(1));
+  EXPECT_OK(reader.Stats().status());
+  EXPECT_FALSE(IsReadersByteHeld());
+  EXPECT_EQ(ValueOf(reader, 0), Value(2));
   EXPECT_EQ(reader.Stats().value().recovery.find("need recovery"),
             std::string::npos);
+  Finish(writer);
+}
+
+// At each lock that it takes. It stays as it was, and is in nobody's way.
+TEST_F(LateJoinTest, WhoCannotJoinIsNotTakenForAnotherRegion) {
+  ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
+  int failed = 0;
+  for (bool has_joined = false; !has_joined; ++failed) {
+    SCOPED_TRACE(failed);
+    ChildProcess writer =
+        Writer([&](Domain& domain) { return WriteAll(domain, failed + 1); });
+    int locks = 0;
+    {
+      const ScopedFaultHook fault([&](std::string_view point) {
+        return point == "file.lock" && locks++ == failed ? ENOLCK : 0;
+      });
+      // It looks again a little later each time.
+      while (locks == 0) EXPECT_OK(reader.Now().status());
+    }
+    has_joined = locks <= failed;
+    EXPECT_EQ(IsReadersByteHeld(), !has_joined);
+    Finish(writer);
+    // The next round's writer is alone, and would find another region's byte.
+  }
+  EXPECT_GE(failed, 4);
+}
+
+TEST_F(LateJoinTest, SeesThatTheLockFileWasReplaced) {
+  ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
+  EXPECT_EQ(ValueOf(reader, 0), Value(0));
+  ASSERT_TRUE(std::filesystem::remove(path_ + "-lock"));
+  ChildProcess writer =
+      Writer([](Domain& domain) { return WriteAll(domain, 1); });
+  EXPECT_EQ(reader.Stats().value().processes, 2u);
+  EXPECT_EQ(ValueOf(reader, 0), Value(1));
+  EXPECT_FALSE(IsReadersByteHeld());
   Finish(writer);
 }
 

@@ -114,9 +114,9 @@ class SegmentWriter {
   void Release();
 
  private:
-  // How many segments one block tries on a disk that is full: they are few that
-  // are half full and end in a hole.
-  static constexpr int kMoveTries = 4;
+  // How many segments one block tries on a disk that is full. Those that are
+  // half full come first, and may end in holes.
+  static constexpr int kMoveTries = 64;
 
   absl::Status OpenSegment(int stream);
   // Gives the stream's segment disk space for so many units more.

@@ -1,7 +1,9 @@
 #include "engine/domain/attach_reader.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -18,17 +20,25 @@
 namespace eve {
 namespace {
 
-// Who recovers or cuts is waited for no longer by readers that have a root, and
-// looked for again so much later.
-constexpr uint64_t kInitNanosMax = kNanosPerMilli;
+// Who recovers or cuts is waited for so long: where commits are known to have
+// been made, and where not.
+constexpr uint64_t kInitNanosMax = kNanosPerSecond;
+constexpr uint64_t kInitNanosIdle = kNanosPerMilli;
 constexpr absl::Duration kInitPoll = absl::Microseconds(100);
-constexpr uint64_t kLookAgainNanos = 10 * kNanosPerMilli;
+// After a look that has failed: doubled each time.
+constexpr uint64_t kBackoffNanosMin = 10 * kNanosPerMilli;
+constexpr uint64_t kBackoffNanosMax = kNanosPerSecond;
 
-// The newest durable root, and how many segments the file has room for.
-// REQUIRES: the readers' byte of the data file, shared.
-absl::StatusOr<RootCandidate> ChooseRoot(Core& core, bool has_region,
-                                         uint64_t* segments,
-                                         std::string* note) {
+struct Choice {
+  RootCandidate durable;
+  uint64_t segments = 0;  // that the file has room for
+  std::string note;
+  absl::Status newer;  // an error: there are commits that want recovery
+};
+
+// The newest durable root. REQUIRES: the readers' byte of the data file, and
+// the init byte, shared, if there is a region.
+absl::StatusOr<Choice> ChooseRoot(const Core& core, bool has_region) {
   // Before the size: somebody may be at work whom this one cannot see, and let
   // the file grow.
   std::vector<uint32_t> damaged;
@@ -49,20 +59,22 @@ absl::StatusOr<RootCandidate> ChooseRoot(Core& core, bool has_region,
       context.why_unknown,
       WhyUnknown(has_region ? &core.region : nullptr, context, slots));
   if (belongs) DropUnacknowledged(core.region, slots);
+  Choice choice;
   EVE_ASSIGN_OR_RETURN(
-      RootCandidate durable,
+      choice.durable,
       ChooseDurableRoot(context, slots, damaged,
                         belongs ? PromisedVersion(core.region, slots) : 0));
-  if (belongs && RootSlot(&core.region).Load() != durable.record) {
-    return absl::FailedPreconditionError(absl::StrCat(
+  if (belongs && RootSlot(&core.region).Load() != choice.durable.record) {
+    choice.newer = absl::FailedPreconditionError(absl::StrCat(
         core.path,
         ": was not closed; its newest commits need recovery, which "
         "a read-only open does not do. Open it for writing once"));
   }
-  *note = absl::StrCat("durable version ", durable.version, durable.note);
-  EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, durable, note));
-  *segments = SegmentsForBytes(context.file_bytes);
-  return durable;
+  choice.note = absl::StrCat("durable version ", choice.durable.version,
+                             choice.durable.note);
+  EVE_RETURN_IF_ERROR(ReadIfDoubtful(context, choice.durable, &choice.note));
+  choice.segments = SegmentsForBytes(context.file_bytes);
+  return choice;
 }
 
 // What is there and may not be read says as little as what is not. But of who
@@ -83,30 +95,15 @@ absl::StatusOr<bool> IsEmpty(const File& lock_file) {
   return size < kSegmentStatesOffset;
 }
 
-absl::Status LockInitBriefly(const File& lock_file) {
-  const uint64_t begin = MonotonicNanos();
-  while (true) {
-    EVE_ASSIGN_OR_RETURN(const bool taken, TryLockByte(lock_file, kInitLockByte,
-                                                       LockKind::kShared));
-    if (taken) return absl::OkStatus();
-    if (MonotonicNanos() - begin >= kInitNanosMax) {
-      return absl::UnavailableError(absl::StrCat(
-          lock_file.path(), ": somebody is opening the domain, or closing it"));
-    }
-    absl::SleepFor(kInitPoll);
-  }
-}
-
 // REQUIRES: the init byte, shared, if there is a region.
 absl::Status Freeze(Core& core, LateJoiner& joiner, bool has_region) {
   // Held exclusively by somebody who is cutting the file, for a moment.
   EVE_RETURN_IF_ERROR(LockByte(core.file, kUnpinnedReadersLockByte,
                                LockKind::kShared, kInitTimeout));
-  uint64_t segments = 0;
-  EVE_ASSIGN_OR_RETURN(
-      const RootCandidate durable,
-      ChooseRoot(core, has_region, &segments, &core.recovery_note));
-  joiner.Freeze(durable.record, segments);
+  EVE_ASSIGN_OR_RETURN(const Choice choice, ChooseRoot(core, has_region));
+  EVE_RETURN_IF_ERROR(choice.newer);
+  core.recovery_note = choice.note;
+  joiner.Freeze(choice.durable, choice.segments);
   return absl::OkStatus();
 }
 
@@ -149,45 +146,53 @@ absl::Status AttachReader(Core& core) {
 
 void LateJoiner::SetRegion(bool is_writable, uint64_t seen) {
   is_writable_ = is_writable;
-  // relaxed: published with has_region_.
+  // relaxed: published with the pointer.
   seen_.store(seen, std::memory_order_relaxed);
-  // release: who sees it set reads the region; pairs with HasNews.
-  has_region_.store(true, std::memory_order_release);
+  // release: pairs with HasNews.
+  root_word_.store(&core_->region.words().root, std::memory_order_release);
 }
 
-void LateJoiner::Freeze(Offset record, uint64_t segments) {
+void LateJoiner::Freeze(const RootCandidate& root, uint64_t segments) {
   FrozenRoot& frozen = core_->frozen;
   frozen.segments.store(segments, std::memory_order_seq_cst);
-  frozen.record_units.store(record.units, std::memory_order_seq_cst);
+  frozen.version.store(root.version, std::memory_order_seq_cst);
+  frozen.record_units.store(root.record.units, std::memory_order_seq_cst);
   frozen.is_current.store(true, std::memory_order_seq_cst);
   // After the store: who counts itself later takes the new one (I23).
   if (frozen.uses.load(std::memory_order_seq_cst) == 0) roots_.clear();
-  roots_.push_back(record);
+  roots_.push_back(root.record);
 }
 
 bool LateJoiner::HasNews() const {
-  if (has_region_.load(std::memory_order_acquire)) {
-    return core_->root->Load().units !=
-           seen_.load(std::memory_order_relaxed);  // as above
+  if (const SharedWord* word = root_word_.load(std::memory_order_acquire)) {
+    // relaxed: stored before the pointer, or under the mutex.
+    return word->load(std::memory_order_seq_cst) !=
+           seen_.load(std::memory_order_relaxed);
   }
-  return !is_denied_ && IdentityOfPath(core_->path + "-lock").ok();
+  struct ::stat info;
+  return !is_denied_ && ::stat((core_->path + "-lock").c_str(), &info) == 0 &&
+         static_cast<uint64_t>(info.st_size) >= kSegmentStatesOffset;
 }
 
 void LateJoiner::Look(bool also_idle) {
-  if (core_->fork_guard.IsForkedChild()) return;
   if (!also_idle && !HasNews()) return;
   std::lock_guard lock(mutex_);
-  // relaxed: a figure under the mutex, but for the look before it.
-  if (!core_->is_frozen() || (!also_idle && !HasNews()) ||
-      MonotonicNanos() < not_before_.load(std::memory_order_relaxed)) {
+  if (!core_->is_frozen()) return;
+  const bool has_news = HasNews();
+  const uint64_t now = MonotonicNanos();
+  if ((!also_idle && !has_news) || now < not_before_) return;
+  const absl::Status followed = Follow(has_news);
+  if (followed.ok()) {
+    backoff_nanos_ = 0;
+    has_waited_ = false;
     return;
   }
-  const absl::Status followed = Follow();
   why_not_ = std::string(followed.message());
-  if (!followed.ok()) {
-    not_before_.store(MonotonicNanos() + kLookAgainNanos,
-                      std::memory_order_relaxed);
-  }
+  // Who looks without news must not keep back who has some.
+  if (!has_news) return;
+  backoff_nanos_ =
+      std::clamp(2 * backoff_nanos_, kBackoffNanosMin, kBackoffNanosMax);
+  not_before_ = MonotonicNanos() + backoff_nanos_;
 }
 
 std::string LateJoiner::why_not() const {
@@ -206,28 +211,66 @@ absl::Status LateJoiner::MapRegion() {
   if (is_empty) return absl::OkStatus();
   EVE_ASSIGN_OR_RETURN(SharedRegion region,
                        SharedRegion::Map(*std::move(lock_file), is_writable));
+  if (core_->root != nullptr) replaced_.push_back(std::move(core_->region));
   core_->region = std::move(region);
   core_->root = std::make_unique<RootSlot>(&core_->region);
   SetRegion(is_writable, 0);
   return absl::OkStatus();
 }
 
-absl::Status LateJoiner::Follow() {
-  if (!has_region_) EVE_RETURN_IF_ERROR(MapRegion());
-  if (!has_region_) return absl::OkStatus();
-  EVE_STEP("late_join.found");
+// Somebody deletes a lock file, which is allowed while nobody writes, and who
+// comes to write makes another.
+absl::Status LateJoiner::CheckStillNamed() {
+  const File& held = core_->region.file();
+  EVE_ASSIGN_OR_RETURN(const FileIdentity own, held.Identity());
+  const absl::StatusOr<FileIdentity> named = IdentityOfPath(held.path());
+  if (named.ok() && *named != own) return MapRegion();
+  return absl::OkStatus();  // it may come back
+}
+
+absl::Status LateJoiner::LockInit(bool has_news) {
   const File& file = core_->region.file();
-  EVE_RETURN_IF_ERROR(LockInitBriefly(file));
+  const uint64_t begin = MonotonicNanos();
+  const uint64_t most =
+      has_news && !has_waited_ ? kInitNanosMax : kInitNanosIdle;
+  while (true) {
+    EVE_ASSIGN_OR_RETURN(const bool taken,
+                         TryLockByte(file, kInitLockByte, LockKind::kShared));
+    if (taken) return absl::OkStatus();
+    if (MonotonicNanos() - begin >= most) {
+      has_waited_ |= has_news;
+      return absl::UnavailableError(absl::StrCat(
+          core_->path, ": somebody is opening the domain, or closing it"));
+    }
+    absl::SleepFor(kInitPoll);
+  }
+}
+
+absl::Status LateJoiner::Follow(bool has_news) {
+  if (root_word_.load() == nullptr) {
+    EVE_RETURN_IF_ERROR(MapRegion());
+  } else {
+    EVE_RETURN_IF_ERROR(CheckStillNamed());
+  }
+  if (root_word_.load() == nullptr) return absl::OkStatus();
+  EVE_STEP("late_join.found");
+  EVE_RETURN_IF_ERROR(LockInit(has_news));
+  const File& file = core_->region.file();
   absl::Cleanup unlock = [&file] { UnlockByte(file, kInitLockByte); };
   const uint64_t word = core_->root->Load().units;
   EVE_ASSIGN_OR_RETURN(const bool attached, ProcessSlots::AnyAttached(file));
   if (attached) return JoinThem();
+  // relaxed: under the mutex.
   if (word == seen_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  uint64_t segments = 0;
-  std::string note;
-  EVE_ASSIGN_OR_RETURN(const RootCandidate durable,
-                       ChooseRoot(*core_, true, &segments, &note));
-  Freeze(durable.record, segments);
+  return TakeWhatWasLeft(word);
+}
+
+absl::Status LateJoiner::TakeWhatWasLeft(uint64_t word) {
+  EVE_ASSIGN_OR_RETURN(const Choice choice, ChooseRoot(*core_, true));
+  Freeze(choice.durable, choice.segments);
+  // Of one that died all that it had made durable; not looked at again until
+  // somebody recovers the rest.
+  why_not_ = std::string(choice.newer.message());
   seen_.store(word, std::memory_order_relaxed);
   return absl::OkStatus();
 }
@@ -237,28 +280,29 @@ absl::Status LateJoiner::JoinThem() {
   FrozenRoot& frozen = core_->frozen;
   if (!is_writable_) {
     EVE_RETURN_IF_ERROR(CheckLiveRegion(*core_));
+    why_not_.clear();
     frozen.is_current.store(false, std::memory_order_seq_cst);
     return absl::OkStatus();  // the readers' byte is its pin for ever
   }
-  const absl::Status joined = Join(*core_, /*in_memory=*/false);
+  EVE_RETURN_IF_ERROR(Join(*core_, /*in_memory=*/false));
   EVE_STEP("late_join.attached");
-  absl::Status pinned = joined;
+  std::vector<PinnedRoot> pins;
   for (const Offset root : roots_) {
-    if (!pinned.ok()) break;
     // Nobody has freed anything of it: the readers' byte is still held.
     absl::StatusOr<PinnedRoot> pin =
         PinnedRoot::PinKept(core_->cells.get(), core_->view, root);
-    pinned = pin.status();
-    if (pin.ok()) frozen.pins.push_back(*std::move(pin));
+    if (!pin.ok()) {
+      pins.clear();
+      DetachRegion(*core_);
+      core_->cells.reset();
+      core_->slots.reset();
+      return pin.status();
+    }
+    pins.push_back(*std::move(pin));
   }
-  if (!pinned.ok()) {
-    frozen.pins.clear();
-    DetachRegion(*core_);
-    core_->cells.reset();
-    core_->slots.reset();
-    return pinned;
-  }
+  frozen.pins = std::move(pins);
   EVE_STEP("late_join.pinned");
+  why_not_.clear();
   frozen.is_current.store(false, std::memory_order_seq_cst);
   // Whoever counts himself from now on sees that (I23).
   if (frozen.uses.load(std::memory_order_seq_cst) == 0) DropPins();

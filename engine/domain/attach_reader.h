@@ -2,7 +2,7 @@
 // where nobody has, on the newest durable root, until somebody opens it to
 // write (P25).
 //
-// Threads:    AttachReader: one. LookForWriters: any.
+// Threads:    AttachReader: one. LateJoiner: any.
 // Processes:  any number at once. What nobody recovers is not recovered here:
 //             the data file is never written.
 // Owns:       fills a Core with what it opened.
@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/checkpoint/recovery.h"
 #include "engine/txn/core.h"
 
 namespace eve {
@@ -43,9 +44,11 @@ class LateJoiner : public WriterLookout {
   // It may not be read: who writes is never seen.
   void Deny() { is_denied_ = true; }
   // The root that is shown from now on.
-  void Freeze(Offset record, uint64_t segments);
+  void Freeze(const RootCandidate& root, uint64_t segments);
 
-  // Cost: a load; without a lock file a system call; more if somebody came.
+  // Cost: a load; without a lock file a system call. If somebody has come, some
+  // ten, and the end of a recovery that is under way, for a second at most;
+  // once that was in vain nobody waits again.
   void Look(bool also_idle) override;
   void DropPins() override;
   std::string why_not() const override;
@@ -53,17 +56,24 @@ class LateJoiner : public WriterLookout {
  private:
   bool HasNews() const;
   absl::Status MapRegion();
-  absl::Status Follow();
+  absl::Status Follow(bool has_news);
+  absl::Status CheckStillNamed();
+  absl::Status LockInit(bool has_news);
+  absl::Status TakeWhatWasLeft(uint64_t word);
   absl::Status JoinThem();
 
   Core* core_;
   mutable std::mutex mutex_;
-  std::atomic<bool> has_region_{false};
+  // In the region that is mapped; null: none is.
+  std::atomic<const SharedWord*> root_word_{nullptr};
   std::atomic<bool> is_denied_{false};
   bool is_writable_ = false;
-  std::atomic<uint64_t> seen_{0};        // the root word at the last look
-  std::atomic<uint64_t> not_before_{0};  // of MonotonicNanos(), after a failure
-  std::vector<Offset> roots_;            // that snapshots may show
+  bool has_waited_ = false;        // for a recovery, in vain
+  std::atomic<uint64_t> seen_{0};  // the root word at the last look
+  uint64_t not_before_ = 0;        // of MonotonicNanos(), after a failure
+  uint64_t backoff_nanos_ = 0;
+  std::vector<Offset> roots_;           // that snapshots may show
+  std::vector<SharedRegion> replaced_;  // their words may still be looked at
   std::string why_not_;
 };
 

@@ -143,7 +143,6 @@ void DomainImpl::CutTailIfAlone() {
 }
 
 void DomainImpl::AbandonInChild() {
-  for (PinnedRoot& pin : core_.frozen.pins) pin.Abandon();
   core_.region.CloseInChild();
   core_.file.Close();
   core_.device.Close();
@@ -428,8 +427,7 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
   if (durable_version() >= version) return absl::OkStatus();
   if (core_.is_frozen()) core_.frozen.lookout->Look(/*also_idle=*/true);
   if (core_.is_frozen()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(core_.path, ": opened read-only, and nobody writes"));
+    return core_.NobodyWrites();
   }
   // Not by the wall clock, which may be set meanwhile.
   const uint64_t begin = MonotonicNanos();
@@ -450,9 +448,7 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
 uint64_t DomainImpl::durable_version() const {
   if (!core_.CheckUsable().ok()) return 0;
   if (core_.is_frozen()) {
-    const Offset record{
-        core_.frozen.record_units.load(std::memory_order_seq_cst)};
-    return core_.view.As<CommitRecord>(record)->version;
+    return core_.frozen.version.load(std::memory_order_seq_cst);
   }
   return ReadDurableCandidates(core_.region).newest;
 }

@@ -112,7 +112,12 @@ absl::Status Join(Core& core, bool in_memory) {
   if (!taken) return OtherRegionError(core);
   EVE_STEP("open.joining");
   core.slots = std::make_unique<ProcessSlots>(&core.region);
-  EVE_RETURN_IF_ERROR(core.slots->TakeSlot());
+  if (absl::Status slot = core.slots->TakeSlot(); !slot.ok()) {
+    // A reader that goes on without it would be taken for another region's.
+    UnlockByte(core.file, byte);
+    core.slots.reset();
+    return slot;
+  }
   UnlockByte(core.region.file(), kInitLockByte);
   core.slots->BeginLife();
   core.cells = std::make_unique<ReaderCells>(&core.region, core.slots.get());

@@ -50,8 +50,7 @@ absl::Status CheckMayWait(const Core& core) {
   EVE_RETURN_IF_ERROR(core.CheckUsable());
   if (core.is_frozen()) core.frozen.lookout->Look(/*also_idle=*/true);
   if (!core.is_frozen()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(core.path, ": opened read-only, and nobody writes"));
+  return core.NobodyWrites();
 }
 
 // Of MonotonicNanos().

@@ -141,16 +141,15 @@ absl::StatusOr<Survey> TakeSurvey(
     Core& core, const std::function<std::vector<uint64_t>()>& read_durable) {
   Survey survey;
   if (core.is_frozen()) core.frozen.lookout->Look(/*also_idle=*/true);
-  // No region, or nobody in it.
-  survey.is_frozen = core.is_frozen();
-  if (!survey.is_frozen) survey.words = ReadSegmentWords(core);
-  {
+  // Once more if somebody comes meanwhile; from there is no way back.
+  bool is_done = false;
+  while (!is_done) {
+    // No region, or nobody in it.
+    survey.is_frozen = core.is_frozen();
+    if (!survey.is_frozen) survey.words = ReadSegmentWords(core);
     internal::SnapshotImpl snapshot(nullptr, &core);
     EVE_RETURN_IF_ERROR(snapshot.Take());
-    // Somebody has just come; there is no way back.
-    if (snapshot.is_of_frozen() != survey.is_frozen) {
-      return TakeSurvey(core, read_durable);
-    }
+    is_done = snapshot.is_of_frozen() == survey.is_frozen;
     survey.record = snapshot.record();
     EVE_ASSIGN_OR_RETURN(
         survey.rows,

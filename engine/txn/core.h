@@ -84,6 +84,14 @@ struct Core {
         view.base, std::min(view.limit_units, FileSegments() * kSegmentUnits)};
   }
 
+  // For who would wait for writers. REQUIRES: it is frozen.
+  absl::Status NobodyWrites() const {
+    const std::string why_not = frozen.lookout->why_not();
+    return absl::FailedPreconditionError(
+        path + ": opened read-only, and nobody writes" +
+        (why_not.empty() ? "" : ", as far as can be seen: " + why_not));
+  }
+
   absl::Status CheckUsable() const {
     if (fork_guard.IsForkedChild()) {
       return absl::FailedPreconditionError(

@@ -39,6 +39,7 @@ struct FrozenRoot {
   std::atomic<bool> is_current{false};
   // Of the commit record, and what the file has room for.
   std::atomic<uint64_t> record_units{0};
+  std::atomic<uint64_t> version{0};
   std::atomic<uint64_t> segments{0};
   // Snapshots that show one (I23).
   std::atomic<uint64_t> uses{0};
