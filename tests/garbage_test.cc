@@ -3,20 +3,26 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "eve/eve.h"
 #include "gtest/gtest.h"
 #include "tests/compact_fixture.h"
+#include "tests/testing/child_process.h"
 #include "tests/testing/status_matchers.h"
 
 namespace eve {
 namespace {
 
+using testing::ChildProcess;
 using testing::Hashed;
+using testing::KeyOf;
 using testing::kMiB;
 using testing::Model;
+using testing::Sorted;
 
 class GarbageTest : public testing::CompactTest {};
 
@@ -150,6 +156,44 @@ TEST_F(GarbageTest, ManyFullSegmentsAtTheEndDoNotEndIt) {
   const uint64_t used = (stats.segments - stats.segments_free) * 2 * kMiB;
   EXPECT_LT(used, 400 * 2 * kMiB + 60 * kMiB);
   ExpectClean();
+}
+
+// However the garbage of several writers lies, one call packs, and the close
+// after it cuts.
+TEST_F(GarbageTest, WhatSeveralProcessesLeaveIsPackedByOneCall) {
+  constexpr int kKeys = 60'000;
+  constexpr int kBatch = 1'000;
+  std::vector<ChildProcess> writers;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    writers.emplace_back([this, seed] {
+      [&] {
+        ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+        ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Sorted>("m"));
+        Random random(seed_ + seed);
+        for (int i = 0; i < 150; ++i) {
+          ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+            auto writer = map.In(txn);
+            for (int k = 0; k < kBatch; ++k) {
+              EXPECT_OK(writer.Put(KeyOf(random.Uniform(kKeys)),
+                                   std::string(100, 'v')));
+            }
+            return absl::OkStatus();
+          }));
+        }
+        ASSERT_OK(domain_.Close());
+      }();
+      return HasFailure() ? 1 : 0;
+    });
+  }
+  for (ChildProcess& writer : writers) EXPECT_EQ(writer.Wait(), 0);
+  ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+  const uint64_t before = Stats().file_bytes;
+  ASSERT_OK(domain_.Compact());
+  const uint64_t live = Stats().live_bytes;
+  ExpectClean();
+  ASSERT_OK(domain_.Close());
+  const uint64_t after = std::filesystem::file_size(path_);
+  EXPECT_LT(after, live + 12 * kMiB) << before << " bytes before";
 }
 
 }  // namespace

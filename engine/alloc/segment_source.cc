@@ -144,9 +144,12 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimOne(ClaimPurpose purpose) {
   while (true) {
     const absl::Status allowed = CheckReserve(1, purpose);
     if (allowed.ok()) {
-      if (std::optional<uint32_t> segment = table_->TryClaimFree()) {
-        return *segment;
-      }
+      const std::optional<uint32_t> segment =
+          packing_.load(std::memory_order_relaxed) != Packing::kNo &&
+                  !is_tight()
+              ? table_->TryClaimLowest()
+              : table_->TryClaimFree();
+      if (segment.has_value()) return *segment;
     }
     if (!has_reclaimed && reclaim) {
       has_reclaimed = true;
@@ -315,6 +318,9 @@ absl::Status SegmentSource::Grow(uint32_t at_least) {
   EVE_RETURN_IF_ERROR(region_->EnsureSegmentStates(now + step));
   table_->RaiseCapacity(now + step);
   EVE_STEP("grow.published");
+  Packing packed = Packing::kUntilItGrows;
+  packing_.compare_exchange_strong(packed, Packing::kNo,
+                                   std::memory_order_relaxed);
   return absl::OkStatus();
 }
 

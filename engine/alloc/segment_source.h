@@ -149,6 +149,17 @@ class SegmentSource {
   bool PrepareOne();
   void ReleasePrepared();
 
+  // While the file is packed, and then until it grows, what is claimed is the
+  // lowest, so that the end of the file can be given back. Not where the disk
+  // is full: it may be a hole.
+  enum class Packing : uint8_t { kNo, kUntilItGrows, kYes };
+  void SetPacking(Packing packing) {
+    packing_.store(packing, std::memory_order_relaxed);
+  }
+  bool is_packing() const {
+    return packing_.load(std::memory_order_relaxed) == Packing::kYes;
+  }
+
   SegmentTable& table() { return *table_; }
   // Claims by this process so far.
   uint64_t claims() const { return claims_.load(std::memory_order_relaxed); }
@@ -180,6 +191,7 @@ class SegmentSource {
   std::atomic<uint32_t> level_{0};
   // The file could not grow. Quotas and limits are known by this alone.
   std::atomic<bool> has_failed_to_grow_{false};
+  std::atomic<Packing> packing_{Packing::kNo};
   std::mutex mutex_;
   std::vector<uint32_t> half_full_;
   std::vector<ClaimedSegment> ready_;

@@ -135,6 +135,17 @@ std::optional<uint32_t> SegmentTable::TryClaimFree() {
   return claimed;
 }
 
+std::optional<uint32_t> SegmentTable::TryClaimLowest() {
+  const uint32_t end = ClaimEnd();
+  for (uint32_t at = 0; at < end; ++at) {
+    if (Load(at).is_free() && TryClaimFree(at)) {
+      EVE_STEP("segment.claimed");
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<uint32_t> SegmentTable::TryClaimRun(uint32_t length) {
   const uint32_t end = ClaimEnd();
   uint32_t first = 1;  // segment 0 starts with the superblock

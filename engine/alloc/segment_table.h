@@ -94,6 +94,8 @@ class SegmentTable {
   // quarter of the file is touched only when the rest is full, so that it can
   // empty.
   std::optional<uint32_t> TryClaimFree();
+  // Claims the lowest one, whatever it costs.
+  std::optional<uint32_t> TryClaimLowest();
   // Claims this one if it is free.
   bool TryClaimFree(uint32_t segment);
   // Claims `length` free segments in a row, the lowest there are.

@@ -257,9 +257,12 @@ absl::Status DomainImpl::Compact(const CompactOptions& options) {
   std::lock_guard one_at_a_time(compact_mutex_);
   // Writers of this process help, with what they write.
   compactor_->SetUrgent(true);
+  core_.source->SetPacking(SegmentSource::Packing::kYes);
+  core_.source->OfferHalfFull({});  // they lie anywhere
   bool stopped = false;
   const absl::Status status = CompactInRounds(options, &stopped);
   EVE_RETURN_IF_ERROR(core_.CheckUsable());
+  core_.source->SetPacking(SegmentSource::Packing::kUntilItGrows);
   compactor_->SetUrgent(false);
   compactor_->GiveBackVictims();
   core_.source->Look();

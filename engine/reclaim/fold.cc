@@ -19,8 +19,11 @@ constexpr uint32_t kSparseUnits = kSegmentUnits / 4;
 class VectorEditor {
  public:
   VectorEditor(Attempt& attempt, const std::vector<AccountingRow>& before,
-               const std::vector<AccountingRow>& after)
-      : attempt_(attempt), before_(before), after_(after) {}
+               const std::vector<AccountingRow>& after, bool is_packing)
+      : attempt_(attempt),
+        before_(before),
+        after_(after),
+        is_packing_(is_packing) {}
 
   // Returns the new root of a tree high enough for all rows.
   absl::StatusOr<Offset> Rewrite(Offset old_root) {
@@ -51,12 +54,14 @@ class VectorEditor {
   }
 
   // Whether a block of this subtree lies in a segment that is full and mostly
-  // dead: it moves, so that the segment can be emptied.
+  // dead: it moves, so that the segment can be emptied. While the file is
+  // packed none is filled any further.
   bool LiesInSparse(Offset old, uint8_t depth) const {
     if (old.is_null()) return false;
     if (old.segment() < after_.size()) {
       const AccountingRow& row = after_[old.segment()];
-      if (row.fill_units > kFullUnits && row.live_units < kSparseUnits) {
+      if ((is_packing_ || row.fill_units > kFullUnits) &&
+          row.live_units < kSparseUnits) {
         return true;
       }
     }
@@ -134,6 +139,7 @@ class VectorEditor {
   Attempt& attempt_;
   const std::vector<AccountingRow>& before_;
   const std::vector<AccountingRow>& after_;
+  const bool is_packing_;
 };
 
 struct FoldedBase {
@@ -153,7 +159,8 @@ absl::StatusOr<FoldedBase> BuildFold(Core& core, Attempt& attempt,
   for (const ChainRecord& record : chain) {
     EVE_RETURN_IF_ERROR(ApplyRecord(core.FileView(), record, core.salt, after));
   }
-  VectorEditor editor(attempt, before, after);
+  VectorEditor editor(attempt, before, after,
+                      core.source->is_packing() && !core.source->is_tight());
   FoldedBase folded;
   EVE_ASSIGN_OR_RETURN(folded.accounting_root,
                        editor.Rewrite(base.record().accounting_root));
