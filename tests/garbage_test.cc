@@ -158,34 +158,45 @@ TEST_F(GarbageTest, ManyFullSegmentsAtTheEndDoNotEndIt) {
   ExpectClean();
 }
 
+class SharedGarbageTest : public GarbageTest {
+ protected:
+  // So many batches of random keys by each of several processes at once.
+  void WriteAtOnce(int processes, int batches, uint64_t keys) {
+    constexpr int kBatch = 1'000;
+    std::vector<ChildProcess> writers;
+    for (int seed = 1; seed <= processes; ++seed) {
+      writers.emplace_back([=, this] {
+        WriteBatches(seed_ + static_cast<uint64_t>(seed), batches, kBatch,
+                     keys);
+        return HasFailure() ? 1 : 0;
+      });
+    }
+    for (ChildProcess& writer : writers) EXPECT_EQ(writer.Wait(), 0);
+  }
+
+ private:
+  void WriteBatches(uint64_t seed, int batches, int batch, uint64_t keys) {
+    ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
+    ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Sorted>("m"));
+    Random random(seed);
+    const std::string value(100, 'v');
+    for (int i = 0; i < batches; ++i) {
+      ASSERT_OK(domain_.Swap([&](Transaction& txn) {
+        auto writer = map.In(txn);
+        for (int k = 0; k < batch; ++k) {
+          EXPECT_OK(writer.Put(KeyOf(random.Uniform(keys)), value));
+        }
+        return absl::OkStatus();
+      }));
+    }
+    ASSERT_OK(domain_.Close());
+  }
+};
+
 // However the garbage of several writers lies, one call packs, and the close
 // after it cuts.
-TEST_F(GarbageTest, WhatSeveralProcessesLeaveIsPackedByOneCall) {
-  constexpr int kKeys = 60'000;
-  constexpr int kBatch = 1'000;
-  std::vector<ChildProcess> writers;
-  for (uint64_t seed = 1; seed <= 3; ++seed) {
-    writers.emplace_back([this, seed] {
-      [&] {
-        ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
-        ASSERT_OK_AND_ASSIGN(auto map, domain_.Collection<Sorted>("m"));
-        Random random(seed_ + seed);
-        for (int i = 0; i < 150; ++i) {
-          ASSERT_OK(domain_.Swap([&](Transaction& txn) {
-            auto writer = map.In(txn);
-            for (int k = 0; k < kBatch; ++k) {
-              EXPECT_OK(writer.Put(KeyOf(random.Uniform(kKeys)),
-                                   std::string(100, 'v')));
-            }
-            return absl::OkStatus();
-          }));
-        }
-        ASSERT_OK(domain_.Close());
-      }();
-      return HasFailure() ? 1 : 0;
-    });
-  }
-  for (ChildProcess& writer : writers) EXPECT_EQ(writer.Wait(), 0);
+TEST_F(SharedGarbageTest, WhatSeveralProcessesLeaveIsPackedByOneCall) {
+  ASSERT_NO_FATAL_FAILURE(WriteAtOnce(3, 150, 60'000));
   ASSERT_NO_FATAL_FAILURE(Open(/*background=*/false));
   const uint64_t before = Stats().file_bytes;
   ASSERT_OK(domain_.Compact());

@@ -224,7 +224,9 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   if (!result.ok() && (refusal == nullptr || refusal->segments == 0)) {
     writer->ReleaseSpare();
   }
-  if (rider.found_nothing()) {
+  if (result.ok() && result->published && rider.was_put_off()) {
+    compactor_->PayPutOff(writer->transaction, rider.bytes());
+  } else if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
     compactor_
         ->MoveSlice(writer->transaction, Compactor::kSliceTargets,

@@ -40,7 +40,11 @@ constexpr uint64_t kVictimsShare = 4;
 // A batch pays more than one slice: one for so many bytes.
 constexpr uint64_t kBytesPerSlice = 16 << 10;
 constexpr int kMoveAttempts = 3;
+// Of what was put off, so much may wait for a race that is won at once.
+constexpr int64_t kPutOffBytesMax = 1 << 20;
+constexpr uint64_t kPutOffSlicesMax = 16;
 constexpr size_t kVictimsFew = 4;
+constexpr size_t kTightTimes = 4;
 // What a writer walks in one go.
 constexpr size_t kGatherBlocks = 64;
 
@@ -110,12 +114,14 @@ absl::Status Compactor::Plan(const SegmentSurvey& survey) {
                                    kPlanBytesMin, kPlanBytesMax);
   // A process that is stopped keeps its victims from all others; one without a
   // background thread does so while it is idle, too. But what a commit fills
-  // that one must empty, and no more are chosen while it pays.
+  // that one must empty, and no more are chosen while it pays; nor is a file
+  // that grows beyond all balance any better.
   const uint64_t claims_in_one =
       std::max(claims_a_commit_, claims - claims_before_);
   const size_t victims_limit =
       has_background_ ? Evacuation::kVictimsMax
-                      : std::min<size_t>(kVictimsFew + 2 * claims_in_one,
+                      : std::min<size_t>((kVictimsFew + 2 * claims_in_one) *
+                                             (pressure > 1 ? kTightTimes : 1),
                                          Evacuation::kVictimsMax);
   const size_t victims_max = std::clamp<size_t>(
       VictimsFor(use, ClaimedByOthers(survey)), kVictimsFew, victims_limit);
@@ -263,6 +269,28 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
   return done.status();
 }
 
+void Compactor::PayPutOff(internal::TransactionImpl& transaction,
+                          uint64_t bytes) {
+  uint64_t left = 1 + bytes / kBytesPerSlice;
+  uint64_t slices = std::min(left, kPutOffSlicesMax);
+  while (left > 0 && owed() > 0 && has_victims()) {
+    slices = std::min(slices, left);
+    // One that owes much takes its turn.
+    const auto manners = owed() > kPutOffBytesMax ? internal::Manners::kGiveWay
+                                                  : internal::Manners::kGiveUp;
+    const absl::StatusOr<Outcome> moved =
+        MoveSlice(transaction, kSliceTargets * slices, manners);
+    if (!moved.ok()) return;
+    if (*moved == Outcome::kNothingLeft) {
+      const absl::StatusOr<bool> gathered = Gather(kGatherBlocks * slices);
+      if (!gathered.ok() || !*gathered) return;
+    }
+    left -= slices;
+    // Shorter ones lose fewer races; longer ones share more of their paths.
+    if (*moved == Outcome::kLost) slices = std::max<uint64_t>(slices / 2, 1);
+  }
+}
+
 void MoveRider::Begin(internal::TransactionImpl& transaction) {
   SideMoves& beside = transaction.side_moves();
   beside.emptied = &compactor_->evacuation_.emptied();
@@ -276,6 +304,7 @@ void MoveRider::Begin(internal::TransactionImpl& transaction) {
 
 absl::Status MoveRider::Board(internal::TransactionImpl& transaction) {
   const uint64_t bytes = transaction.attempt().bytes_written();
+  bytes_ = bytes;
   if (!has_owed_) compactor_->Owe(bytes);
   has_owed_ = true;
   // Paid when it is published; until then it counts here.
@@ -327,6 +356,7 @@ void MoveRider::Alight(bool published) {
     }
   }
   moved_.clear();
+  was_put_off_ |= !published;
 }
 
 }  // namespace eve

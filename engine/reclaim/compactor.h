@@ -93,6 +93,11 @@ class Compactor {
                                     internal::Manners manners,
                                     ClaimPurpose purpose = ClaimPurpose::kAdd);
 
+  // For a commit of so many bytes that has lost its moves on the way: in
+  // transactions of their own, as many as it could have taken along. Errors are
+  // left to be met by who moves next.
+  void PayPutOff(internal::TransactionImpl& transaction, uint64_t bytes);
+
   // Whether writers cannot pay with what lies beside their writes.
   bool WantsSlices() const { return urgent_ || owed() > patience_.Get(); }
   // While urgent, writers pay whatever the live share is.
@@ -184,6 +189,10 @@ class MoveRider : public internal::Rider {
   }
   // What is owed lies in collections that the transaction did not write.
   bool found_nothing() const { return found_nothing_; }
+  // Somebody else's commit came first, and what was moved went with the run
+  // that had moved it: who writes beside others would never pay.
+  bool was_put_off() const { return was_put_off_; }
+  uint64_t bytes() const { return bytes_; }
 
  private:
   struct Moved {
@@ -195,6 +204,8 @@ class MoveRider : public internal::Rider {
   const SideMoves* beside_ = nullptr;  // the present run's
   bool has_owed_ = false;
   bool found_nothing_ = false;
+  bool was_put_off_ = false;
+  uint64_t bytes_ = 0;  // that the run wrote which boarded last
   std::vector<Moved> moved_;
 };
 

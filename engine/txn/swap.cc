@@ -21,6 +21,7 @@ absl::Status CheckAttempts(const SwapOptions& options, int attempts) {
 enum class Outcome { kPublished, kConflict, kNothing };
 
 constexpr int kAttemptsWithRider = 2;
+constexpr int kTimesOffMax = 2;
 
 // A rider's part of one run.
 class Boarding {
@@ -42,6 +43,19 @@ class Boarding {
     has_failed_ = !status.ok();
     return status;
   }
+  // The run has lost, and its puts are about to be carried over to another
+  // root. So are the rider's moves, a few times: among many writers most
+  // commits are carried over, and somebody must pay.
+  void GetOff(TransactionImpl& transaction) {
+    transaction.side_moves() = SideMoves{};
+    if (rider_ == nullptr) return;
+    rider_->Alight(/*published=*/false);
+    if (++times_off_ > kTimesOffMax) {
+      rider_ = nullptr;
+    } else {
+      rider_->Begin(transaction);
+    }
+  }
   void Abandon() { rider_ = nullptr; }
   void Alight(bool published) {
     if (rider_ != nullptr) rider_->Alight(published);
@@ -51,6 +65,7 @@ class Boarding {
  private:
   Rider* rider_;  // null: none, or its part is over
   bool has_failed_ = false;
+  int times_off_ = 0;
 };
 
 // Runs the closure and completes its data. False: there is nothing to publish.
@@ -135,8 +150,10 @@ absl::StatusOr<Outcome> CarryOver(TransactionImpl& transaction,
       EVE_ASSIGN_OR_RETURN(const bool can_replay,
                            transaction.CanReplayOn(newest.record()));
       if (!can_replay) return Outcome::kConflict;
-      boarding.Alight(/*published=*/false);
-      EVE_ASSIGN_OR_RETURN(changed, transaction.ReplayOn(std::move(newest)));
+      boarding.GetOff(transaction);
+      EVE_RETURN_IF_ERROR(transaction.ReplayOn(std::move(newest)));
+      EVE_RETURN_IF_ERROR(boarding.Board(transaction));
+      EVE_ASSIGN_OR_RETURN(changed, transaction.Prepare());
       EVE_STEP("commit.replayed");
     }
     CountInSlot(core.region.words().replays);

@@ -442,10 +442,9 @@ absl::StatusOr<bool> TransactionImpl::RebaseOn(PinnedRoot& newest) {
   return true;
 }
 
-absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
+absl::Status TransactionImpl::ReplayOn(PinnedRoot newest) {
   attempt_.RewindAll();
   attempt_.LookUpTo(core_->FileView().limit_units);
-  side_moves_ = SideMoves{};
   std::swap(base_, newest);
   for (const auto& editor : editors_) {
     if (!editor->HasOnlyPuts()) continue;
@@ -459,7 +458,7 @@ absl::StatusOr<bool> TransactionImpl::ReplayOn(PinnedRoot newest) {
     editor->SetBase(*bytes, std::move(record));
     EVE_RETURN_IF_ERROR(editor->ApplyPending());
   }
-  return Prepare();
+  return absl::OkStatus();
 }
 
 bool TransactionImpl::leaves_graveyard() const {

@@ -197,9 +197,10 @@ class TransactionImpl {
   bool MayRebase() const;
   // Whether CanReplayOn() is worth asking.
   bool MayReplay() const;
-  // Applies the puts once more, there, instead of the closure. Returns as
-  // Prepare(). REQUIRES: CanReplayOn() its record.
-  absl::StatusOr<bool> ReplayOn(PinnedRoot newest);
+  // Applies the puts once more, there, instead of the closure; Prepare() is
+  // next, as after that. REQUIRES: CanReplayOn() its record; nothing is moved
+  // beside the former run any more.
+  absl::Status ReplayOn(PinnedRoot newest);
   // The run makes more live from here on: it must leave the reserve alone. Of a
   // run that has not said so it is known that it only erases.
   void NoteAdds() {
