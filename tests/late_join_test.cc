@@ -133,6 +133,7 @@ TEST_F(LateJoinTest, WaitsForWriterThatHasCommittedNothing) {
       Writer([](Domain&) { return true; },
              [](Domain& domain) { return WriteAll(domain, 1); });
   ASSERT_OK_AND_ASSIGN(const Snapshot now, reader.Now());
+  EXPECT_EQ(reader.Stats().value().processes, 2u);
   std::thread waiter([&] {
     EXPECT_GT(reader.WaitPast(now.version(), absl::InfiniteDuration()).value(),
               now.version());
@@ -334,6 +335,24 @@ TEST_F(LateJoinTest, SeesThatTheLockFileWasReplaced) {
   EXPECT_EQ(ValueOf(reader, 0), Value(1));
   EXPECT_FALSE(IsReadersByteHeld());
   Finish(writer);
+}
+
+// Who recovers it may have nothing to add, and leave before anybody looks: the
+// newest root lies where it lay.
+TEST_F(LateJoinTest, WhatWasRecoveredAndClosedIsShown) {
+  ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
+  {
+    ChildProcess writer =
+        Writer([](Domain& domain) { return WriteAll(domain, 1); });
+    writer.Signal(SIGKILL);
+    EXPECT_EQ(writer.Wait(), -SIGKILL);
+  }
+  EXPECT_EQ(ValueOf(reader, 0), Value(0));
+  ChildProcess writer = Writer([](Domain&) { return true; });
+  Finish(writer);
+  EXPECT_EQ(ValueOf(reader, 0), Value(1));
+  EXPECT_EQ(reader.Stats().value().recovery.find("need recovery"),
+            std::string::npos);
 }
 
 TEST_F(LateJoinTest, DeathOfTheReaderAtAnyStepCostsNobodyAnything) {

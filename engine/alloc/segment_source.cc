@@ -144,11 +144,11 @@ absl::StatusOr<uint32_t> SegmentSource::ClaimOne(ClaimPurpose purpose) {
   while (true) {
     const absl::Status allowed = CheckReserve(1, purpose);
     if (allowed.ok()) {
-      const std::optional<uint32_t> segment =
+      const bool takes_lowest =
           packing_.load(std::memory_order_relaxed) != Packing::kNo &&
-                  !is_tight()
-              ? table_->TryClaimLowest()
-              : table_->TryClaimFree();
+          !is_tight() && !MeasureRoom(1).is_disk_scarce;
+      const std::optional<uint32_t> segment =
+          takes_lowest ? table_->TryClaimLowest() : table_->TryClaimFree();
       if (segment.has_value()) return *segment;
     }
     if (!has_reclaimed && reclaim) {

@@ -107,6 +107,12 @@ absl::Status Freeze(Core& core, LateJoiner& joiner, bool has_region) {
   return absl::OkStatus();
 }
 
+LateJoiner::Sight SightOf(RegionHeader& header, const SharedWord& root) {
+  // Another opener may be about to write it: then it is looked at again.
+  return {root.load(std::memory_order_seq_cst),
+          std::atomic_ref(header.incarnation).load(std::memory_order_relaxed)};
+}
+
 }  // namespace
 
 absl::Status AttachReader(Core& core) {
@@ -132,7 +138,8 @@ absl::Status AttachReader(Core& core) {
   absl::Cleanup unlock = [&file] { UnlockByte(file, kInitLockByte); };
   EVE_ASSIGN_OR_RETURN(const bool attached, ProcessSlots::AnyAttached(file));
   if (!attached) {
-    late.SetRegion(is_writable, core.root->Load().units);
+    late.SetRegion(is_writable,
+                   SightOf(core.region.header(), core.region.words().root));
     return Freeze(core, late, /*has_region=*/true);
   }
   if (is_writable) return Join(core, /*in_memory=*/false);
@@ -144,10 +151,17 @@ absl::Status AttachReader(Core& core) {
   return absl::OkStatus();
 }
 
-void LateJoiner::SetRegion(bool is_writable, uint64_t seen) {
+void LateJoiner::SetSeen(Sight seen) {
+  // relaxed: before the pointer is stored, or under the mutex; who looks
+  // without looks again under it.
+  seen_root_.store(seen.root, std::memory_order_relaxed);
+  seen_incarnation_.store(seen.incarnation, std::memory_order_relaxed);
+}
+
+void LateJoiner::SetRegion(bool is_writable, Sight seen) {
   is_writable_ = is_writable;
-  // relaxed: published with the pointer.
-  seen_.store(seen, std::memory_order_relaxed);
+  SetSeen(seen);
+  header_.store(&core_->region.header(), std::memory_order_relaxed);
   // release: pairs with HasNews.
   root_word_.store(&core_->region.words().root, std::memory_order_release);
 }
@@ -164,10 +178,14 @@ void LateJoiner::Freeze(const RootCandidate& root, uint64_t segments) {
 }
 
 bool LateJoiner::HasNews() const {
-  if (const SharedWord* word = root_word_.load(std::memory_order_acquire)) {
-    // relaxed: stored before the pointer, or under the mutex.
-    return word->load(std::memory_order_seq_cst) !=
-           seen_.load(std::memory_order_relaxed);
+  SharedWord* const word = root_word_.load(std::memory_order_acquire);
+  if (word != nullptr) {
+    // relaxed: as they were stored. A region that is replaced meanwhile stays
+    // mapped.
+    const Sight seen{seen_root_.load(std::memory_order_relaxed),
+                     seen_incarnation_.load(std::memory_order_relaxed)};
+    RegionHeader* const header = header_.load(std::memory_order_relaxed);
+    return SightOf(*header, *word) != seen;
   }
   struct ::stat info;
   return !is_denied_ && ::stat((core_->path + "-lock").c_str(), &info) == 0 &&
@@ -214,7 +232,7 @@ absl::Status LateJoiner::MapRegion() {
   if (core_->root != nullptr) replaced_.push_back(std::move(core_->region));
   core_->region = std::move(region);
   core_->root = std::make_unique<RootSlot>(&core_->region);
-  SetRegion(is_writable, 0);
+  SetRegion(is_writable, Sight{});
   return absl::OkStatus();
 }
 
@@ -257,21 +275,23 @@ absl::Status LateJoiner::Follow(bool has_news) {
   EVE_RETURN_IF_ERROR(LockInit(has_news));
   const File& file = core_->region.file();
   absl::Cleanup unlock = [&file] { UnlockByte(file, kInitLockByte); };
-  const uint64_t word = core_->root->Load().units;
+  const Sight sight =
+      SightOf(core_->region.header(), core_->region.words().root);
   EVE_ASSIGN_OR_RETURN(const bool attached, ProcessSlots::AnyAttached(file));
   if (attached) return JoinThem();
-  // relaxed: under the mutex.
-  if (word == seen_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return TakeWhatWasLeft(word);
+  if (HasNews()) return TakeWhatWasLeft(sight);
+  if (!has_newer_) why_not_.clear();
+  return absl::OkStatus();
 }
 
-absl::Status LateJoiner::TakeWhatWasLeft(uint64_t word) {
+absl::Status LateJoiner::TakeWhatWasLeft(Sight sight) {
   EVE_ASSIGN_OR_RETURN(const Choice choice, ChooseRoot(*core_, true));
   Freeze(choice.durable, choice.segments);
   // Of one that died all that it had made durable; not looked at again until
   // somebody recovers the rest.
+  has_newer_ = !choice.newer.ok();
   why_not_ = std::string(choice.newer.message());
-  seen_.store(word, std::memory_order_relaxed);
+  SetSeen(sight);
   return absl::OkStatus();
 }
 

@@ -39,8 +39,16 @@ class LateJoiner : public WriterLookout {
   // is frozen.
   explicit LateJoiner(Core* core) : core_(core) {}
 
-  // The lock file is mapped; its root word was `seen` when the root was chosen.
-  void SetRegion(bool is_writable, uint64_t seen);
+  // What a look finds in a region. Who recovers what a dead one has left may
+  // put the same root word back, in an incarnation of its own.
+  struct Sight {
+    uint64_t root = 0;
+    uint64_t incarnation = 0;
+    bool operator==(const Sight&) const = default;
+  };
+
+  // The lock file is mapped; `seen` when the root was chosen.
+  void SetRegion(bool is_writable, Sight seen);
   // It may not be read: who writes is never seen.
   void Deny() { is_denied_ = true; }
   // The root that is shown from now on.
@@ -59,18 +67,22 @@ class LateJoiner : public WriterLookout {
   absl::Status Follow(bool has_news);
   absl::Status CheckStillNamed();
   absl::Status LockInit(bool has_news);
-  absl::Status TakeWhatWasLeft(uint64_t word);
+  absl::Status TakeWhatWasLeft(Sight sight);
+  void SetSeen(Sight seen);
   absl::Status JoinThem();
 
   Core* core_;
   mutable std::mutex mutex_;
-  // In the region that is mapped; null: none is.
-  std::atomic<const SharedWord*> root_word_{nullptr};
+  // Of the region that is mapped; null: none is.
+  std::atomic<RegionHeader*> header_{nullptr};
+  std::atomic<SharedWord*> root_word_{nullptr};
   std::atomic<bool> is_denied_{false};
   bool is_writable_ = false;
-  bool has_waited_ = false;        // for a recovery, in vain
-  std::atomic<uint64_t> seen_{0};  // the root word at the last look
-  uint64_t not_before_ = 0;        // of MonotonicNanos(), after a failure
+  bool has_waited_ = false;             // for a recovery, in vain
+  std::atomic<uint64_t> seen_root_{0};  // at the last look
+  std::atomic<uint64_t> seen_incarnation_{0};
+  bool has_newer_ = false;   // that wants recovery
+  uint64_t not_before_ = 0;  // of MonotonicNanos(), after a failure
   uint64_t backoff_nanos_ = 0;
   std::vector<Offset> roots_;           // that snapshots may show
   std::vector<SharedRegion> replaced_;  // their words may still be looked at

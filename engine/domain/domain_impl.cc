@@ -224,8 +224,10 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   if (!result.ok() && (refusal == nullptr || refusal->segments == 0)) {
     writer->ReleaseSpare();
   }
-  if (result.ok() && result->published && rider.was_put_off()) {
-    compactor_->PayPutOff(writer->transaction, rider.bytes());
+  if (result.ok() && result->published && rider.was_put_off() &&
+      manners == Manners::kGiveWay) {
+    compactor_->PayPutOff(writer->transaction, rider.bytes(), options.deadline);
+    writer->ReleaseSpare();
   } else if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
     compactor_

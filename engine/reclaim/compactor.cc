@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "engine/root/accounting.h"
 #include "engine/root/pinned_root.h"
 #include "util/failpoint.h"
@@ -270,24 +271,30 @@ absl::StatusOr<Compactor::Outcome> Compactor::MoveSlice(
 }
 
 void Compactor::PayPutOff(internal::TransactionImpl& transaction,
-                          uint64_t bytes) {
+                          uint64_t bytes, absl::Time deadline) {
   uint64_t left = 1 + bytes / kBytesPerSlice;
   uint64_t slices = std::min(left, kPutOffSlicesMax);
-  while (left > 0 && owed() > 0 && has_victims()) {
+  // Nothing is moved beside others while space is short (I22).
+  while (left > 0 && owed() > 0 && has_victims() &&
+         !core_->source->is_tight() && absl::Now() < deadline) {
     slices = std::min(slices, left);
-    // One that owes much takes its turn.
-    const auto manners = owed() > kPutOffBytesMax ? internal::Manners::kGiveWay
-                                                  : internal::Manners::kGiveUp;
+    // One that owes much takes its turn, if it may wait for that.
+    const auto manners =
+        owed() > kPutOffBytesMax && deadline == absl::InfiniteFuture()
+            ? internal::Manners::kGiveWay
+            : internal::Manners::kGiveUp;
     const absl::StatusOr<Outcome> moved =
         MoveSlice(transaction, kSliceTargets * slices, manners);
-    if (!moved.ok()) return;
+    if (!moved.ok()) return Forgive();
     if (*moved == Outcome::kNothingLeft) {
       const absl::StatusOr<bool> gathered = Gather(kGatherBlocks * slices);
       if (!gathered.ok() || !*gathered) return;
     }
     left -= slices;
+    if (*moved != Outcome::kLost) continue;
     // Shorter ones lose fewer races; longer ones share more of their paths.
-    if (*moved == Outcome::kLost) slices = std::max<uint64_t>(slices / 2, 1);
+    if (slices == 1) return;
+    slices /= 2;
   }
 }
 

@@ -36,6 +36,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/collections/side_moves.h"
 #include "engine/reclaim/evacuation.h"
 #include "engine/reclaim/large_values.h"
@@ -94,9 +95,10 @@ class Compactor {
                                     ClaimPurpose purpose = ClaimPurpose::kAdd);
 
   // For a commit of so many bytes that has lost its moves on the way: in
-  // transactions of their own, as many as it could have taken along. Errors are
-  // left to be met by who moves next.
-  void PayPutOff(internal::TransactionImpl& transaction, uint64_t bytes);
+  // transactions of their own, as many as it could have taken along, until the
+  // deadline. Errors are left to be met by who moves next.
+  void PayPutOff(internal::TransactionImpl& transaction, uint64_t bytes,
+                 absl::Time deadline);
 
   // Whether writers cannot pay with what lies beside their writes.
   bool WantsSlices() const { return urgent_ || owed() > patience_.Get(); }

@@ -50,7 +50,7 @@ class Boarding {
     transaction.side_moves() = SideMoves{};
     if (rider_ == nullptr) return;
     rider_->Alight(/*published=*/false);
-    if (++times_off_ > kTimesOffMax) {
+    if (++times_off_ > kTimesOffMax || transaction.core().source->is_tight()) {
       rider_ = nullptr;
     } else {
       rider_->Begin(transaction);
