@@ -227,7 +227,6 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   if (result.ok() && result->published && rider.was_put_off() &&
       manners == Manners::kGiveWay) {
     compactor_->PayPutOff(writer->transaction, rider.bytes(), options.deadline);
-    writer->ReleaseSpare();
   } else if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
     compactor_
