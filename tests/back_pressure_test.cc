@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "eve/eve.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
 #include "util/random.h"
@@ -119,13 +119,11 @@ TEST_P(BackPressureTest, RefusedWriterIsToldWhoHoldsTheMost) {
 TEST_P(BackPressureTest, NothingIsMovedWhileWritersAreRefused) {
   if (!GetParam()) GTEST_SKIP() << "there is no background";
   std::atomic<int> ticks{0};
+  testing::StepSync ticked;
   const ScopedStepHook hook([&](std::string_view step) {
-    if (step == "reclaimer.tick") ++ticks;
+    if (step == "reclaimer.tick") ticked.Signal(++ticks);
   });
-  const auto await_ticks = [&](int count) {
-    const int end = ticks + count;
-    while (ticks < end) absl::SleepFor(absl::Milliseconds(1));
-  };
+  const auto await_ticks = [&](int count) { ticked.Await(ticks + count); };
   DomainOptions options = Options();
   options.max_pinned_bytes = 16 << 20;
   Open(options);
@@ -147,9 +145,7 @@ TEST_P(BackPressureTest, NothingIsMovedWhileWritersAreRefused) {
   EXPECT_EQ(domain_.Stats()->bytes_moved, moved);
   // Nobody writes, and it goes on when the reader has let go.
   held.reset();
-  while (domain_.Stats()->bytes_moved == moved) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
+  while (domain_.Stats()->bytes_moved == moved) await_ticks(1);
 }
 
 TEST_P(BackPressureTest, WithoutALimitNobodyIsRefused) {

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/file/file.h"
 #include "engine/file/file_lock.h"
 #include "engine/format/shared_layout.h"
@@ -27,6 +27,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/quiet.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/step_sync.h"
 #include "tests/testing/temp_dir.h"
 #include "util/failpoint.h"
 
@@ -270,10 +271,15 @@ TEST_F(LateJoinTest, WhoLookedBeforeSomebodyCameIsNotLeftBehind) {
 TEST_F(LateJoinTest, IdleReaderJoinsByItself) {
   DomainOptions options = ToRead();
   options.background = true;
+  testing::StepSync joined;
+  const ScopedStepHook hook([&](std::string_view step) {
+    if (step == "late_join.joined") joined.Signal(1);
+  });
   ASSERT_OK_AND_ASSIGN(const Domain reader, Domain::Open(path_, options));
   ChildProcess writer =
       Writer([](Domain& domain) { return WriteAll(domain, 1); });
-  while (IsReadersByteHeld()) absl::SleepFor(absl::Milliseconds(5));
+  joined.Await(1);
+  EXPECT_FALSE(IsReadersByteHeld());
   Finish(writer);
 }
 

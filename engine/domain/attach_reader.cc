@@ -168,10 +168,10 @@ void LateJoiner::SetRegion(bool is_writable, Sight seen) {
 
 void LateJoiner::Freeze(const RootCandidate& root, uint64_t segments) {
   FrozenRoot& frozen = core_->frozen;
-  frozen.segments.store(segments, std::memory_order_seq_cst);
-  frozen.version.store(root.version, std::memory_order_seq_cst);
+  frozen.segments_word.store(segments, std::memory_order_seq_cst);
+  frozen.version_word.store(root.version, std::memory_order_seq_cst);
   frozen.record_units.store(root.record.units, std::memory_order_seq_cst);
-  frozen.is_current.store(true, std::memory_order_seq_cst);
+  frozen.is_current_word.store(true, std::memory_order_seq_cst);
   // After the store: who counts itself later takes the new one (I23).
   if (frozen.uses.load(std::memory_order_seq_cst) == 0) roots_.clear();
   roots_.push_back(root.record);
@@ -301,7 +301,7 @@ absl::Status LateJoiner::JoinThem() {
   if (!is_writable_) {
     EVE_RETURN_IF_ERROR(CheckLiveRegion(*core_));
     why_not_.clear();
-    frozen.is_current.store(false, std::memory_order_seq_cst);
+    frozen.is_current_word.store(false, std::memory_order_seq_cst);
     return absl::OkStatus();  // the readers' byte is its pin for ever
   }
   EVE_RETURN_IF_ERROR(Join(*core_, /*in_memory=*/false));
@@ -323,7 +323,7 @@ absl::Status LateJoiner::JoinThem() {
   frozen.pins = std::move(pins);
   EVE_STEP("late_join.pinned");
   why_not_.clear();
-  frozen.is_current.store(false, std::memory_order_seq_cst);
+  frozen.is_current_word.store(false, std::memory_order_seq_cst);
   // Whoever counts himself from now on sees that (I23).
   if (frozen.uses.load(std::memory_order_seq_cst) == 0) DropPins();
   // What is shown is pinned, or nobody's: the collectors' business again.

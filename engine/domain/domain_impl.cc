@@ -192,6 +192,18 @@ absl::StatusOr<Commit> DomainImpl::Swap(
   return done;
 }
 
+void DomainImpl::FoldIfDue(WriterContext& writer, uint64_t unfolded) {
+  if (!IsFoldDue(unfolded)) return;
+  // Courtesy to recovery; the commit itself is done, so errors are left to the
+  // next pass to report.
+  const absl::StatusOr<bool> folded = Fold(core_, writer.transaction.attempt(),
+                                           std::min(unfolded, kFoldNow) / 2);
+  slow_readers_.WantLook();
+  if (absl::IsDataLoss(folded.status()) && unfolded >= kUnfoldedMax) {
+    accounting_is_damaged_ = true;
+  }
+}
+
 absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
     absl::FunctionRef<absl::Status(TransactionImpl&)> fn,
     const SwapOptions& options, Manners manners, Refusal* refusal) {
@@ -224,8 +236,8 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
   if (!result.ok() && (refusal == nullptr || refusal->segments == 0)) {
     writer->ReleaseSpare();
   }
-  if (result.ok() && result->published && rider.was_put_off() &&
-      manners == Manners::kGiveWay) {
+  const bool is_published = result.ok() && result->published;
+  if (is_published && rider.was_put_off() && manners == Manners::kGiveWay) {
     compactor_->PayPutOff(writer->transaction, rider.bytes(), options.deadline);
   } else if (rider.found_nothing()) {
     // The commit is done: errors are left to be met by who moves next.
@@ -234,17 +246,7 @@ absl::StatusOr<Commit> DomainImpl::SwapUnderPressure(
                     Manners::kGiveUp)
         .IgnoreError();
   }
-  if (result.ok() && result->published && IsFoldDue(result->unfolded)) {
-    // Courtesy to recovery; the commit itself is done, so errors are left to
-    // the next pass to report.
-    const absl::StatusOr<bool> folded =
-        Fold(core_, writer->transaction.attempt(),
-             std::min(result->unfolded, kFoldNow) / 2);
-    slow_readers_.WantLook();
-    if (absl::IsDataLoss(folded.status()) && result->unfolded >= kUnfoldedMax) {
-      accounting_is_damaged_ = true;
-    }
-  }
+  if (is_published) FoldIfDue(*writer, result->unfolded);
   idle_writers_.Give(std::move(writer));
   if (!result.ok()) return result.status();
   if (result->left_graveyard) may_have_graveyards_ = true;
@@ -451,7 +453,7 @@ absl::Status DomainImpl::WaitDurable(uint64_t version, absl::Duration timeout) {
 uint64_t DomainImpl::durable_version() const {
   if (!core_.CheckUsable().ok()) return 0;
   if (core_.is_frozen()) {
-    return core_.frozen.version.load(std::memory_order_seq_cst);
+    return core_.frozen.version();
   }
   return ReadDurableCandidates(core_.region).newest;
 }

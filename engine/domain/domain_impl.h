@@ -93,6 +93,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
  private:
   // Whether a writer that leaves so many commits unfolded is to fold.
   bool IsFoldDue(uint64_t unfolded);
+  void FoldIfDue(WriterContext& writer, uint64_t unfolded);
   absl::Status CheckMayPromise() const;
   // What is published survives a power failure on return. `published`: by the
   // caller, who must not repeat it.

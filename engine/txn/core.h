@@ -26,8 +26,8 @@
 #include "engine/file/mapping.h"
 #include "engine/file/shared_region.h"
 #include "engine/format/superblock.h"
+#include "engine/root/frozen_root.h"
 #include "engine/root/root_slot.h"
-#include "engine/txn/frozen_root.h"
 
 namespace eve {
 
@@ -60,18 +60,14 @@ struct Core {
 
   // Whether it is read-only, and nobody has been seen who has it open. The
   // region and what belongs to it are somebody's to change while it is.
-  bool is_frozen() const {
-    // seq_cst: see FrozenRoot::Use. Who sees it false sees the region.
-    return frozen.is_current.load(std::memory_order_seq_cst);
-  }
+  bool is_frozen() const { return frozen.is_current(); }
 
   // Segments that may be read without leaving the file. A record's own count
   // may be higher if the file was cut since. None in a forked child, which has
   // no region, and whose pins protect nothing.
   uint64_t FileSegments() const {
     if (fork_guard.IsForkedChild()) return 0;
-    return is_frozen() ? frozen.segments.load(std::memory_order_seq_cst)
-                       : region.capacity();
+    return is_frozen() ? frozen.segments() : region.capacity();
   }
 
   // What may be looked at: all that the file has room for. Whoever follows an

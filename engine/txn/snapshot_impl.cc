@@ -28,8 +28,7 @@ absl::Status SnapshotImpl::Take() {
     EVE_STEP("snapshot.looked");
     if (core_->frozen.Use()) {
       is_of_frozen_ = true;
-      return ReadAt(
-          Offset{core_->frozen.record_units.load(std::memory_order_seq_cst)});
+      return ReadAt(core_->frozen.record());
     }
   }
   // An unpinned reader: nobody frees anything while it is attached (P25).
