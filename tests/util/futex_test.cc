@@ -18,22 +18,24 @@ class Waiter {
  public:
   Waiter(const std::atomic<uint64_t>& word, uint32_t bits)
       : thread_([this, &word, bits] {
-          while (!is_over_) {
+          do {
             if (FutexWait(word, 0, kVeryLong, bits)) ++woken_;
-          }
+          } while (!is_over_);
+          has_ended_ = true;
         }) {}
   ~Waiter() { thread_.join(); }
 
   int woken() const { return woken_; }
   void End(const std::atomic<uint64_t>& word, uint32_t bits) {
-    const int before = woken_;
     is_over_ = true;
-    while (woken_ == before) FutexWake(word, bits, 1);
+    // Not once only: it may have looked just before, and go to sleep now.
+    while (!has_ended_) FutexWake(word, bits, 1);
   }
 
  private:
   std::atomic<int> woken_{0};
   std::atomic<bool> is_over_{false};
+  std::atomic<bool> has_ended_{false};
   std::thread thread_;
 };
 
