@@ -118,6 +118,7 @@ TEST_P(BackPressureTest, RefusedWriterIsToldWhoHoldsTheMost) {
 // file with copies instead.
 TEST_P(BackPressureTest, NothingIsMovedWhileWritersAreRefused) {
   if (!GetParam()) return;  // there is no background
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   std::atomic<int> ticks{0};
   testing::StepSync ticked;
   const ScopedStepHook hook([&](std::string_view step) {

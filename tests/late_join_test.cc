@@ -69,6 +69,16 @@ class LateJoinTest : public ::testing::Test {
     }
     return true;
   }
+  // All keys anew so many times, with what frees space in between.
+  static bool Churn(Domain& domain, int from, int to) {
+    for (int round = from; round < to; ++round) {
+      if (!WriteAll(domain, round) || !domain.Sync().ok() ||
+          !domain.Reclaim().ok()) {
+        return false;
+      }
+    }
+    return true;
+  }
   static std::string ValueOf(Domain& domain, int key) {
     auto map = domain.Collection<Strings>("m");
     return map.ok() ? map->Get("key" + std::to_string(key)).value() : "";
@@ -182,12 +192,7 @@ TEST_F(LateJoinTest, OldSnapshotCostsWhatItShows) {
   ChildProcess writer =
       Writer([](Domain& domain) { return WriteAll(domain, 1); },
              [](Domain& domain) {
-               for (int round = 2; round < 60; ++round) {
-                 if (!WriteAll(domain, round) || !domain.Sync().ok() ||
-                     !domain.Reclaim().ok()) {
-                   return false;
-                 }
-               }
+               if (!Churn(domain, 2, 60)) return false;
                // 1 MB of them lives, and the old ones.
                const absl::StatusOr<DomainStats> stats = domain.Stats();
                return stats.ok() && stats->file_bytes < (24u << 20) &&
@@ -210,17 +215,13 @@ TEST_F(LateJoinTest, OldSnapshotCostsWhatItShows) {
 
 // I23 between its steps: it has a slot, and no pins yet.
 TEST_F(LateJoinTest, NothingIsFreedBeforeItsPinsStand) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
   ASSERT_OK_AND_ASSIGN(const Snapshot old, reader.Now());
   ChildProcess writer =
       Writer([](Domain& domain) { return WriteAll(domain, 1); },
              [](Domain& domain) {
-               for (int round = 2; round < 20; ++round) {
-                 if (!WriteAll(domain, round) || !domain.Sync().ok() ||
-                     !domain.Reclaim().ok()) {
-                   return false;
-                 }
-               }
+               if (!Churn(domain, 2, 20)) return false;
                ::raise(SIGSTOP);
                return true;
              });
@@ -246,6 +247,7 @@ TEST_F(LateJoinTest, NothingIsFreedBeforeItsPinsStand) {
 // I23 between its steps: it has looked, and somebody comes and is joined before
 // it counts itself.
 TEST_F(LateJoinTest, WhoLookedBeforeSomebodyCameIsNotLeftBehind) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
   ASSERT_OK_AND_ASSIGN(Strings map, reader.Collection<Strings>("m"));
   std::optional<ChildProcess> writer;
@@ -269,6 +271,7 @@ TEST_F(LateJoinTest, WhoLookedBeforeSomebodyCameIsNotLeftBehind) {
 
 // A server's reader that nobody asks anything must not hold up reuse.
 TEST_F(LateJoinTest, IdleReaderJoinsByItself) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   DomainOptions options = ToRead();
   options.background = true;
   testing::StepSync joined;
@@ -309,6 +312,7 @@ TEST_F(LateJoinTest, OfADeadOneWhatItMadeDurableIsShown) {
 
 // At each lock that it takes. It stays as it was, and is in nobody's way.
 TEST_F(LateJoinTest, WhoCannotJoinIsNotTakenForAnotherRegion) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
   int failed = 0;
   for (bool has_joined = false; !has_joined; ++failed) {
@@ -362,6 +366,7 @@ TEST_F(LateJoinTest, WhatWasRecoveredAndClosedIsShown) {
 }
 
 TEST_F(LateJoinTest, DeathOfTheReaderAtAnyStepCostsNobodyAnything) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   for (const char* at : {"late_join.found", "open.joining", "late_join.pinned",
                          "late_join.joined"}) {
     SCOPED_TRACE(at);
@@ -380,12 +385,7 @@ TEST_F(LateJoinTest, DeathOfTheReaderAtAnyStepCostsNobodyAnything) {
     ChildProcess writer =
         Writer([](Domain& domain) { return WriteAll(domain, 1); },
                [](Domain& domain) {
-                 for (int round = 2; round < 40; ++round) {
-                   if (!WriteAll(domain, round) || !domain.Sync().ok() ||
-                       !domain.Reclaim().ok()) {
-                     return false;
-                   }
-                 }
+                 if (!Churn(domain, 2, 40)) return false;
                  const absl::StatusOr<DomainStats> stats = domain.Stats();
                  return stats.ok() && stats->file_bytes < (24u << 20) &&
                         stats->pins == 0 && stats->processes == 1;

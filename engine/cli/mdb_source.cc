@@ -51,10 +51,10 @@ absl::StatusOr<std::optional<Section>> MdbSource::NextSection() {
     return lines_->ErrorAt(1, "the input is empty: not even a header");
   }
   if (first == 0) {
-    return lines_->ErrorAt(1,
-                           "a zero byte where a header should be. If this is a "
-                           "data.mdb, load what "
-                           "mdb_dump makes of it");
+    return lines_->ErrorAt(
+        1,
+        "a zero byte where a header should be. If this is a data.mdb, load "
+        "what mdb_dump makes of it");
   }
   Section section;
   is_printable_ = false;

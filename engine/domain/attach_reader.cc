@@ -246,6 +246,7 @@ absl::Status LateJoiner::CheckStillNamed() {
   return absl::OkStatus();  // it may come back
 }
 
+// LockByte would find out who has it, which takes some ten ms.
 absl::Status LateJoiner::LockInit(bool has_news) {
   const File& file = core_->region.file();
   const uint64_t begin = MonotonicNanos();

@@ -141,7 +141,8 @@ absl::StatusOr<Survey> TakeSurvey(
     Core& core, const std::function<std::vector<uint64_t>()>& read_durable) {
   Survey survey;
   if (core.is_frozen()) core.frozen.lookout->Look(/*also_idle=*/true);
-  // Once more if somebody comes meanwhile; from there is no way back.
+  // Once more if somebody comes meanwhile, and not twice: nobody is frozen
+  // again.
   bool is_done = false;
   while (!is_done) {
     // No region, or nobody in it.

@@ -43,6 +43,7 @@ class CountingRider : public internal::Rider {
 class RiderTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
     ASSERT_OK_AND_ASSIGN(domain_, Domain::Open(path_, testing::Quiet()));
     ASSERT_OK_AND_ASSIGN(const Strings map, domain_.Collection<Strings>("map"));
     ASSERT_OK(map.Put("k", "before"));
