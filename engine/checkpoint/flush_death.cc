@@ -64,24 +64,26 @@ Checkpointer::Durable Checkpointer::ReadDurable() const {
   const RegionWords& words = core_->region.words();
   for (int i = 0; i < kDurableTriesMax; ++i) {
     const uint64_t version = durable_version();
-    std::optional<Durable> durable;
-    for (uint32_t slot = 0; slot < kCommitSlotCount && !durable; ++slot) {
+    for (uint32_t slot = 0; slot < kCommitSlotCount; ++slot) {
       if (words.durable[slot].load(std::memory_order_seq_cst) != version) {
         continue;
       }
       const absl::StatusOr<CommitSlot> page = ReadDurableSlot(slot, version);
       if (!page.ok()) continue;
+      EVE_STEP("flush_death.durable_found");
+      const absl::StatusOr<PinnedRoot> root = PinnedRoot::PinVersion(
+          core_->cells.get(), core_->view, page->record, version);
+      if (!root.ok()) return {};
+      const DurableCandidates now = ReadDurableCandidates(core_->region);
+      if (now.newest != version && now.second != version) break;
+      EVE_STEP("flush_death.durable_pinned");
       BlockView view = core_->FileView();
       view.is_cold = true;
       absl::StatusOr<std::vector<AccountingRow>> rows =
-          ReadExactRows(view, page->record, core_->salt);
-      if (rows.ok()) durable = Durable{version, *std::move(rows)};
+          ReadExactRows(view, root->offset(), core_->salt);
+      if (rows.ok()) return Durable{version, *std::move(rows)};
     }
-    // Nobody has reused meanwhile what it needs.
-    const DurableCandidates now = ReadDurableCandidates(core_->region);
-    const bool is_protected = now.newest == version || now.second == version;
-    if (durable.has_value() && is_protected) return *std::move(durable);
-    if (now.newest == version) break;  // it cannot be read
+    if (durable_version() == version) break;  // it cannot be read
   }
   return {};  // all is looked at
 }

@@ -1,6 +1,7 @@
 #include "engine/reclaim/collector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/file/file_lock.h"
@@ -45,6 +46,22 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
   return is_old ? history_.front().version : 0;
 }
 
+// Durable versions before the pins: who pins one that is durable looks then
+// whether it still is (PinnedRoot::PinVersion). And behind them: who makes what
+// it has pinned durable announces it before it unpins (P6).
+Protectors Collector::ReadProtectors() {
+  Protectors protectors;
+  const std::vector<uint64_t> before = read_durable_();
+  EVE_STEP("collect.durable_read_first");
+  protectors.pins = ScanPins(core_->region, *core_->slots, range_pins_);
+  EVE_STEP("collect.pins_scanned");
+  const std::vector<uint64_t> after = read_durable_();
+  EVE_STEP("collect.durable_read");
+  std::set_union(before.begin(), before.end(), after.begin(), after.end(),
+                 std::back_inserter(protectors.durable));
+  return protectors;
+}
+
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
   TakeOverDeadClaims();
   EVE_STEP("collect.taken_over");
@@ -81,11 +98,8 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     survey_ = SegmentSurvey{};  // nothing can be gained, nor judged
     return 0;
   }
-  Protectors protectors;
-  protectors.pins = ScanPins(core_->region, *core_->slots, range_pins_);
-  EVE_STEP("collect.pins_scanned");
-  protectors.durable = read_durable_();
-  EVE_STEP("collect.durable_read");
+  EVE_STEP("collect.readers_asked");
+  Protectors protectors = ReadProtectors();
   uint64_t freed = 0;
   for (uint32_t i = 0; i < words.size() && i < rows->size(); ++i) {
     if (words[i].state() != SegmentState::kSealed) continue;

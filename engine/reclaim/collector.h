@@ -36,7 +36,8 @@ namespace eve {
 class Collector {
  public:
   // `read_durable` returns the sorted versions of the two newest durable roots
-  // and of all pending checkpoints; it is called after the pins were scanned.
+  // and of all pending checkpoints; it is called before and after the scan of the
+  // pins.
   using ReadDurable = std::function<std::vector<uint64_t>()>;
 
   // Which segments cannot be emptied, as far as it is known (SegmentSurvey).
@@ -59,6 +60,8 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
+  // Of all processes, in the order of P6.
+  Protectors ReadProtectors();
   // The newest version of some seconds ago; 0: not known yet.
   uint64_t VersionOfLongAgo(uint64_t version);
 

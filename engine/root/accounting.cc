@@ -176,8 +176,9 @@ absl::StatusOr<RecordDeltas> ReadDeltas(const BlockView& view,
     EVE_ASSIGN_OR_RETURN(
         const BlockHeader* header,
         view.ReadBlock(record.spill, BlockType::kDeltaList, sizeof(DeltaList)));
-    const auto* list = view.As<DeltaList>(record.spill);
-    if (header == nullptr || list->count != record.spilled_delta_count ||
+    const auto* list =
+        header == nullptr ? nullptr : view.As<DeltaList>(record.spill);
+    if (list == nullptr || list->count != record.spilled_delta_count ||
         sizeof(DeltaList) + list->count * sizeof(Delta) > header->bytes()) {
       return Damaged(record.spill, "expected a delta list");
     }

@@ -66,6 +66,14 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinNewest(const RootSlot& root,
 absl::StatusOr<PinnedRoot> PinnedRoot::PinKept(ReaderCells* cells,
                                                const BlockView& view,
                                                Offset record) {
+  return PinVersion(cells, view, record,
+                    view.As<CommitRecord>(record)->version);
+}
+
+absl::StatusOr<PinnedRoot> PinnedRoot::PinVersion(ReaderCells* cells,
+                                                  const BlockView& view,
+                                                  Offset record,
+                                                  uint64_t version) {
   PinnedRoot pinned;
   EVE_ASSIGN_OR_RETURN(pinned.cell_, cells->Acquire());
   pinned.cells_ = cells;
@@ -73,7 +81,7 @@ absl::StatusOr<PinnedRoot> PinnedRoot::PinKept(ReaderCells* cells,
   pinned.record_ = view.As<CommitRecord>(record);
   do {
     cells->BeginPin(pinned.cell_);
-  } while (!cells->FinishPin(pinned.cell_, pinned.version()));
+  } while (!cells->FinishPin(pinned.cell_, version));
   return pinned;
 }
 

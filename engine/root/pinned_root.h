@@ -46,6 +46,13 @@ class PinnedRoot {
                                             const BlockView& view,
                                             Offset record);
 
+  // Pins that version, of which `record` is the commit record, and looks at
+  // nothing of it. The pin holds only if a durable root of that version counts
+  // as a candidate afterwards: collectors read those before the pins (P6).
+  static absl::StatusOr<PinnedRoot> PinVersion(ReaderCells* cells,
+                                               const BlockView& view,
+                                               Offset record, uint64_t version);
+
   Offset offset() const { return offset_; }
   const CommitRecord& record() const { return *record_; }
   uint64_t version() const { return record_->version; }

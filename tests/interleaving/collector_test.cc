@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/checkpoint/durable_state.h"
 #include "engine/domain/registry.h"
 #include "engine/file/file.h"
 #include "engine/reclaim/poison.h"
@@ -84,6 +85,49 @@ TEST_F(CollectorTest, CheckpointThatEndsBetweenTwoScansKeepsItsRoot) {
   UseFreeSegments(map);
   ExpectInCopy(testing::CopyAfterPowerLoss(path_, dir_.File("copy.eve")), "k",
                Run('a'));
+}
+
+// P6: who wants to read a durable root pins it, and believes the pin if it is a
+// candidate still. Whatever the collector has read by then, it must not free.
+TEST_F(CollectorTest, PinOfADurableRootThatIsOneStillHolds) {
+  for (const char* step : {"collect.durable_read_first", "collect.pins_scanned",
+                           "collect.durable_read"}) {
+    SCOPED_TRACE(step);
+    ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+    ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
+    Core& core = impl->core();
+    ASSERT_OK(map.Put("k", Run('a')));
+    ASSERT_OK_AND_ASSIGN(
+        PinnedRoot root,
+        PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
+    const uint64_t version = root.version();
+    const Offset record = root.offset();
+    // Looked at again when nothing but the pin below keeps it.
+    const Bytes value = [&] {
+      const Snapshot now = domain_.Now().value();
+      return map.At(now).Find("k").value();
+    }();
+    root.Reset();
+    ASSERT_OK(domain_.Sync());
+    ASSERT_EQ(domain_.durable_version(), version);
+    ASSERT_OK(map.Put("k", "small"));
+    HeldThread collector([&] { EXPECT_OK(domain_.Reclaim()); },
+                         HeldThread::At(step));
+    ASSERT_TRUE(collector.AwaitHeld());
+    ASSERT_OK_AND_ASSIGN(root,
+                         PinnedRoot::PinVersion(core.cells.get(), core.view,
+                                                record, version));
+    ASSERT_EQ(ReadDurableCandidates(core.region).newest, version);
+    for (int n = 0; n < 2; ++n) {
+      ASSERT_OK(domain_.Sync());
+      ASSERT_OK(map.Put("n", std::to_string(n)));
+    }
+    collector.LetGo();
+    ClearStepHook();
+    ASSERT_OK(domain_.Reclaim());
+    UseFreeSegments(map);
+    EXPECT_TRUE(value == Bytes(Run('a')));
+  }
 }
 
 // I10: the newest slot may turn out to be torn, and then the one before it is

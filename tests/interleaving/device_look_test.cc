@@ -11,8 +11,12 @@
 #include <string>
 #include <string_view>
 
+#include "engine/domain/registry.h"
+#include "engine/epoch/reader_cells.h"
 #include "engine/file/file.h"
+#include "engine/reclaim/poison.h"
 #include "eve/eve.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/check_domain.h"
 #include "tests/testing/child_process.h"
@@ -120,6 +124,41 @@ TEST_P(DeviceLookTest, RunsBesideCommitsAndReuse) {
   EXPECT_EQ(map_->Get("later").value(), std::string(kBig, '3'));
   EXPECT_OK(domain_.Sync());
   testing::ExpectCleanCheck(path_, domain_);
+}
+
+// The durable root that it compares with is durable no more meanwhile: nobody
+// but its own pin keeps it.
+TEST_P(DeviceLookTest, ReadsADurableRootThatOthersReplace) {
+  SetPoisonFreedSegments(true);
+  ASSERT_OK_AND_ASSIGN(const auto impl,
+                       internal::OpenInstance(path_, Quiet()));
+  const Core& core = impl->core();
+  ASSERT_OK(map_->Put("n", "1"));
+  HeldThread looker([&] { EXPECT_OK(domain_.Sync()); },
+                    HeldThread::At("flush_death.durable_pinned"));
+  ASSERT_TRUE(looker.AwaitHeld());
+  RangePinMemory memory;
+  EXPECT_THAT(ScanPins(core.region, *core.slots, memory).exact,
+              ::testing::Contains(domain_.durable_version()));
+  ChildProcess other([&] {
+    auto domain = Domain::Open(path_, Quiet());
+    if (!domain.ok()) return 1;
+    auto map = domain->Collection<Strings>("m");
+    for (const char fill : {'1', '2', '3', '4', '5', '6'}) {
+      const std::string value(400'000, fill);
+      for (const char* key : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+        if (!map.ok() || !map->Put(key, value).ok()) return 2;
+      }
+      if (!domain->Sync().ok() || !domain->Reclaim().ok()) return 3;
+    }
+    return 0;
+  });
+  EXPECT_EQ(other.Wait(), 0);
+  looker.LetGo();
+  ClearStepHook();
+  EXPECT_OK(domain_.Sync());
+  testing::ExpectCleanCheck(path_, domain_);
+  SetPoisonFreedSegments(false);
 }
 
 // By the time that it matters one may have no right to open the file any more,

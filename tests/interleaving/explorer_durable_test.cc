@@ -331,8 +331,12 @@ TEST_F(ExplorerDurableTest, AnAnnouncementProtectsWithoutAPin) {
 TEST_F(ExplorerDurableTest, FindsACollectorThatIgnoresAnnouncements) {
   Start(false, true);
   std::optional<std::array<uint64_t, kCommitSlotCount>> hidden;
+  bool is_behind_pins = false;
   after_ = [&](int body, std::string_view step) {
-    if (body != 2 || step != "collect.pins_scanned") return;
+    if (body != 2) return;
+    is_behind_pins = step == "collect.pins_scanned" || is_behind_pins;
+    if (step != "collect.readers_asked") return;
+    is_behind_pins = false;
     hidden.emplace();
     for (size_t i = 0; i < kCommitSlotCount; ++i) {
       (*hidden)[i] = words().pending[i].exchange(0);
@@ -340,7 +344,10 @@ TEST_F(ExplorerDurableTest, FindsACollectorThatIgnoresAnnouncements) {
   };
   before_ = [&](int body, std::string_view step) {
     DropPins(body, step);
-    if (body != 2 || step != "candidates.pending_read" || !hidden) return;
+    if (body != 2 || step != "candidates.pending_read" || !hidden ||
+        !is_behind_pins) {
+      return;
+    }
     for (size_t i = 0; i < kCommitSlotCount; ++i) {
       words().pending[i] = (*hidden)[i];
     }

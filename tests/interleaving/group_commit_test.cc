@@ -252,9 +252,16 @@ TEST_F(GroupCommitTest, WhoWaitsIsWoken) {
         waiting += passed == "flusher.wait" ? 1 : 0;
         late += passed == "flusher.looked" ? 1 : 0;
       });
-      std::thread one([&] { EXPECT_OK(Put("b", round)); });
-      std::thread two([&] { EXPECT_OK(Put("c", round)); });
-      while (waiting < 2) std::this_thread::yield();
+      // Or one has waited in vain, and has flushed for the other before that
+      // one came to wait.
+      std::atomic<int> ended{0};
+      const auto put = [&](const char* key) {
+        EXPECT_OK(Put(key, round));
+        ++ended;
+      };
+      std::thread one(put, "b");
+      std::thread two(put, "c");
+      while (waiting + ended < 2) std::this_thread::yield();
       flusher.LetGo();
       one.join();
       two.join();

@@ -97,7 +97,7 @@ class BlindCollector {
   void operator()(std::string_view step) {
     RegionWords* words = words_->Get();
     if (words == nullptr) return;
-    if (step == "collect.pins_scanned") {
+    if (step == "collect.readers_asked") {
       Hide(*words);
     } else if (step == "collect.durable_read") {
       for (uint32_t i = 0; i < kCommitSlotCount && is_hiding_; ++i) {
