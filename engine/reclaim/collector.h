@@ -36,8 +36,8 @@ namespace eve {
 class Collector {
  public:
   // `read_durable` returns the sorted versions of the two newest durable roots
-  // and of all pending checkpoints; it is called before and after the scan of the
-  // pins.
+  // and of all pending checkpoints; it is called before the scan of the pins
+  // and after it.
   using ReadDurable = std::function<std::vector<uint64_t>()>;
 
   // Which segments cannot be emptied, as far as it is known (SegmentSurvey).

@@ -27,8 +27,9 @@ namespace eve {
 // What a collector gathered, in the order of P6.
 struct Protectors {
   PinSet pins;
-  std::vector<uint64_t> durable;  // newest, second and all pending, of before and
-                                  // after the scan of the pins; sorted
+  // Newest, second and all pending, of before and after the scan of the pins;
+  // sorted.
+  std::vector<uint64_t> durable;
 };
 
 bool MayReuse(const AccountingRow& row, const Protectors& protectors);

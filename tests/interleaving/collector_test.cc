@@ -114,9 +114,9 @@ TEST_F(CollectorTest, PinOfADurableRootThatIsOneStillHolds) {
     HeldThread collector([&] { EXPECT_OK(domain_.Reclaim()); },
                          HeldThread::At(step));
     ASSERT_TRUE(collector.AwaitHeld());
-    ASSERT_OK_AND_ASSIGN(root,
-                         PinnedRoot::PinVersion(core.cells.get(), core.view,
-                                                record, version));
+    ASSERT_OK_AND_ASSIGN(
+        root,
+        PinnedRoot::PinVersion(core.cells.get(), core.view, record, version));
     ASSERT_EQ(ReadDurableCandidates(core.region).newest, version);
     for (int n = 0; n < 2; ++n) {
       ASSERT_OK(domain_.Sync());

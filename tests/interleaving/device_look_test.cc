@@ -130,8 +130,7 @@ TEST_P(DeviceLookTest, RunsBesideCommitsAndReuse) {
 // but its own pin keeps it.
 TEST_P(DeviceLookTest, ReadsADurableRootThatOthersReplace) {
   SetPoisonFreedSegments(true);
-  ASSERT_OK_AND_ASSIGN(const auto impl,
-                       internal::OpenInstance(path_, Quiet()));
+  ASSERT_OK_AND_ASSIGN(const auto impl, internal::OpenInstance(path_, Quiet()));
   const Core& core = impl->core();
   ASSERT_OK(map_->Put("n", "1"));
   HeldThread looker([&] { EXPECT_OK(domain_.Sync()); },
