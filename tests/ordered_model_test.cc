@@ -1,6 +1,6 @@
 // Random operations on ordered maps against absl::btree_map: cursors in flight
-// while their transaction writes, ranges erased, savepoints, snapshots held,
-// reclaims, reopens.
+// while their transaction writes, appends and erases ranges, savepoints,
+// snapshots held and compared with each other, reclaims, reopens.
 //
 // Method: every step applies the same operation to the domain and to a model a
 // collection. A cursor's model is its key: where it stands follows from that
@@ -31,6 +31,7 @@ using Strings = OrderedMap<std::string, std::string>;
 using Model = absl::btree_map<std::string, std::string>;
 constexpr int kCollections = 2;
 constexpr int kCursors = 3;
+constexpr const char* kAppended = "q";
 using Models = std::vector<Model>;
 
 uint64_t Seed() {
@@ -160,12 +161,76 @@ class OrderedModelTest : public ::testing::Test {
     ASSERT_EQ(erased, before - model.size());
   }
 
+  void ErasePrefix(Strings::Writer& writer, Model& model) {
+    const std::string prefix =
+        random_.Uniform(2) == 0 ? kAppended : RandomKey();
+    // The empty one is all there is, which Clear() has its turns for.
+    if (prefix.empty()) return;
+    ASSERT_OK_AND_ASSIGN(const uint64_t erased, writer.ErasePrefix(prefix));
+    const auto starts_with = [&](const Model::value_type& entry) {
+      return entry.first.compare(0, prefix.size(), prefix) == 0;
+    };
+    ASSERT_EQ(erased, absl::erase_if(model, starts_with));
+  }
+
+  // One key behind the last, mostly, and some more behind that.
+  void Append(Strings::Writer& writer, Model& model) {
+    std::string key = RandomKey();
+    for (uint64_t left = 1 + random_.Uniform(20); left > 0; --left) {
+      const std::string value = RandomValue();
+      const bool is_above = model.empty() || key > model.rbegin()->first;
+      const absl::Status done = writer.Append(key, value);
+      if (is_above) {
+        ASSERT_OK(done);
+        model.emplace(key, value);
+      } else {
+        EXPECT_CODE(done, absl::StatusCode::kInvalidArgument);
+      }
+      // Longer and longer ones, above all of RandomKey(), until ErasePrefix()
+      // takes them.
+      key = model.empty() ? "" : model.rbegin()->first;
+      if (key.starts_with(kAppended)) {
+        key += '~';
+      } else {
+        key = kAppended;
+      }
+    }
+  }
+
+  void Update(Strings::Writer& writer, Model& model) {
+    const std::string key = RandomKey();
+    const std::string suffix = RandomValue();
+    const auto found = model.find(key);
+    const std::optional<Bytes> old = found == model.end()
+                                         ? std::nullopt
+                                         : std::optional<Bytes>(found->second);
+    const std::string next =
+        std::string(old.value_or("none")).substr(0, 2000) + suffix;
+    ASSERT_OK_AND_ASSIGN(const std::string put,
+                         writer.Update(key, [&](std::optional<Bytes> before) {
+                           EXPECT_TRUE(before == old);
+                           return next;
+                         }));
+    ASSERT_TRUE(put == next);
+    model[key] = next;
+  }
+
   void WriteOnce(Strings::Writer& writer, Model& model) {
     const std::string key = RandomKey();
     const std::string value = RandomValue();
-    switch (random_.Uniform(16)) {
+    switch (random_.Uniform(20)) {
       case 0:
         EraseRange(writer, model);
+        return;
+      case 16:
+        if (random_.Uniform(4) == 0) ErasePrefix(writer, model);
+        return;
+      case 17:
+        if (random_.Uniform(2) == 0) Append(writer, model);
+        return;
+      case 18:
+      case 19:
+        Update(writer, model);
         return;
       case 1:
       case 2:
@@ -276,6 +341,43 @@ class OrderedModelTest : public ::testing::Test {
     }
   }
 
+  void ExpectDiff(const Snapshot& before, const Models& old_models,
+                  const Snapshot& after, const Models& new_models) {
+    const auto value_in = [](const Model& model, const std::string& key) {
+      const auto found = model.find(key);
+      return found == model.end() ? std::nullopt
+                                  : std::optional<Bytes>(found->second);
+    };
+    for (int c = 0; c < kCollections; ++c) {
+      Model keys = old_models[c];
+      keys.insert(new_models[c].begin(), new_models[c].end());
+      auto at = keys.begin();
+      const auto skip_same = [&] {
+        while (at != keys.end() && value_in(old_models[c], at->first) ==
+                                       value_in(new_models[c], at->first)) {
+          ++at;
+        }
+      };
+      ASSERT_OK(maps_[c].Diff(
+          before, after,
+          [&](Bytes key, std::optional<Bytes> old_value,
+              std::optional<Bytes> new_value) {
+            skip_same();
+            if (at == keys.end()) {
+              ADD_FAILURE() << "one more than there are";
+              return false;
+            }
+            EXPECT_TRUE(key == Bytes(at->first));
+            EXPECT_TRUE(old_value == value_in(old_models[c], at->first));
+            EXPECT_TRUE(new_value == value_in(new_models[c], at->first));
+            ++at;
+            return !HasFailure();
+          }));
+      skip_same();
+      ASSERT_TRUE(at == keys.end()) << "not all were told";
+    }
+  }
+
   void ExpectSame(const Snapshot& snapshot, const Models& models) {
     for (int c = 0; c < kCollections; ++c) {
       const auto reader = maps_[c].At(snapshot);
@@ -324,6 +426,11 @@ TEST_F(OrderedModelTest, RandomOperationsAgreeWithTheModel) {
     } else if (dice < 12 && !held.empty()) {
       const size_t which = random_.Uniform(held.size());
       ExpectSame(held[which].first, held[which].second);
+      ASSERT_OK_AND_ASSIGN(const Snapshot now, domain_.Now());
+      ExpectDiff(held[which].first, held[which].second, now, models_);
+      ExpectDiff(now, models_, held[which].first, held[which].second);
+      ExpectDiff(held[which].first, held[which].second, held.back().first,
+                 held.back().second);
       held.erase(held.begin() + static_cast<int64_t>(which));
     } else if (dice < 16) {
       ASSERT_OK(domain_.Reclaim());
