@@ -365,6 +365,38 @@ TEST_F(LateJoinTest, WhatWasRecoveredAndClosedIsShown) {
             std::string::npos);
 }
 
+// Commits that are known to have been made are worth waiting for while somebody
+// recovers them.
+TEST_F(LateJoinTest, WaitsForWhoRecovers) {
+  if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
+  ASSERT_OK_AND_ASSIGN(Domain reader, Domain::Open(path_, ToRead()));
+  ASSERT_EQ(ValueOf(reader, 0), Value(0));
+  ChildProcess dead =
+      Writer([](Domain& domain) { return WriteAll(domain, 1); });
+  dead.Signal(SIGKILL);
+  EXPECT_EQ(dead.Wait(), -SIGKILL);
+  ChildProcess recovering([&] {
+    SetStepHook([](std::string_view step) {
+      if (step == "recover.words_reset") ::raise(SIGSTOP);
+    });
+    absl::StatusOr<Domain> domain = Domain::Open(path_, testing::Quiet());
+    if (!domain.ok()) return 1;
+    ::raise(SIGSTOP);
+    return domain->Close().ok() ? 0 : 2;
+  });
+  recovering.AwaitStopped();
+  int waits = 0;
+  SetStepHook([&](std::string_view step) {
+    if (step != "late_join.wait" || ++waits > 1) return;
+    recovering.Signal(SIGCONT);
+    recovering.AwaitStopped();
+  });
+  EXPECT_EQ(ValueOf(reader, 0), Value(1));
+  ClearStepHook();
+  EXPECT_EQ(waits, 1);
+  Finish(recovering);
+}
+
 TEST_F(LateJoinTest, DeathOfTheReaderAtAnyStepCostsNobodyAnything) {
   if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
   for (const char* at : {"late_join.found", "open.joining", "late_join.pinned",

@@ -261,6 +261,7 @@ absl::Status LateJoiner::LockInit(bool has_news) {
       return absl::UnavailableError(absl::StrCat(
           core_->path, ": somebody is opening the domain, or closing it"));
     }
+    EVE_STEP("late_join.wait");
     absl::SleepFor(kInitPoll);
   }
 }
