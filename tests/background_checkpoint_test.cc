@@ -199,11 +199,12 @@ TEST_F(BackgroundCheckpointTest, ASlowOneIsFollowedByARest) {
 }
 
 // Not an interval after the last one ended: then this would wait for ever. On a
-// busy machine any may come late, but not all.
+// busy machine any may come late, but not all; and none takes most of an
+// interval, after which as long a rest would follow.
 TEST_F(BackgroundCheckpointTest, TheyBeginAnIntervalApart) {
   if (!kFailpointsEnabled) GTEST_SKIP() << "needs steps";
-  constexpr uint64_t kInterval = 40 * kNanosPerMilli;
-  constexpr uint64_t kFlush = 8 * kNanosPerMilli;  // two in a checkpoint
+  constexpr uint64_t kInterval = 400 * kNanosPerMilli;
+  constexpr uint64_t kFlush = 80 * kNanosPerMilli;  // two in a checkpoint
   CheckpointTimes times;
   const ScopedStepHook hook([&](std::string_view step) { times.At(step); });
   SlowDevice device(kFlush);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -70,7 +69,6 @@ Checkpointer::Durable Checkpointer::ReadDurable() const {
       }
       const absl::StatusOr<CommitSlot> page = ReadDurableSlot(slot, version);
       if (!page.ok()) continue;
-      EVE_STEP("flush_death.durable_found");
       const absl::StatusOr<PinnedRoot> root = PinnedRoot::PinVersion(
           core_->cells.get(), core_->view, page->record, version);
       if (!root.ok()) return {};

@@ -205,7 +205,7 @@ void DomainImpl::ReclaimTick(bool is_due) {
 // A pass that finds nothing to do is not repeated soon, unless there is a new
 // version, or a power failure would bring other ones back: they keep less.
 void DomainImpl::ReclaimUnlessDone(uint64_t version) {
-  std::vector<uint64_t> durable = DurableVersions();
+  std::vector<uint64_t> durable = DurableVersions().versions;
   if (version == reclaimed_version_ && durable == reclaimed_durable_) return;
   const absl::StatusOr<bool> progress = ReclaimPass(/*fold_at_least=*/1);
   EVE_STEP("reclaimer.passed");

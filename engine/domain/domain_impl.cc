@@ -171,13 +171,13 @@ std::unique_ptr<WriterContext> DomainImpl::TakeWriter(Durability durability) {
   return writer;
 }
 
-std::vector<uint64_t> DomainImpl::DurableVersions() const {
+DurableSet DomainImpl::DurableVersions() const {
   const DurableCandidates found = ReadDurableCandidates(core_.region);
-  std::vector<uint64_t> versions = found.pending;
-  versions.push_back(found.newest);
-  versions.push_back(found.second);
-  std::sort(versions.begin(), versions.end());
-  return versions;
+  DurableSet durable{found.pending, found.second};
+  durable.versions.push_back(found.newest);
+  durable.versions.push_back(found.second);
+  std::sort(durable.versions.begin(), durable.versions.end());
+  return durable;
 }
 
 absl::StatusOr<Commit> DomainImpl::Swap(

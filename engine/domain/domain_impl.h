@@ -102,8 +102,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   std::unique_ptr<WriterContext> TakeWriter(
       Durability durability = Durability::kNone);
   absl::Status CheckWritable() const;
-  // What a power failure may bring back, sorted.
-  std::vector<uint64_t> DurableVersions() const;
+  DurableSet DurableVersions() const;
   absl::StatusOr<Survey> TakeSurvey();
   absl::StatusOr<std::optional<CollectionRef>> FindCollection(
       const CommitRecord& root, const CatalogRecord& wanted);
@@ -218,7 +217,7 @@ class DomainImpl : public std::enable_shared_from_this<DomainImpl> {
   uint64_t passed_claims_ = 0;
   std::atomic<uint64_t> folded_claims_{0};  // when a writer folded last
   uint64_t reclaimed_version_ = 0;  // newest when a pass found nothing to do
-  std::vector<uint64_t> reclaimed_durable_;  // and DurableVersions()
+  std::vector<uint64_t> reclaimed_durable_;  // DurableVersions() then
   RestPacer rest_pacer_;
   uint64_t rest_version_ = 0;  // newest at the end of the tick before
   uint64_t rests_over_limit_ = 0;

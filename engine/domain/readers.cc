@@ -10,7 +10,7 @@
 namespace eve::internal {
 
 absl::StatusOr<Survey> DomainImpl::TakeSurvey() {
-  return eve::TakeSurvey(core_, [this] { return DurableVersions(); });
+  return eve::TakeSurvey(core_, [this] { return DurableVersions().versions; });
 }
 
 absl::StatusOr<std::vector<ReaderInfo>> DomainImpl::Readers() {

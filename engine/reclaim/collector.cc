@@ -1,7 +1,6 @@
 #include "engine/reclaim/collector.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "engine/file/file_lock.h"
@@ -46,22 +45,6 @@ uint64_t Collector::VersionOfLongAgo(uint64_t version) {
   return is_old ? history_.front().version : 0;
 }
 
-// Durable versions before the pins: who pins one that is durable looks then
-// whether it still is (PinnedRoot::PinVersion). And behind them: who makes what
-// it has pinned durable announces it before it unpins (P6).
-Protectors Collector::ReadProtectors() {
-  Protectors protectors;
-  const std::vector<uint64_t> before = read_durable_();
-  EVE_STEP("collect.durable_read_first");
-  protectors.pins = ScanPins(core_->region, *core_->slots, range_pins_);
-  EVE_STEP("collect.pins_scanned");
-  const std::vector<uint64_t> after = read_durable_();
-  EVE_STEP("collect.durable_read");
-  std::set_union(before.begin(), before.end(), after.begin(), after.end(),
-                 std::back_inserter(protectors.durable));
-  return protectors;
-}
-
 absl::StatusOr<uint64_t> Collector::FreeSegments() {
   TakeOverDeadClaims();
   EVE_STEP("collect.taken_over");
@@ -89,6 +72,10 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
   }
   taken_.clear();
   EVE_STEP("collect.accounted");
+  // Before the pins, too: who pins a durable root, or shows it without a slot,
+  // believes that if it is one of the two newest then.
+  const DurableSet before = read_durable_();
+  EVE_STEP("collect.durable_read_first");
   // Readers without a slot have no pins: while one is attached nothing is
   // freed (P25).
   EVE_ASSIGN_OR_RETURN(
@@ -98,8 +85,13 @@ absl::StatusOr<uint64_t> Collector::FreeSegments() {
     survey_ = SegmentSurvey{};  // nothing can be gained, nor judged
     return 0;
   }
-  EVE_STEP("collect.readers_asked");
-  Protectors protectors = ReadProtectors();
+  PinSet pins = ScanPins(core_->region, *core_->slots, range_pins_);
+  EVE_STEP("collect.pins_scanned");
+  // Behind the pins: who makes what it has pinned durable announces it before
+  // it unpins.
+  const DurableSet after = read_durable_();
+  EVE_STEP("collect.durable_read");
+  Protectors protectors = Combine(before, std::move(pins), after);
   uint64_t freed = 0;
   for (uint32_t i = 0; i < words.size() && i < rows->size(); ++i) {
     if (words[i].state() != SegmentState::kSealed) continue;

@@ -5,7 +5,8 @@
 //   2 read the state words of all segments;
 //   3 pin the root and compute the accounting, exactly;
 //   4 release what was taken over, now that its committed fill is known;
-//   5 scan pins, then pending[], then durable[];
+//   5 read pending[], then durable[]; scan pins; read pending[] and durable[]
+//     again;
 //   6 free by the reuse rule, each by a compare-and-swap on the word of 2.
 // Death at any point leaves claims of a dead owner, which the next pass of any
 // process takes over.
@@ -35,10 +36,8 @@ namespace eve {
 
 class Collector {
  public:
-  // `read_durable` returns the sorted versions of the two newest durable roots
-  // and of all pending checkpoints; it is called before the scan of the pins
-  // and after it.
-  using ReadDurable = std::function<std::vector<uint64_t>()>;
+  // Called before the scan of the pins and after it.
+  using ReadDurable = std::function<DurableSet()>;
 
   // Which segments cannot be emptied, as far as it is known (SegmentSurvey).
   using KnownFixed =
@@ -60,8 +59,6 @@ class Collector {
 
  private:
   void TakeOverDeadClaims();
-  // Of all processes, in the order of P6.
-  Protectors ReadProtectors();
   // The newest version of some seconds ago; 0: not known yet.
   uint64_t VersionOfLongAgo(uint64_t version);
 

@@ -76,7 +76,7 @@ struct Survey {
   bool IsDead(uint32_t segment) const;
 };
 
-// `read_durable` as for a Collector.
+// `read_durable` returns what a power failure may bring back, sorted.
 absl::StatusOr<Survey> TakeSurvey(
     Core& core, const std::function<std::vector<uint64_t>()>& read_durable);
 

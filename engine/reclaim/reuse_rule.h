@@ -4,7 +4,8 @@
 // at `death`, may be reused iff
 //   no exact pin p has birth <= p < death,
 //   no range pin has lo < death, and
-//   no durable candidate has a version in [birth, death).
+//   no durable candidate has a version in [birth, death), nor one that may have
+//   been missed.
 // So a pin at 100 does not keep what was born at 200 and died at 300.
 //
 // Threads:    pure function.
@@ -27,10 +28,23 @@ namespace eve {
 // What a collector gathered, in the order of P6.
 struct Protectors {
   PinSet pins;
-  // Newest, second and all pending, of before and after the scan of the pins;
-  // sorted.
+  // Of before and after the scan of the pins; sorted.
   std::vector<uint64_t> durable;
+  // A version in between, both excluded, may have been one of the two newest
+  // durable ones between the two reads, and pinned behind the scan.
+  uint64_t missed_above = 0;
+  uint64_t missed_below = 0;
 };
+
+// What a power failure may bring back.
+struct DurableSet {
+  std::vector<uint64_t> versions;  // newest, second and all pending; sorted
+  uint64_t second = 0;             // newest durable version but one
+};
+
+// `before` and `after` the scan of `pins`.
+Protectors Combine(const DurableSet& before, PinSet pins,
+                   const DurableSet& after);
 
 bool MayReuse(const AccountingRow& row, const Protectors& protectors);
 

@@ -47,8 +47,9 @@ class PinnedRoot {
                                             Offset record);
 
   // Pins that version, of which `record` is the commit record, and looks at
-  // nothing of it. The pin holds only if a durable root of that version counts
-  // as a candidate afterwards: collectors read those before the pins (P6).
+  // nothing of it. The pin holds only if afterwards that version is one of the
+  // two newest durable ones: what may have been that while they scanned pins,
+  // collectors leave alone (P6).
   static absl::StatusOr<PinnedRoot> PinVersion(ReaderCells* cells,
                                                const BlockView& view,
                                                Offset record, uint64_t version);

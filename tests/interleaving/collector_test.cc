@@ -43,6 +43,14 @@ class CollectorTest : public ::testing::Test {
   static std::string Run(char fill) { return std::string(3 << 20, fill); }
   void ExpectRefilledSegmentIsNotFreed(
       std::optional<uint64_t> tags_left = std::nullopt);
+  // Where its value lies, which the snapshot does not keep any more.
+  Bytes Look(const Strings& map, Bytes key) {
+    const Snapshot now = domain_.Now().value();
+    return map.At(now).Find(key).value();
+  }
+  // A checkpoint of an older root ends when a collector is at one of these
+  // steps: whichever comes first.
+  void ExpectCheckpointKeepsItsRoot(const char* step, const char* or_this);
   // Whatever is free is written over.
   void UseFreeSegments(Strings& map) {
     for (int i = 0; i < 4; ++i) {
@@ -62,10 +70,8 @@ class CollectorTest : public ::testing::Test {
   Domain domain_;
 };
 
-// P6: a checkpoint of an older root ends between the scan of the pins and the
-// look at the durable versions. Read the other way round, its root would be
-// missed in both, and it is what the next power failure brings back.
-TEST_F(CollectorTest, CheckpointThatEndsBetweenTwoScansKeepsItsRoot) {
+void CollectorTest::ExpectCheckpointKeepsItsRoot(const char* step,
+                                                 const char* or_this) {
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK(map.Put("k", Run('a')));
   const uint64_t version = domain_.Now().value().version();
@@ -75,9 +81,8 @@ TEST_F(CollectorTest, CheckpointThatEndsBetweenTwoScansKeepsItsRoot) {
       HeldThread::AtAfter("checkpoint.slot_taken", "pin.exact"));
   ASSERT_TRUE(checkpointer.AwaitHeld());
   ASSERT_OK(map.Put("k", "small"));
-  HeldThread collector(
-      [&] { EXPECT_OK(domain_.Reclaim()); },
-      HeldThread::At("collect.pins_scanned", "collect.durable_read"));
+  HeldThread collector([&] { EXPECT_OK(domain_.Reclaim()); },
+                       HeldThread::At(step, or_this));
   ASSERT_TRUE(collector.AwaitHeld());
   checkpointer.LetGo();
   ASSERT_EQ(domain_.durable_version(), version);
@@ -85,6 +90,19 @@ TEST_F(CollectorTest, CheckpointThatEndsBetweenTwoScansKeepsItsRoot) {
   UseFreeSegments(map);
   ExpectInCopy(testing::CopyAfterPowerLoss(path_, dir_.File("copy.eve")), "k",
                Run('a'));
+}
+
+// P6: a checkpoint of an older root ends between the scan of the pins and the
+// look at the durable versions. Read the other way round, its root would be
+// missed in both, and it is what the next power failure brings back.
+TEST_F(CollectorTest, CheckpointThatEndsBetweenTwoScansKeepsItsRoot) {
+  ExpectCheckpointKeepsItsRoot("collect.pins_scanned", "collect.durable_read");
+}
+
+// P6: it ends between the first look and the scan, which is too late for both.
+TEST_F(CollectorTest, CheckpointThatEndsBeforeTheScanKeepsItsRoot) {
+  ExpectCheckpointKeepsItsRoot("collect.durable_read_first",
+                               "collect.durable_read_first");
 }
 
 // P6: who wants to read a durable root pins it, and believes the pin if it is a
@@ -102,11 +120,7 @@ TEST_F(CollectorTest, PinOfADurableRootThatIsOneStillHolds) {
         PinnedRoot::PinNewest(*core.root, core.cells.get(), core.view));
     const uint64_t version = root.version();
     const Offset record = root.offset();
-    // Looked at again when nothing but the pin below keeps it.
-    const Bytes value = [&] {
-      const Snapshot now = domain_.Now().value();
-      return map.At(now).Find("k").value();
-    }();
+    const Bytes value = Look(map, "k");
     root.Reset();
     ASSERT_OK(domain_.Sync());
     ASSERT_EQ(domain_.durable_version(), version);
@@ -128,6 +142,46 @@ TEST_F(CollectorTest, PinOfADurableRootThatIsOneStillHolds) {
     UseFreeSegments(map);
     EXPECT_TRUE(value == Bytes(Run('a')));
   }
+}
+
+// P6: the same of one that neither read meets, nor the pin of who made it
+// durable: it is made durable behind the first, and superseded before the last.
+TEST_F(CollectorTest, PinOfARootThatWasDurableBetweenTwoReadsHolds) {
+  ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
+  ASSERT_OK_AND_ASSIGN(auto impl, internal::OpenInstance(path_, Quiet()));
+  Core& core = impl->core();
+  ASSERT_OK(map.Put("k", Run('a')));
+  const uint64_t version = domain_.Now().value().version();
+  const Offset record = core.root->Load();
+  const Bytes value = Look(map, "k");
+  HeldThread checkpointer(
+      [&] { EXPECT_OK(domain_.Sync()); },
+      // Pinned and not announced yet.
+      HeldThread::AtAfter("checkpoint.slot_taken", "pin.exact"));
+  ASSERT_TRUE(checkpointer.AwaitHeld());
+  ASSERT_OK(map.Put("k", "small"));
+  HeldThread collector([&] { EXPECT_OK(domain_.Reclaim()); },
+                       [&](std::string_view step) {
+                         if (step == "collect.durable_read_first") {
+                           checkpointer.LetGo();
+                         }
+                         return step == "collect.pins_scanned";
+                       });
+  ASSERT_TRUE(collector.AwaitHeld());
+  ASSERT_OK_AND_ASSIGN(
+      const PinnedRoot root,
+      PinnedRoot::PinVersion(core.cells.get(), core.view, record, version));
+  ASSERT_EQ(ReadDurableCandidates(core.region).newest, version);
+  for (int n = 0; n < 2; ++n) {
+    ASSERT_OK(domain_.Sync());
+    ASSERT_OK(map.Put("n", std::to_string(n)));
+  }
+  ASSERT_GT(ReadDurableCandidates(core.region).second, version);
+  collector.LetGo();
+  ClearStepHook();
+  ASSERT_OK(domain_.Reclaim());
+  UseFreeSegments(map);
+  EXPECT_TRUE(value == Bytes(Run('a')));
 }
 
 // I10: the newest slot may turn out to be torn, and then the one before it is
@@ -184,7 +238,7 @@ void CollectorTest::ExpectRefilledSegmentIsNotFreed(
   HeldThread stopped([&] { EXPECT_OK(domain_.Reclaim()); },
                      HeldThread::AtAfter("collect.taken_over", "pin.exact"));
   ASSERT_TRUE(stopped.AwaitHeld());
-  Collector other(&impl->core(), [] { return std::vector<uint64_t>(); });
+  Collector other(&impl->core(), [] { return DurableSet(); });
   ASSERT_GE(other.FreeSegments().value(), 2u);
   ASSERT_OK(map.Put("refilled", Run('r')));
   stopped.LetGo();

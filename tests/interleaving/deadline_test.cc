@@ -1,6 +1,7 @@
 // SwapOptions::deadline: after it no run begins and nothing is published,
 // whether others are in the way or not.
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -24,10 +25,11 @@ using testing::Quiet;
 using testing::TempDir;
 using Strings = Map<std::string, std::string>;
 
-// Until a deadline so near has passed.
-SwapOptions Soon() {
+// Until a deadline so near has passed: later at each try, for a machine on
+// which nothing is done by an early one.
+SwapOptions Soon(int tries) {
   SwapOptions options;
-  options.deadline = absl::Now() + absl::Milliseconds(20);
+  options.deadline = absl::Now() + absl::Milliseconds(20 << std::min(tries, 8));
   return options;
 }
 void OutWait(const SwapOptions& options) {
@@ -85,8 +87,9 @@ TEST_F(DeadlineTest, WhatPassesItInARunIsNotPublished) {
   for (const bool puts : {true, false}) {
     // A machine that stands still before the run makes it a deadline of the
     // past.
-    for (int runs = 0; runs == 0;) {
-      const SwapOptions options = Soon();
+    int runs = 0;
+    for (int tries = 0; runs == 0; ++tries) {
+      const SwapOptions options = Soon(tries);
       const auto wait = [&](Transaction& txn) {
         ++runs;
         OutWait(options);
@@ -113,8 +116,8 @@ TEST_F(DeadlineTest, NorWhatPassesItAfterALostRace) {
     SCOPED_TRACE(is_conflict);
     std::atomic<bool> has_lost{false};
     int runs = 0;
-    while (!has_lost) {
-      const SwapOptions options = Soon();
+    for (int tries = 0; !has_lost; ++tries) {
+      const SwapOptions options = Soon(tries);
       const std::thread::id swapper = std::this_thread::get_id();
       std::atomic<bool> has_met{false};
       SetStepHook([&](std::string_view step) {
@@ -169,8 +172,8 @@ TEST(FullDomainDeadlineTest, ADeadlineEndsTheWaitForWhoMakesRoom) {
   };
   absl::Status refused = absl::DeadlineExceededError("not yet");
   // A machine that stands still before the run makes it a deadline of the past.
-  while (absl::IsDeadlineExceeded(refused)) {
-    refused = domain.Swap(put, Soon()).status();
+  for (int tries = 0; absl::IsDeadlineExceeded(refused); ++tries) {
+    refused = domain.Swap(put, Soon(tries)).status();
   }
   EXPECT_CODE(refused, absl::StatusCode::kResourceExhausted);
   maker.LetGo();

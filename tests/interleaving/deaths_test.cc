@@ -174,22 +174,39 @@ TEST_F(DeathsTest, RootThatADeadCheckpointerAnnouncedIsKept) {
 // P6: its announcement is all that protects the root of a dead checkpointer:
 // its pin is ignored. Whoever finishes the slot turns the announcement into a
 // durable version; a collector that read durable[] before pending[] would see
-// neither.
+// neither. Its first look comes too early for both.
 TEST_F(DeathsTest, SlotFinishedBetweenTwoScansKeepsItsRoot) {
   ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
   ASSERT_OK(map.Put("k", kRun));
   const uint64_t version = domain_.Now().value().version();
-  ChildProcess announcer(
-      [&] { return SyncAndDieAt("checkpoint.slot_written"); });
-  ASSERT_EQ(announcer.Wait(), -SIGKILL);
+  ChildProcess announcer([&] {
+    auto other = Domain::Open(path_, Quiet());
+    if (!other.ok()) return 1;
+    SetStepHook([has_slot = false](std::string_view step) mutable {
+      has_slot |= step == "checkpoint.slot_taken";
+      if (has_slot && step == "pin.exact") ::raise(SIGSTOP);
+      if (step == "checkpoint.slot_written") ::raise(SIGKILL);
+    });
+    return other->Sync().ok() ? 0 : 2;
+  });
+  announcer.AwaitStopped();
   ChildProcess finisher([&] {  // forked before there is a second thread
     ::raise(SIGSTOP);
     return SyncAndDieAt("checkpoint.slot_taken");
   });
   finisher.AwaitStopped();
   ASSERT_OK(map.Put("k", "small"));
+  bool is_last_look = false;
   HeldThread collector([&] { EXPECT_OK(domain_.Reclaim()); },
-                       HeldThread::At("candidates.pending_read"));
+                       [&](std::string_view step) {
+                         if (step == "collect.durable_read_first") {
+                           announcer.Signal(SIGCONT);
+                           EXPECT_EQ(announcer.Wait(), -SIGKILL);
+                         }
+                         is_last_look |= step == "collect.pins_scanned";
+                         return is_last_look &&
+                                step == "candidates.pending_read";
+                       });
   ASSERT_TRUE(collector.AwaitHeld());
   finisher.Signal(SIGCONT);
   ASSERT_EQ(finisher.Wait(), -SIGKILL);

@@ -72,7 +72,10 @@ class DeviceLookTest : public ::testing::TestWithParam<End> {
     ASSERT_OK_AND_ASSIGN(Strings map, domain_.Collection<Strings>("m"));
     map_.emplace(std::move(map));
   }
-  void TearDown() override { ClearStepHook(); }
+  void TearDown() override {
+    ClearStepHook();
+    SetPoisonFreedSegments(false);
+  }
 
   bool HasDirectReads() const {
     File direct;
@@ -157,7 +160,6 @@ TEST_P(DeviceLookTest, ReadsADurableRootThatOthersReplace) {
   ClearStepHook();
   EXPECT_OK(domain_.Sync());
   testing::ExpectCleanCheck(path_, domain_);
-  SetPoisonFreedSegments(false);
 }
 
 // By the time that it matters one may have no right to open the file any more,

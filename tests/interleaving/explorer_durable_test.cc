@@ -335,7 +335,7 @@ TEST_F(ExplorerDurableTest, FindsACollectorThatIgnoresAnnouncements) {
   after_ = [&](int body, std::string_view step) {
     if (body != 2) return;
     is_behind_pins = step == "collect.pins_scanned" || is_behind_pins;
-    if (step != "collect.readers_asked") return;
+    if (step != "collect.accounted") return;
     is_behind_pins = false;
     hidden.emplace();
     for (size_t i = 0; i < kCommitSlotCount; ++i) {

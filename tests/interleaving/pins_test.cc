@@ -85,6 +85,39 @@ TEST(ReuseRuleTest, OnlyWhatCanSeeTheLifeOfASegmentProtectsIt) {
   EXPECT_TRUE(MayReuse(row, by_range));
 }
 
+// P6: what is one of the two newest durable roots only between the two reads
+// lies between the second ones that they met.
+TEST(ReuseRuleTest, WhatMayHaveBeenMissedIsKept) {
+  const auto combine = [](uint64_t second_before, uint64_t second_after) {
+    return Combine({{second_before, second_before + 1}, second_before}, {},
+                   {{second_after, second_after + 1}, second_after});
+  };
+  const AccountingRow row = Dead(200, 300);
+  EXPECT_TRUE(MayReuse(row, {}));
+  EXPECT_TRUE(MayReuse(row, combine(100, 100)));
+  EXPECT_TRUE(MayReuse(row, combine(100, 200 - 2)));
+  // 201 is named by both, or by one.
+  EXPECT_FALSE(MayReuse(row, combine(100, 202)));
+  EXPECT_FALSE(MayReuse(row, combine(100, 400)));
+  EXPECT_FALSE(MayReuse(row, combine(297, 400)));
+  EXPECT_TRUE(MayReuse(row, combine(300, 400)));
+  EXPECT_TRUE(MayReuse(row, combine(400, 400)));
+  // A single version may have been missed, just inside or just outside.
+  Protectors one;
+  one.missed_above = 298;
+  one.missed_below = 300;
+  EXPECT_FALSE(MayReuse(row, one));
+  one.missed_above = 299;
+  one.missed_below = 301;
+  EXPECT_TRUE(MayReuse(row, one));
+  one.missed_above = 199;
+  one.missed_below = 201;
+  EXPECT_FALSE(MayReuse(row, one));
+  one.missed_above = 198;
+  one.missed_below = 200;
+  EXPECT_TRUE(MayReuse(row, one));
+}
+
 TEST(ReuseRuleTest, LiveOrUnwrittenSegmentsAreNeverReused) {
   AccountingRow row = Dead(1, 2);
   row.live_units = 1;
@@ -183,7 +216,7 @@ TEST_F(PinsTest, FirstPassKeepsWhatARangePinMayNeed) {
                     HeldThread::At("pin.loaded"));
   ASSERT_TRUE(reader.AwaitHeld());
   ASSERT_OK(map.Put("k", "v"));
-  Collector collector(&core(), [] { return std::vector<uint64_t>(); });
+  Collector collector(&core(), [] { return DurableSet(); });
   EXPECT_EQ(collector.FreeSegments().value(), 0u);
   EXPECT_GT(collector.FreeSegments().value(), 0u);
 }

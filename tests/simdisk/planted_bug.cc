@@ -97,7 +97,7 @@ class BlindCollector {
   void operator()(std::string_view step) {
     RegionWords* words = words_->Get();
     if (words == nullptr) return;
-    if (step == "collect.readers_asked") {
+    if (step == "collect.accounted") {
       Hide(*words);
     } else if (step == "collect.durable_read") {
       for (uint32_t i = 0; i < kCommitSlotCount && is_hiding_; ++i) {
@@ -110,6 +110,7 @@ class BlindCollector {
 
  private:
   void Hide(RegionWords& words) {
+    if (is_hiding_) return;  // the pass before ended early
     is_hiding_ = true;
     for (uint32_t i = 0; i < kCommitSlotCount; ++i) {
       durable_[i] = words.durable[i].load();
